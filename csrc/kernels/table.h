@@ -1,0 +1,51 @@
+/* The kernels of one instruction set, as a table of function pointers.
+ *
+ * Each file in isa/ includes the kernel headers once under its own target and fills one table;
+ * cpu.c picks the table at start-up. Nothing here knows of tensors. */
+#ifndef AD_KERNELS_TABLE_H
+#define AD_KERNELS_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The types that elementwise kernels compute in. Narrower types are converted tile by tile. */
+enum { CT_F32, CT_F64, CT_I64, CT_COUNT };
+
+/* An elementwise kernel: n contiguous elements, operands already in the compute type.
+ * A predicate writes, and a condition operand reads, one uint8_t (0 or 1) an element. */
+typedef void (*ew_kernel)(int64_t n, void *out, const void *const *in);
+
+/* One row of ops/elementwise.def gives one value here: EW_add, EW_mul, ... */
+enum ew_row {
+#define EW1(name, ...) EW_##name,
+#define EW2(name, ...) EW_##name,
+#define EW3(name, ...) EW_##name,
+#define CMP1(name, ...) EW_##name,
+#define CMP2(name, ...) EW_##name,
+#define SEL3(name, ...) EW_##name,
+#include "../ops/elementwise.def"
+#undef EW1
+#undef EW2
+#undef EW3
+#undef CMP1
+#undef CMP2
+#undef SEL3
+    EW_ROWS
+};
+
+typedef struct kern_table {
+    const char *name; /* "sse2", "avx2", "avx512", "neon" */
+    int vector_bytes;
+    ew_kernel ew[EW_ROWS][CT_COUNT]; /* NULL where a row does not exist for a type */
+} kern_table;
+
+extern const kern_table kern_sse2, kern_avx2, kern_avx512, kern_neon;
+
+/* The table in use: the best the processor offers, or the one AUTODIFFC_ISA names. */
+extern const kern_table *kern;
+
+/* Chooses `kern` once; returns 0, or -1 when AUTODIFFC_ISA names a set that is unknown or that this
+ * processor does not offer (the message is then in *why). */
+int kern_select(const char **why);
+
+#endif
