@@ -27,10 +27,10 @@
 #include <unistd.h>
 
 enum {
-    SLOTS = 8,            /* loops that may run at once; one more caller runs alone */
-    MAX_WORKERS = 1023,   /* threads ever created; a higher setting is accepted and not used */
-    IDLE_SPIN_NS = 60000, /* how long a worker without work spins before it sleeps */
-    JOIN_SPIN_NS = 30000  /* how long a caller spins for chunks still running elsewhere */
+    SLOTS = 8,             /* loops that may run at once; one more caller runs alone */
+    MAX_WORKERS = 1023,    /* threads ever created; a higher setting is accepted and not used */
+    IDLE_SPIN_NS = 100000, /* how long a worker without work spins before it sleeps */
+    JOIN_SPIN_NS = 30000   /* how long a caller spins for chunks still running elsewhere */
 };
 
 #define CHUNK_BITS 32
