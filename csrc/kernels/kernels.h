@@ -6,11 +6,13 @@
 #include "vec.h"
 #include "vmath.h"
 #include "ew.h"
+#include "gemm.h"
 #undef CT
 #define CT f32
 #include "vec.h"
 #include "vmath.h"
 #include "ew.h"
+#include "gemm.h"
 #undef CT
 #define CT i64
 #include "vec.h"
@@ -44,4 +46,5 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #undef CMP2
 #undef SEL3
         },
+    .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
 };
