@@ -6,18 +6,21 @@
 #include "vec.h"
 #include "vmath.h"
 #include "ew.h"
+#include "reduce.h"
 #include "gemm.h"
 #undef CT
 #define CT f32
 #include "vec.h"
 #include "vmath.h"
 #include "ew.h"
+#include "reduce.h"
 #include "gemm.h"
 #undef CT
 #define CT i64
 #include "vec.h"
 #include "vmath.h"
 #include "ew.h"
+#include "reduce.h"
 #undef CT
 
 #define KERN_STR_(s) #s
@@ -26,6 +29,8 @@
 #define EW_ROW_I(name) {NULL, NULL, k_##name##_i64}
 #define EW_ROW_A(name) {k_##name##_f32, k_##name##_f64, k_##name##_i64}
 #define EW_ROW(name, types, ...) [EW_##name] = EW_ROW_##types(name),
+#define RED_ROW_F(form, name) {form##_##name##_f32, form##_##name##_f64, NULL}
+#define RED_ROW_A(form, name) {form##_##name##_f32, form##_##name##_f64, form##_##name##_i64}
 
 const kern_table VCAT(kern, AD_ISA_NAME) = {
     .name = KERN_STR(AD_ISA_NAME),
@@ -46,5 +51,19 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #undef CMP2
 #undef SEL3
         },
+    .fold =
+        {
+#define RED(name, types, ...) [RED_##name] = RED_ROW_##types(f, name),
+#include "reduce.def"
+#undef RED
+        },
+    .fold_cols =
+        {
+#define RED(name, types, ...) [RED_##name] = RED_ROW_##types(c, name),
+#include "reduce.def"
+#undef RED
+        },
+    .softmax = {softmax_f32, softmax_f64, NULL},
+    .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
 };
