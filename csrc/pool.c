@@ -151,24 +151,28 @@ static unsigned run_chunks(pool_slot *s) {
 }
 
 #ifdef __linux__
+/* Is this the processor on which the last loop was posted? */
+static int beside_poster(void) {
+    return sched_getcpu() == atomic_load_explicit(&posted.cpu, memory_order_relaxed);
+}
+
 /* Some schedulers wake a thread on the processor of whoever woke it and leave it there, queued behind the
  * very caller that it is to help, while another processor idles. So a worker that finds itself where the
  * last loop was posted steps aside: it forbids itself that processor for a moment. */
 static void step_aside(int64_t *not_before) {
-    int cpu = sched_getcpu();
-    if (cpu != atomic_load_explicit(&posted.cpu, memory_order_relaxed)) return;
-    cpu_set_t all, others;
-    if (atomic_load_explicit(&oversubscribed, memory_order_relaxed)) return;
+    if (!beside_poster() || atomic_load_explicit(&oversubscribed, memory_order_relaxed)) return;
     int64_t t = now_ns();
     if (t < *not_before) return;
     *not_before = t + STEP_ASIDE_NS;
+    cpu_set_t all;
     if (sched_getaffinity(0, sizeof all, &all)) return;
-    others = all;
-    CPU_CLR(cpu, &others);
+    cpu_set_t others = all;
+    CPU_CLR(sched_getcpu(), &others);
     if (!CPU_COUNT(&others) || sched_setaffinity(0, sizeof others, &others)) return;
     sched_setaffinity(0, sizeof all, &all);
 }
 #else
+static int beside_poster(void) { return 0; }
 static void step_aside(int64_t *not_before) { (void)not_before; }
 #endif
 
@@ -193,7 +197,8 @@ static void *worker_main(void *arg) {
             atomic_fetch_add(&slots[i].done, count);
             if (atomic_load(&slots[i].waiting)) wake(&slots[i].done, 1);
         }
-        if (found || spin_while(&posted.count, seen, IDLE_SPIN_NS)) continue;
+        /* Spinning where the caller wants to run would keep it from posting anything. */
+        if (found || spin_while(&posted.count, seen, beside_poster() ? 0 : IDLE_SPIN_NS)) continue;
         atomic_fetch_add(&sleepers, 1);
         sleep_while(&posted.count, seen);
         atomic_fetch_sub(&sleepers, 1);

@@ -228,14 +228,14 @@ VFN void VN(g_transpose)(V *r) {
     }
 }
 
-/* See pack_a in gemm_types.h. The last rows of the panel are stored with care: another thread may own
- * what follows. */
+/* See pack_a in gemm_types.h. */
 VFN void VN(g_pack)(const int width, int64_t w, int64_t k, const T *x, int64_t si, int64_t sp, T *out) {
     if (si == 1) {
         for (int64_t p = 0; p < k; p++, x += sp, out += width) {
             G_UNROLL for (int i = 0; i < width; i += VL) {
                 int64_t lanes = w - i < VL ? w - i : VL;
-                V v = lanes == VL ? v_load(x + i) : lanes > 0 ? VN(g_loadz)(x + i, lanes) : (V){0};
+                if (lanes <= 0) break;
+                V v = lanes == VL ? v_load(x + i) : VN(g_loadz)(x + i, lanes);
                 if (width - i >= VL) v_store(out + i, v);
                 else v_storen(out + i, v, width - i);
             }
@@ -243,7 +243,7 @@ VFN void VN(g_pack)(const int width, int64_t w, int64_t k, const T *x, int64_t s
     } else if (sp == 1 && w * k > 32) {
         for (int64_t p = 0; p < k; p += VL) {
             int64_t steps = k - p < VL ? k - p : VL;
-            for (int i = 0; i < width; i += VL) {
+            for (int i = 0; i < width && i < w; i += VL) {
                 V r[VL];
                 G_UNROLL for (int t = 0; t < VL; t++) {
                     const T *q = x + (i + t) * si + p;
@@ -262,7 +262,7 @@ VFN void VN(g_pack)(const int width, int64_t w, int64_t k, const T *x, int64_t s
     } else {
         for (int64_t p = 0; p < k; p++, x += sp, out += width) {
             for (int64_t i = 0; i < w; i++) out[i] = x[i * si];
-            for (int64_t i = w; i < width; i++) out[i] = 0;
+            for (int64_t i = w; i % VL && i < width; i++) out[i] = 0;
         }
     }
 }
