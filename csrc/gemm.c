@@ -21,6 +21,9 @@
 #define DIRECT_ROWS 40
 /* Multiply-adds up to which a product that is one of many stays on one thread. */
 #define ALONE_MAX ((int64_t)1 << 25)
+/* A row times a matrix of this many columns and elements takes the matrix row by row. */
+#define ROW_STREAM 256
+#define ROW_STREAM_MIN 32768
 /* Packed elements of A and of B held at once: beyond, the product is done in slabs. */
 #define SLAB_ROWS 4096
 #define SLAB_ELEMENTS ((int64_t)1 << 21)
@@ -85,6 +88,9 @@ static plan make_plan(const gemm_args *g, const gemm_kernels *kernels, int alone
         p.slab_k = p.kb * max64(1, SLAB_ELEMENTS / (max64(p.slab_m, p.slab_n) * p.kb));
         p.slab_k = min64(p.slab_k, g->k);
     }
+    int64_t row = p.swap ? g->m : g->n; /* of a product with one row, how long it is */
+    if (p.way == DIRECT && !p.pack && (p.swap || g->m == 1) && row >= ROW_STREAM && work >= ROW_STREAM_MIN)
+        p.kb = 0;
     return p;
 }
 
@@ -299,8 +305,10 @@ static void run(const gemm_args *args, int alone) {
         return;
     }
     if (p.way == DIRECT) {
-        w.grid = alone ? (grid){g.m, g.n, 1, 1}
-                       : make_grid(g.m, g.n, g.k, 256, 1024, p.tile_rows, kernels->nr, p.pack);
+        int64_t stretch = g.n < 2048 ? 512 : 1024; /* of a row of B, read at a time */
+        w.grid = alone       ? (grid){g.m, g.n, 1, 1}
+                 : p.kb == 0 ? make_grid(1, g.n, g.k, 1, stretch, 1, stretch, 1)
+                             : make_grid(g.m, g.n, g.k, 256, 1024, p.tile_rows, kernels->nr, p.pack);
         loop(alone, w.grid.blocks, 1, run_direct, &w);
         return;
     }

@@ -32,7 +32,8 @@ typedef struct gemm_kernels {
     void (*tiles)(const gemm_piece *g, int padded);
 
     /* The whole sum, k blocks of `kb` terms; B has any strides and is packed on the stack, panel by panel,
-     * when `pack` is set (it must be when csb != 1). */
+     * when `pack` is set (it must be when csb != 1). A single row may ask for kb == 0: B is then read row by
+     * row, best when it is large. */
     void (*direct)(const gemm_piece *g, int64_t kb, int pack);
 
     /* C[m,1] by dot products: rows of A contiguous (csa == 1), B contiguous, C with stride ldc. */
