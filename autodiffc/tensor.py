@@ -117,7 +117,7 @@ class Tensor(TensorBase):
     add, sub, mul, relu, exp = ew.add, ew.sub, ew.mul, ew.relu, ew.exp
 
     def __matmul__(self, other):
-        return _call.binary(OP["mm"], self, other)
+        return wrap(lib.ad_matmul(self._h, other._h))
 
     def sum(self):
         return wrap(lib.ad_op1l(OP["sum"], self._h, (), 0, 0, -1))

@@ -85,6 +85,8 @@ ad_handle ad_op2x(int op, ad_handle a, ad_handle b, int64_t i0, int64_t i1, int6
 ad_handle ad_op1l(int op, ad_handle a, const int64_t *list, int64_t n, int64_t i0, int64_t i1);
 ad_handle ad_opn(int op, const ad_handle *in, int64_t nin, const int64_t *i, int64_t ni, const double *f,
                  int64_t nf, const int64_t *list, int64_t nlist);
+ad_handle ad_matmul(ad_handle a, ad_handle b);
+ad_handle ad_linear(ad_handle x, ad_handle weight, ad_handle bias);
 ad_handle ad_op1_(int op, ad_handle a);
 ad_handle ad_op2_(int op, ad_handle a, ad_handle b);
 ad_handle ad_op3_(int op, ad_handle a, ad_handle b, ad_handle c);
@@ -107,7 +109,7 @@ int ad_retain_grad(ad_handle t);
 int ad_retains_grad(ad_handle t);
 ad_handle ad_grad(ad_handle t);
 int ad_set_grad(ad_handle t, ad_handle g);
-void ad_zero_grads(const ad_handle *t, int64_t n, int set_to_none);
+int ad_zero_grads(const ad_handle *t, int64_t n, int set_to_none);
 int ad_detach_(ad_handle t);
 int ad_grad_enabled(void);
 int ad_set_grad_enabled(int on); /* returns what it was */
@@ -127,6 +129,20 @@ int ad_node_inputs(intptr_t node);
 intptr_t ad_node_next(intptr_t node, int i, ad_handle *leaf, int *nr); /* new references */
 ad_handle ad_tangent(ad_handle t);
 int ad_set_tangent(ad_handle t, ad_handle tangent);
+
+/* capture and replay */
+int ad_capture_begin(void);
+ad_handle ad_capture_arg(ad_handle t);
+intptr_t ad_capture_end(const ad_handle *outs, int64_t n);
+void ad_capture_abort(void);
+int ad_capturing(void);
+int64_t ad_capture_position(void); /* the number of the call recorded last */
+int ad_program_fits(intptr_t program);
+int ad_program_replay(intptr_t program, const ad_handle *args, int64_t nargs, ad_handle *outs);
+void ad_program_free(intptr_t program);
+int ad_program_set_floats(intptr_t program, int64_t call, const double *f, int64_t n);
+void ad_program_stats(intptr_t program, int64_t *out); /* 6 values */
+const char *ad_program_call(intptr_t program, int64_t k, int *dead);
 /* END CDEF */
 
 #endif

@@ -10,6 +10,7 @@ static _Atomic uint64_t next_seq = 1;
 /* ---- nodes ---- */
 
 void saved_release(ad_node *n) {
+    atomic_store_explicit(&n->released, 1, memory_order_relaxed);
     for (int k = 0; k < n->nsaved; k++) {
         tensor_unref(n->saved[k].t);
         n->saved[k].t = NULL;

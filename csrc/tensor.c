@@ -18,7 +18,8 @@ ad_storage *storage_new(size_t nbytes) {
     s->nbytes = nbytes;
     s->block = block;
     s->owner = 0;
-    s->readonly = s->pinned = 0;
+    s->readonly = 0;
+    atomic_init(&s->pinned, 0);
     atomic_fetch_add_explicit(&mem_live_storages, 1, memory_order_relaxed);
     return s;
 }

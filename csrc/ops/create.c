@@ -34,6 +34,33 @@ void full_run(const ad_call *c) {
     for (size_t have = size; have < bytes; have *= 2) memcpy(p + have, p, have < bytes - have ? have : bytes - have);
 }
 
+/* fill(self): every element f[0] (floats) or i[1] (integers). Meant in place; the old values do not matter. */
+void fill_run(const ad_call *c) {
+    ad_tensor *out = c->out[0];
+    if (tensor_is_contiguous(out)) {
+        full_run(c);
+        return;
+    }
+    ad_tensor one = *out;
+    int64_t zero[AD_MAXDIM] = {0};
+    ad_storage room;
+    char value[8];
+    if (dtype_is_float(out->dtype))
+        dtype_stores[out->dtype][CT_F64](1, value, 0, &c->at->f[0]);
+    else
+        dtype_stores[out->dtype][CT_I64](1, value, 0, &c->at->i[1]);
+    room.data = value;
+    one.storage = &room;
+    one.offset = 0;
+    one.strides = zero;
+    tensor_copy_data(out, &one);
+}
+void fill_vjp(ad_vjp *v) { (void)v; } /* nothing of what was there is left */
+void fill_jvp(ad_jvp *j) {
+    const ad_tensor *y = j->c->out[0];
+    j->tout[0] = em_zeros(&j->E, y->dtype, y->ndim, y->sizes);
+}
+
 /* clone(x): keeps a dense layout; i[0] = 1 asks for contiguous */
 int clone_infer(ad_call *c) {
     const ad_tensor *x = c->in[0];
