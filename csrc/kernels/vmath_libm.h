@@ -10,29 +10,16 @@
 #define LM_MAP1(fn)                                                                                          \
     VMATH V v_##fn(V x) { return v_map1(x, LM(fn)); }
 
-LM_MAP1(exp)
-LM_MAP1(exp2)
-LM_MAP1(expm1)
-LM_MAP1(log)
-LM_MAP1(log2)
-LM_MAP1(log10)
-LM_MAP1(log1p)
-LM_MAP1(sin)
-LM_MAP1(cos)
-LM_MAP1(tan)
-LM_MAP1(sinh)
-LM_MAP1(cosh)
-LM_MAP1(tanh)
 LM_MAP1(asin)
 LM_MAP1(acos)
 LM_MAP1(atan)
-LM_MAP1(asinh)
-LM_MAP1(acosh)
-LM_MAP1(atanh)
-LM_MAP1(erf)
-LM_MAP1(erfc)
-VMATH V v_pow(V a, V b) { return v_map2(a, b, LM(pow)); }
-VMATH V v_atan2(V a, V b) { return v_map2(a, b, LM(atan2)); }
+#if CT_IS(f32)
+/* atan2f of some C libraries is off by more than one unit. */
+static float s_atan2_f32(float a, float b) { return (float)atan2(a, b); }
+VMATH V v_atan2(V a, V b) { return v_map2(a, b, s_atan2_f32); }
+#else
+VMATH V v_atan2(V a, V b) { return v_map2(a, b, atan2); }
+#endif
 VMATH V v_hypot(V a, V b) { return v_map2(a, b, LM(hypot)); }
 VMATH V v_fmod(V a, V b) { return v_map2(a, b, LM(fmod)); }
 VMATH V v_nextafter(V a, V b) { return v_map2(a, b, LM(nextafter)); }
@@ -40,11 +27,6 @@ VMATH V v_nextafter(V a, V b) { return v_map2(a, b, LM(nextafter)); }
 VMATH V v_recip(V x) { return K(1) / x; }
 VMATH V v_rsqrt(V x) { return K(1) / v_sqrt(x); }
 
-/* Never overflows: exp is only taken of what is not positive. */
-VMATH V v_sigmoid(V x) {
-    V e = v_exp(v_neg(v_abs(x))), one = K(1);
-    return v_sel(v_lt(x, K(0)), e, one) / (one + e);
-}
 /* The bare minimum and maximum let NaN through: it comes second. */
 VMATH V v_log_sigmoid(V x) { return v_fmin(K(0), x) - v_log1p(v_exp(v_neg(v_abs(x)))); }
 VMATH V v_softplus(V x) { return v_fmax(K(0), x) + v_log1p(v_exp(v_neg(v_abs(x)))); }
@@ -65,7 +47,6 @@ VMATH V v_logaddexp2(V a, V b) {
     V r = m + v_log1p(v_exp2(v_neg(v_abs(a - b)))) * K(1.44269504088896340736);
     return v_sel(v_and(v_isinf(a), v_eq(a, b)), a, r);
 }
-VMATH V v_ndtr(V x) { return K(0.5) * v_erfc(x * K(-0.70710678118654752440)); }
 /* Below -5 by the continued fraction of Mills' ratio, where erfc would lose digits and underflow. */
 VMATH V v_log_ndtr(V x) {
     V t = v_fmin(K(-1), x), z = v_neg(t), cf = z;
