@@ -8,6 +8,7 @@
 #define EXP_LN2_HI_f32 0.693359375 /* 9 bits: n times it is exact */
 #define EXP_LN2_LO_f32 -2.12194440054690583e-4
 static const T EXP_P_f32[] = {0.49999994, 0.166665211, 0.041668389, 0.00836873613, 0.00138145639};
+static const T EXPM1_P_f32[] = {0.5, 0.166666701, 0.0416664481, 0.00833203737, 0.00139295694, 0.000208148747};
 static const T EXP2_P_f32[] = {0.240226477, 0.0555036217, 0.00961852632, 0.00133901846, 0.000153211266};
 #define EXP2_LN2_f32 0.693147182464599609375
 #define EXP2_LN2_REST_f32 -1.904654299957767878541e-9
@@ -27,6 +28,17 @@ static const T EXP_P_f64[] = {0.5,
                               2.755758218331787e-07,
                               2.5112068951775343e-08,
                               2.0826584133139685e-09};
+static const T EXPM1_P_f64[] = {0.5,
+                                0.16666666666666663,
+                                0.041666666666669454,
+                                0.008333333333336777,
+                                0.0013888888887533272,
+                                0.00019841269837058144,
+                                2.480159023153986e-05,
+                                2.7557307042628167e-06,
+                                2.7554381321926084e-07,
+                                2.5081227077002992e-08,
+                                2.2004152975273316e-09};
 static const T EXP2_P_f64[] = {0.24022650695910072,    0.05550410866482164,    0.009618129107628345,
                                0.0013333558146402342,  0.00015403530393633323, 1.5252733846454552e-05,
                                1.3215486590191937e-06, 1.017805483780812e-07,  7.054978896514589e-09,
@@ -84,17 +96,19 @@ VMATH V v_exp2(V x) {
     return v_scale(K(1) + v_fma(r, K(EXP_C(EXP2_LN2)), r * p), n);
 }
 
-/* 2^n ((1 - 2^-n) + expm1(r)), the first sum kept exact. Beyond n = MANT_BITS + 3 its 2^-n does not
- * matter, and so stays normal. */
+/* 2^n ((1 - 2^-n) + expm1(r)), the sums before the last kept exact. n is rounded from a little below,
+ * so that r is in [-0.291, 0.402]: n = 1 then starts later, where less cancels. Beyond n =
+ * MANT_BITS + 3 its 2^-n does not matter, and so stays normal. */
 VMATH V v_expm1(V x) {
     V y = v_fmax(K(CT_IS(f32) ? -18 : -38), v_fmin(K(EXP_C(EXP_MAX)), x));
-    V n = v_fma(y, K(1.44269504088896340736), V_MAGIC) - V_MAGIC;
+    V n = (v_fma(y, K(1.44269504088896340736), K(-0.08)) + V_MAGIC) - V_MAGIC;
     V hi = v_fma(v_neg(n), K(EXP_C(EXP_LN2_HI)), y), lo = n * K(EXP_C(EXP_LN2_LO));
     V r = hi - lo;
-    V tail = v_fma(r * r, v_poly(r, EXP_C(EXP_P)), v_neg(lo));
-    V t = K(1) - v_pow2i(v_neg(v_fmin(K(VN(MANT_BITS) + 3), n)));
+    V tail = v_fma(r * r, v_poly(r, EXP_C(EXPM1_P)), v_neg(lo));
+    V d = v_pow2i(v_neg(v_fmin(K(VN(MANT_BITS) + 3), n)));
+    V t = K(1) - d, tl = (K(1) - t) - d;
     V s = t + hi, lost = (t - s) + hi;
-    return v_copysign(v_scale(s + (lost + tail), n), x); /* for the sign of 0 */
+    return v_copysign(v_scale(s + ((lost + tl) + tail), n), x); /* for the sign of 0 */
 }
 
 /* t / (t + 2) with t = expm1(2a); for small a by way of -a, where t + 2 is below 2 and loses half as
@@ -102,14 +116,19 @@ VMATH V v_expm1(V x) {
 VMATH V v_tanh(V x) {
     V a = v_fmin(K(CT_IS(f32) ? 10 : 20), v_abs(x));
     a = a + a;
-    V t = v_expm1(v_sel(v_lt(a, K(0.8)), v_neg(a), a));
+    V t = v_expm1(v_sel(v_lt(a, K(0.6)), v_neg(a), a));
     return v_copysign(t / (t + K(2)), x);
 }
 
-/* Never overflows: exp is only taken of what is not positive. */
+/* Never overflows: exp is only taken of what is not positive. What 1 + e loses is put back to first
+ * order, with 1 / (1 + e) from the result itself. */
 VMATH V v_sigmoid(V x) {
     V e = v_exp(v_neg(v_abs(x))), one = K(1);
-    return v_sel(v_lt(x, K(0)), e, one) / (one + e);
+    M neg = v_lt(x, K(0));
+    V d = one + e, lost = e - (d - one);
+    V q = v_sel(neg, e, one) / d;
+    V r = v_sel(neg, one - q, q);
+    return v_fma(v_neg(q * r), lost, q);
 }
 
 #if CT_IS(f64)

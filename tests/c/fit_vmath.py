@@ -101,6 +101,7 @@ QUARTER_PI = mp.pi / 4 * mpf("1.0001")
 FITS = {
     # name: (function, weight, from, to, degree for float32, degree for float64)
     "exp": (exp_tail, lambda x: x * x / mp.exp(x), -HALF_LN2, HALF_LN2, 4, 10),
+    "expm1": (exp_tail, lambda x: x * x / mp.exp(x), mpf("-0.2915"), mpf("0.4025"), 5, 10),
     "exp2": (exp2_tail, lambda x: x * x / mpf(2) ** x, -0.5001, 0.5001, 4, 10),
     "log": (log1p_tail, lambda x: x * x, -THIRD, THIRD, 8, None),
     "log_atanh": (atanh_tail, lambda z: z / 2, mpf("1e-12"), mpf("0.0295"), None, 6),

@@ -69,8 +69,8 @@ static double relut(double x) { return x > 0 ? x : x != x ? x : 0; }
 /* name, largest error allowed for float32 and float64, a range of special interest. */
 #define UNARY(X)                                                                                             \
     X(exp, 1, 1, -110, 100)                                                                                  \
-    X(exp2, UNFUSED, 1, -160, 130)                                                                                 \
-    X(expm1, UNFUSED, 1, -2, 2)                                                                                    \
+    X(exp2, UNFUSED, 1, -160, 130)                                                                           \
+    X(expm1, UNFUSED, 1, -2, 2)                                                                              \
     X(log, 1, 1, 0.5, 2)                                                                                     \
     X(log2, 1, 1, 0.5, 2)                                                                                    \
     X(log10, 1, 1, 0.5, 2)                                                                                   \
@@ -87,7 +87,7 @@ static double relut(double x) { return x > 0 ? x : x != x ? x : 0; }
     X(asinh, 1, 2, -3, 3)                                                                                    \
     X(acosh, 1, 2, 1, 3)                                                                                     \
     X(atanh, 1, 2, -1, 1)                                                                                    \
-    X(sigmoid, 2.5, 2.5, -30, 30)                                                                            \
+    X(sigmoid, 2, 2, -30, 30)                                                                                \
     X(log_sigmoid, 2, 2, -20, 20)                                                                            \
     X(softplus, 2, 2, -20, 20)                                                                               \
     X(erf, 2, 2, -4, 4)                                                                                      \
