@@ -85,7 +85,7 @@ static T VN(s_lgamma)(T x) {
 VMATH V v_lgamma(V x) { return v_map1(x, VN(s_lgamma)); }
 
 #if CT_IS(f64)
-/* Reflection for x < 0, recurrence up to 8, then the asymptotic series in Bernoulli numbers. */
+/* Reflection for x < 0, recurrence up to 12, then the asymptotic series in Bernoulli numbers. */
 static double s_digamma_f64(double x) {
     if (x == 0) return copysign(INFINITY, -x);
     double r = 0;
@@ -95,7 +95,7 @@ static double s_digamma_f64(double x) {
         r = -M_PI / tan(M_PI * frac);
         x = 1 - x;
     }
-    for (; x < 8; x += 1) r -= 1 / x;
+    for (; x < 12; x += 1) r -= 1 / x;
     double z = 1 / (x * x);
     double s =
         z * (1. / 12 -

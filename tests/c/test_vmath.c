@@ -1,44 +1,9 @@
 /* Errors of the vector functions in units in the last place, against libm in the next wider type, over
  * samples of the whole range; special values; independence of a lane from its neighbours; speed.
  *
- * Built once per instruction set (-DAD_ISA_AVX2 ...); see run_vmath.sh. Exits 77 where the processor
+ * Built once per instruction set (-DAD_ISA_AVX2 ...); see run.sh. Exits 77 where the processor
  * does not offer it, 1 where a bound is exceeded. With a number as argument, that many samples. */
-#ifdef __x86_64__
-#include <immintrin.h>
-#else
-#include <arm_neon.h>
-#endif
-#include <math.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-#if defined(AD_ISA_AVX512)
-#define ISA "avx512"
-#define OFFERED                                                                                              \
-    (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&                              \
-     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-#elif defined(AD_ISA_AVX2)
-#define ISA "avx2"
-#define OFFERED (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-#else
-#define ISA "baseline"
-#define OFFERED 1
-#endif
-
-#if defined(__clang__) && defined(AD_ISA_AVX512)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))),         \
-                             apply_to = function)
-#elif defined(__clang__) && defined(AD_ISA_AVX2)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#elif defined(AD_ISA_AVX512)
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
-#elif defined(AD_ISA_AVX2)
-#pragma GCC target("avx2,fma")
-#endif
+#include "isa_target.h"
 
 typedef long double ld;
 
@@ -296,8 +261,4 @@ int main(int argc, char **argv) {
             if (!only || !strcmp(only, functions[i].name)) bad |= check(&functions[i], f64, n);
     return bad;
 }
-#ifdef __clang__
-#if defined(AD_ISA_AVX512) || defined(AD_ISA_AVX2)
-#pragma clang attribute pop
-#endif
-#endif
+#include "isa_target_end.h"
