@@ -53,4 +53,9 @@ VMATH V v_erfc(V x) {
 }
 #endif
 
+#if CT_IS(f64)
 VMATH V v_ndtr(V x) { return K(0.5) * v_erfc(x * K(-0.70710678118654752440)); }
+#else
+/* In double: rounding x / sqrt(2) to float would be felt in the tail. */
+VMATH V v_ndtr(V x) { return v_via64(x, v_ndtr_f64); }
+#endif

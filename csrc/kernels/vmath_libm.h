@@ -47,6 +47,7 @@ VMATH V v_logaddexp2(V a, V b) {
     V r = m + v_log1p(v_exp2(v_neg(v_abs(a - b)))) * K(1.44269504088896340736);
     return v_sel(v_and(v_isinf(a), v_eq(a, b)), a, r);
 }
+#if CT_IS(f64)
 /* Below -5 by the continued fraction of Mills' ratio, where erfc would lose digits and underflow. */
 VMATH V v_log_ndtr(V x) {
     V t = v_fmin(K(-1), x), z = v_neg(t), cf = z;
@@ -55,6 +56,9 @@ VMATH V v_log_ndtr(V x) {
     V mid = v_log1p(K(-0.5) * v_erfc(x * K(0.70710678118654752440)));
     return v_sel(v_lt(x, K(-5)), tail, v_sel(v_lt(x, K(-1)), v_log(v_ndtr(x)), mid));
 }
+#else
+VMATH V v_log_ndtr(V x) { return v_via64(x, v_log_ndtr_f64); }
+#endif
 
 /* The sign of the divisor, as Python's %. */
 VMATH V v_remainder(V a, V b) {
@@ -85,39 +89,42 @@ static T VN(s_lgamma)(T x) {
 VMATH V v_lgamma(V x) { return v_map1(x, VN(s_lgamma)); }
 
 #if CT_IS(f64)
-/* Reflection for x < 0, recurrence up to 12, then the asymptotic series in Bernoulli numbers. */
-static double s_digamma_f64(double x) {
-    if (x == 0) return copysign(INFINITY, -x);
-    double r = 0;
-    if (x < 0) {
-        double whole, frac = modf(x, &whole);
+/* Reflection for x < 0, recurrence up to 12, then the asymptotic series in Bernoulli numbers. The sums
+ * are long double: they cancel near the zeros. */
+static double s_digamma_f64(double x0) {
+    if (x0 == 0) return copysign(INFINITY, -x0);
+    long double x = x0, r = 0;
+    if (x0 < 0) {
+        double whole, frac = modf(x0, &whole);
         if (frac == 0) return NAN;
-        r = -M_PI / tan(M_PI * frac);
+        r = -3.14159265358979323846264L / tanl(3.14159265358979323846264L * frac);
         x = 1 - x;
     }
     for (; x < 12; x += 1) r -= 1 / x;
-    double z = 1 / (x * x);
-    double s =
-        z * (1. / 12 -
-             z * (1. / 120 - z * (1. / 252 - z * (1. / 240 - z * (1. / 132 - z * (691. / 32760 - z / 12))))));
-    return r + (log(x) - 0.5 / x - (x > 1e17 ? 0 : s));
+    long double z = 1 / (x * x);
+    long double s =
+        z *
+        (1.L / 12 - z * (1.L / 120 -
+                         z * (1.L / 252 - z * (1.L / 240 - z * (1.L / 132 - z * (691.L / 32760 - z / 12))))));
+    return (double)(r + (logl(x) - 0.5L / x - s));
 }
 /* The power series of the Bessel function has only positive terms; beyond 30, the asymptotic one. */
 static double s_i0_f64(double x) {
     x = fabs(x);
-    double s = 1, t = 1;
+    long double s = 1, t = 1;
     if (x < 30) {
-        double z = 0.25 * x * x;
-        for (int k = 1; k < 100 && t > s * 1e-17; k++) s += t *= z / ((double)k * k);
-        return s;
+        long double z = 0.25L * x * x;
+        for (int k = 1; k < 100 && t > s * 1e-18L; k++) s += t *= z / (k * k);
+        return (double)s;
     }
+    if (x == INFINITY) return x;
     for (int k = 1; k < 30; k++) {
-        t *= (2 * k - 1) * (2 * k - 1) / (8 * x * k);
-        if (t < 1e-17) break;
+        t *= (2 * k - 1) * (2 * k - 1) / (8.L * x * k);
+        if (t < 1e-18L) break;
         s += t;
     }
-    double h = exp(0.5 * x); /* in two factors, so as to overflow no earlier than the result */
-    return h * (s / sqrt(2 * M_PI * x)) * h;
+    long double h = expl(0.5L * x); /* in two factors, so as to overflow no earlier than the result */
+    return (double)(h * (s / sqrtl(2 * 3.14159265358979323846264L * x)) * h);
 }
 /* Giles' single-precision polynomials (Approximating the erfinv function, GPU Computing Gems, 2010),
  * then two steps of Halley's method, through erfc where erf has no digits left. */
