@@ -130,6 +130,16 @@ intptr_t ad_node_next(intptr_t node, int i, ad_handle *leaf, int *nr); /* new re
 ad_handle ad_tangent(ad_handle t);
 int ad_set_tangent(ad_handle t, ad_handle tangent);
 
+/* optimizers: n parameters at once; those without a gradient are left out */
+int ad_sgd(int64_t n, const ad_handle *params, const ad_handle *buffers, double lr, double momentum, double dampening,
+           double weight_decay, int nesterov, int maximize);
+int ad_adam(int64_t n, const ad_handle *params, const ad_handle *exp_avgs, const ad_handle *exp_avg_sqs,
+            const ad_handle *max_exp_avg_sqs, const ad_handle *steps, double lr, double beta1, double beta2, double eps,
+            double weight_decay, int amsgrad, int decoupled, int maximize);
+ad_handle ad_total_norm(const ad_handle *tensors, int64_t n, double norm_type); /* of 1, 2 or infinity */
+int ad_scale_to_norm(const ad_handle *tensors, int64_t n, ad_handle total, double max_norm);
+int ad_clip_values(const ad_handle *tensors, int64_t n, double limit);
+
 /* capture and replay */
 int ad_capture_begin(void);
 ad_handle ad_capture_arg(ad_handle t);
