@@ -1,20 +1,25 @@
 /* Permutations and samples of indices. */
 #include "rng_internal.h"
 
-/* Fisher-Yates from the front. From this n on, a 32-bit word modulo what remains would be biased too
- * much, and each step takes two words. */
-#define WIDE_PERM (UINT32_MAX / 20)
+/* From this n on, a 32-bit word modulo n would be biased too much. */
+#define WIDE_PERM ((int64_t)(UINT32_MAX / 20))
 
-/* One shuffle for each element size; an unsigned integer of the size stands for every type. */
+/* One shuffle for each element size; an unsigned integer of the size stands for every type. Short
+ * permutations are shuffled from the front; long ones grow element by element (Fisher-Yates inside
+ * out), two words each. */
 #define SHUFFLE(T)                                                                                           \
     static void shuffle_##T(rng_state *s, T *r, int64_t n) {                                                 \
-        int wide = n >= (int64_t)WIDE_PERM;                                                                  \
-        for (int64_t i = 0; i < n - 1; i++) {                                                                \
-            uint64_t rest = (uint64_t)(n - i);                                                               \
-            uint64_t z = wide ? rng_u64(s) % rest : rng_u32(s) % (uint32_t)rest;                             \
+        for (int64_t i = 0; n < WIDE_PERM && i < n - 1; i++) {                                               \
+            int64_t z = i + rng_u32(s) % (uint32_t)(n - i);                                                  \
             T saved = r[i];                                                                                  \
-            r[i] = r[i + (int64_t)z];                                                                        \
-            r[i + (int64_t)z] = saved;                                                                       \
+            r[i] = r[z];                                                                                     \
+            r[z] = saved;                                                                                    \
+        }                                                                                                    \
+        for (int64_t i = 0; n >= WIDE_PERM && i < n; i++) {                                                  \
+            int64_t z = (int64_t)(rng_u64(s) % (uint64_t)(i + 1));                                           \
+            T own = r[i];                                                                                    \
+            r[i] = r[z];                                                                                     \
+            r[z] = own;                                                                                      \
         }                                                                                                    \
     }
 SHUFFLE(uint64_t)

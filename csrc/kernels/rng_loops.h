@@ -138,11 +138,13 @@ static RNG_INLINE void L(sincos_of)(const VF *angle, VF *sine, VF *cosine) {
     VI octant = __builtin_convertvector(x * 1.27323954473516f, VI);
     octant = (octant + 1) & ~1;
     VF o = __builtin_convertvector(octant, VF);
-    /* pi/4 in three parts; the first products are exact, so plain steps serve */
-    x = x - o * 0.78515625f;
-    x = x - o * 2.4187564849853515625e-4f;
-    x = x - o * 3.77489497744594108e-8f;
-    VF z = x * x, zero = {0};
+    VF zero = {0}, part = zero - 0.78515625f; /* pi/4 in three parts */
+    L(fma_to)(&x, &o, &part, &x);
+    part = zero - 2.4187564849853515625e-4f;
+    L(fma_to)(&x, &o, &part, &x);
+    part = zero - 3.77489497744594108e-8f;
+    L(fma_to)(&x, &o, &part, &x);
+    VF z = x * x;
 
     VF c = zero + 2.443315711809948e-5f, k = zero - 1.388731625493765e-3f;
     L(fma_to)(&c, &c, &z, &k);
