@@ -73,45 +73,46 @@ int rng_geometric(rng_state *s, rng_type t, void *out, int64_t n, double p) {
     return 0;
 }
 
-/* Writes zeros and ones in a type; gives -1 for a type that bernoulli_ does not have. */
-static int store_bits(rng_type t, void *out, int64_t at, const uint8_t *b, int n) {
+static int has_bernoulli(rng_type t) { return t != RNG_U16 && t != RNG_U32 && t != RNG_U64; }
+
+/* Writes zeros and ones in a type. */
+static void store_bits(rng_type t, void *out, int64_t at, const uint8_t *b, int n) {
     switch (t) {
     case RNG_F32:
         for (int i = 0; i < n; i++) ((float *)out)[at + i] = b[i];
-        return 0;
+        break;
     case RNG_F64:
         for (int i = 0; i < n; i++) ((double *)out)[at + i] = b[i];
-        return 0;
+        break;
     case RNG_BF16:
         for (int i = 0; i < n; i++) ((uint16_t *)out)[at + i] = (uint16_t)(b[i] * 0x3f80u);
-        return 0;
+        break;
     case RNG_F16:
         for (int i = 0; i < n; i++) ((uint16_t *)out)[at + i] = (uint16_t)(b[i] * 0x3c00u);
-        return 0;
+        break;
     case RNG_I64:
         for (int i = 0; i < n; i++) ((int64_t *)out)[at + i] = b[i];
-        return 0;
+        break;
     case RNG_I32:
         for (int i = 0; i < n; i++) ((int32_t *)out)[at + i] = b[i];
-        return 0;
+        break;
     case RNG_I16:
         for (int i = 0; i < n; i++) ((int16_t *)out)[at + i] = b[i];
-        return 0;
+        break;
     case RNG_I8:
     case RNG_U8:
     case RNG_BOOL:
         memcpy((uint8_t *)out + at, b, (size_t)n);
-        return 0;
+        break;
     case RNG_U16:
     case RNG_U32:
     case RNG_U64:
         break;
     }
-    return -1;
 }
 
 int rng_bernoulli(rng_state *s, rng_type t, void *out, int64_t n, double p) {
-    if (store_bits(t, out, 0, NULL, 0)) return -1;
+    if (!has_bernoulli(t)) return -1;
     uint32_t w[RNG_TILE];
     uint8_t b[RNG_PAIRS];
     for (int64_t at = 0; at < n; at += RNG_PAIRS) {
@@ -128,7 +129,7 @@ void rng_dropout_mask(rng_state *s, uint8_t *keep, int64_t n, double p) {
 }
 
 int rng_bernoulli_each(rng_state *s, rng_type t, void *out, int64_t n, rng_type pt, const void *p) {
-    if (store_bits(t, out, 0, NULL, 0) || !rng_is_float(pt)) return -1;
+    if (!has_bernoulli(t) || !rng_is_float(pt)) return -1;
     uint8_t b[RNG_PAIRS];
     for (int64_t at = 0; at < n; at += RNG_PAIRS) {
         int k = n - at < RNG_PAIRS ? (int)(n - at) : RNG_PAIRS;
