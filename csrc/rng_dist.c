@@ -251,7 +251,7 @@ static int below(double y, int64_t x) { return y < 0x1p63 && (int64_t)y < x; }
 static int64_t inner_low(rng_type t, int64_t low) {
     if (low == INT64_MAX) return low;
     double y = rounded(t, low + 1);
-    if (!below(y, low)) return low;
+    if (y < -0x1p63 || !below(y, low)) return low; /* a half may round to an infinity */
     y = beside(t, y, y < 0);
     return y < 0x1p63 ? (int64_t)y : INT64_MAX;
 }
@@ -259,7 +259,7 @@ static int64_t inner_low(rng_type t, int64_t low) {
 static int64_t inner_high(rng_type t, int64_t high) {
     if (high == INT64_MIN) return high;
     double y = rounded(t, high - 1);
-    if (y == 0x1p63) return high; /* PyTorch's own test overflows there */
+    if (y < -0x1p63 || y >= 0x1p63) return high; /* PyTorch's own test overflows there */
     return below(y, high) ? high : (int64_t)beside(t, y, y > 0);
 }
 
