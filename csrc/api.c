@@ -100,18 +100,15 @@ int64_t ad_version_of(ad_handle t) { return atomic_load(&T(t)->storage->version)
 void ad_bump_version(ad_handle t) { atomic_fetch_add(&T(t)->storage->version, 1); }
 int ad_is_contiguous(ad_handle t) { return tensor_is_contiguous(T(t)); }
 
-int ad_item(ad_handle h, double *f, int64_t *i) {
+int ad_item(ad_handle h) {
     ad_tensor *t = T(h);
     if (tls.capture) return program_refuse("reading a value from a tensor (item(), float(), `if tensor`)");
     if (t->numel != 1)
         return ad_fail(AD_ERR_RUNTIME, "a Tensor with %lld elements cannot be converted to Scalar", (long long)t->numel);
-    if (dtype_is_float(t->dtype)) {
-        *f = tensor_get_f64(t);
-        return 0;
-    }
-    *i = tensor_get_i64(t);
-    return t->dtype == AD_BOOL ? 2 : 1;
+    return dtype_is_float(t->dtype) ? 0 : t->dtype == AD_BOOL ? 2 : 1;
 }
+double ad_item_f(ad_handle t) { return tensor_get_f64(T(t)); }
+int64_t ad_item_i(ad_handle t) { return tensor_get_i64(T(t)); }
 
 /* t becomes another handle to src's memory: .data = src */
 int ad_set_data(ad_handle h, ad_handle src_h) {
@@ -319,6 +316,7 @@ int ad_set_requires_grad(ad_handle h, int on) {
 int ad_is_leaf(ad_handle t) { return graph_node_of(T(t)) == NULL; }
 int ad_is_view(ad_handle t) { return T(t)->base != NULL; }
 ad_handle ad_base(ad_handle t) { return H(tensor_ref(T(t)->base)); }
+int ad_output_nr(ad_handle t) { return (int)T(t)->out_nr; }
 int ad_retains_grad(ad_handle t) { return T(t)->flags & AD_T_RETAINS_GRAD && T(t)->node; }
 ad_handle ad_grad(ad_handle t) {
     if (tls.capture) program_touch_grad(T(t), false);

@@ -65,12 +65,17 @@ int ad_storage_readonly(ad_handle t);
 int64_t ad_version_of(ad_handle t);
 void ad_bump_version(ad_handle t);
 int ad_is_contiguous(ad_handle t);
-int ad_item(ad_handle t, double *f, int64_t *i); /* 0 float, 1 integer, 2 bool, -1 error */
+int ad_item(ad_handle t); /* what a one-element tensor holds: 0 float, 1 integer, 2 bool; -1 error */
+double ad_item_f(ad_handle t);
+int64_t ad_item_i(ad_handle t);
 int ad_set_data(ad_handle t, ad_handle src);
 int ad_resize(ad_handle t, const int64_t *sizes, int64_t ndim);
 int ad_set_strided(ad_handle t, ad_handle src, int64_t offset, const int64_t *sizes, const int64_t *strides,
                    int64_t ndim);
+int ad_become(ad_handle t, ad_handle view); /* t takes the geometry and history of a view of itself */
 ad_handle ad_detach(ad_handle t, int share_version);
+
+ad_handle ad_reshape(ad_handle t, const int64_t *sizes, int64_t ndim); /* a view where it can be, else a copy */
 
 /* calling an operation; fixed arities are the fast paths */
 ad_handle ad_op1(int op, ad_handle a);
@@ -105,6 +110,7 @@ int ad_set_requires_grad(ad_handle t, int on);
 int ad_is_leaf(ad_handle t);
 int ad_is_view(ad_handle t);
 ad_handle ad_base(ad_handle t);
+int ad_output_nr(ad_handle t);
 int ad_retain_grad(ad_handle t);
 int ad_retains_grad(ad_handle t);
 ad_handle ad_grad(ad_handle t);

@@ -319,6 +319,17 @@ int graph_record_inplace(ad_call *c) {
     return 0;
 }
 
+/* The in-place form of a view (t_, squeeze_, ...): t is shown the way `view`, a view of t, is. */
+int ad_become(ad_handle h, ad_handle view_h) {
+    ad_tensor *t = (ad_tensor *)h, *view = (ad_tensor *)view_h;
+    if (graph_check_inplace(t)) return -1;
+    if (tensor_set_geometry(t, view->ndim, view->sizes, view->strides)) return -1;
+    t->offset = view->offset;
+    bump(t);
+    if (view->node) set_history(t, node_ref(view->node), view->out_nr);
+    return 0;
+}
+
 /* ---- hooks ---- */
 
 int ad_add_hook(ad_handle h, int64_t key) {
