@@ -8,6 +8,7 @@
 #include "ew.h"
 #include "reduce.h"
 #include "gemm.h"
+#include "optim.h"
 #undef CT
 #define CT f32
 #include "vec.h"
@@ -15,6 +16,7 @@
 #include "ew.h"
 #include "reduce.h"
 #include "gemm.h"
+#include "optim.h"
 #undef CT
 #define CT i64
 #include "vec.h"
@@ -65,5 +67,12 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
         },
     .softmax = {softmax_f32, softmax_f64, NULL},
     .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
+#define OPT_ROW(fn) {fn##_f32, fn##_f64}
+    .sgd = OPT_ROW(opt_sgd),
+    .adam = OPT_ROW(opt_adam),
+    .scale = OPT_ROW(opt_scale),
+    .clip = OPT_ROW(opt_clip),
+    .norm = OPT_ROW(opt_norm),
+#undef OPT_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
 };
