@@ -160,11 +160,11 @@ static void finish(const folded *f, const ad_call *c) {
 static int ct_out(const ad_call *c) { return dtype_compute(c->out[0]->dtype); }
 static int ct_in(const ad_call *c) { return dtype_compute(c->in[0]->dtype); }
 
-#define PLAIN(name, ct, kind)                                                                                \
-    size_t name##_scratch(const ad_call *c) { return scratch_of(c, ct(c)); }                                 \
+#define PLAIN(name, type, kind)                                                                                \
+    size_t name##_scratch(const ad_call *c) { return scratch_of(c, type(c)); }                                 \
     void name##_run(const ad_call *c) {                                                                      \
         folded f;                                                                                            \
-        begin(&f, c, ct(c));                                                                                 \
+        begin(&f, c, type(c));                                                                                 \
         fold(&f, f.plan.ct == CT_I64 && kind == RED_nansum ? RED_sum : kind, NULL, 0, f.acc);                \
         finish(&f, c);                                                                                       \
     }
