@@ -125,3 +125,5 @@ from .interop import from_numpy
 # ---- random numbers ----
 
 # ---- the rest ----
+
+from ._capture import CaptureError, compile  # noqa: E402,F401
