@@ -173,3 +173,5 @@ from ._ops.sort import (
 # ---- random numbers ----
 
 # ---- the rest ----
+
+from ._capture import CaptureError, compile  # noqa: E402,F401

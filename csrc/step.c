@@ -159,6 +159,14 @@ void ad_capture_abort(void) {
 }
 
 int64_t ad_capture_position(void) { return tls.capture ? tls.capture->n - 1 : -1; }
+int ad_capture_made(ad_handle h) {
+    const ad_program *p = tls.capture;
+    const ad_storage *s = ((ad_tensor *)h)->storage;
+    for (int64_t k = p ? p->n - 1 : -1; k >= 0; k--)
+        for (int o = 0; o < p->code[k].call.nout; o++)
+            if (p->code[k].call.out[o]->storage == s) return 1;
+    return 0;
+}
 int ad_capturing(void) { return tls.capture != NULL; }
 
 /* Ends the recording. `outs` are the tensors that the step returned. Returns the program, or 0. */
@@ -199,12 +207,29 @@ int ad_program_fits(intptr_t h) {
     return 1;
 }
 
+ad_handle ad_program_output(intptr_t h, int64_t k) { /* a copy: the next replay writes the same buffer */
+    const ad_program *p = (const ad_program *)h;
+    const ad_tensor *t = p->outs[k];
+    ad_tensor *copy = dims_dense(t->ndim, t->sizes, t->strides) ? tensor_new_strided(t->dtype, t->ndim, t->sizes, t->strides)
+                                                               : tensor_new(t->dtype, t->ndim, t->sizes);
+    if (copy) tensor_copy_data(copy, t);
+    return (ad_handle)copy;
+}
+
 int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handle *outs) {
     ad_program *p = (ad_program *)h;
     if (nargs != p->nargs) return ad_fail(AD_ERR_RUNTIME, "the program takes %lld tensors", (long long)p->nargs);
     if (atomic_exchange(&p->running, 1))
         return ad_fail(AD_ERR_RUNTIME, "the captured step is already running in another thread");
     int status = -1;
+    for (int64_t k = 0; k < nargs; k++) {
+        const ad_tensor *t = (ad_tensor *)args[k], *a = p->args[k];
+        if (t->dtype == a->dtype && tensor_same_sizes(t, a) && dims_equal(t->ndim, t->strides, a->ndim, a->strides) &&
+            t->storage->readonly <= a->storage->readonly && !tensor_wants_grad(t))
+            continue;
+        atomic_store(&p->running, 0);
+        return 1;
+    }
     for (int64_t k = 0; k < nargs; k++) {
         const ad_tensor *t = (ad_tensor *)args[k];
         ad_storage *s = p->args[k]->storage;
@@ -226,14 +251,7 @@ int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handl
         tensor_unref(old);
     }
     int64_t made = 0;
-    for (; made < p->nouts; made++) { /* copies: the next replay writes the same buffers */
-        ad_tensor *t = p->outs[made], *copy = dims_dense(t->ndim, t->sizes, t->strides)
-                                                  ? tensor_new_strided(t->dtype, t->ndim, t->sizes, t->strides)
-                                                  : tensor_new(t->dtype, t->ndim, t->sizes);
-        if (!copy) break;
-        tensor_copy_data(copy, t);
-        outs[made] = (ad_handle)copy;
-    }
+    while (made < p->nouts && (outs[made] = ad_program_output(h, made))) made++;
     status = made == p->nouts ? 0 : -1;
     if (status)
         while (made) tensor_unref((ad_tensor *)outs[--made]);
