@@ -152,6 +152,9 @@ def aminmax(input, *, dim=None, keepdim=False, out=None):
     """(min, max), named."""
     low, high = reduce(_AMIN, input, dim, keepdim), reduce(_AMAX, input, dim, keepdim)
     if out is not None:
+        for t in out:
+            if t.dtype is not input.dtype:
+                raise RuntimeError(f"Expected out tensor to have dtype {input.dtype}, but got {t.dtype} instead")
         low, high = _finish(low, out[0]), _finish(high, out[1])
     return return_types.aminmax((low, high))
 
@@ -165,6 +168,8 @@ def pair(kind, op, input, i0, i1=0, i2=0, out=None):
         fail()
     values, indices = wrap(h), wrap(lib.ad_take_result(1))
     if out is not None:
+        if lib.ad_storage_ptr(out[0]._h) == lib.ad_storage_ptr(input._h):
+            raise RuntimeError(f"unsupported operation: {kind.__name__}() cannot write its result over its input")
         values, indices = _finish(values, out[0]), _finish(indices, out[1])
     return kind((values, indices))
 
@@ -321,6 +326,8 @@ def diff(input, n=1, dim=-1, prepend=None, append=None, *, out=None):
         raise RuntimeError("diff expects input to be at least one-dimensional")
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
+    if n == 0:
+        return _finish(shape.clone(input), out)
     parts = [t for t in (prepend, input, append) if t is not None]
     if len(parts) > 1:
         for t in (prepend, append):

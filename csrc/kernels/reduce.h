@@ -1,8 +1,8 @@
 /* Folds: every row of reduce.def, for the current CT, in two forms.
  *   f_<name>_<type>  n contiguous elements to one
  *   c_<name>_<type>  `rows` rows of `cols` contiguous elements to one row, down the columns
- * The tree of a fold depends on n, rows and the vector length alone. Callers keep n and rows small (a block) and
- * join the blocks in double precision.
+ * The tree of a fold depends on n, rows and the vector length alone. Callers keep n and rows small (a block)
+ * and join the blocks in double precision.
  *
  * And softmax of one contiguous row, with its gradient. */
 #ifndef AD_REDUCE_NAMES
@@ -61,8 +61,9 @@
         int64_t j = 0;                                                                                       \
         for (; j + 4 * VL <= cols; j += 4 * VL) {                                                            \
             V a0 = start, a1 = a0, a2 = a0, a3 = a0, c0 = K(0), c1 = c0, c2 = c0, c3 = c0;                   \
-            if (k) c0 = v_load(k + j), c1 = v_load(k + j + VL), c2 = v_load(k + j + 2 * VL),                 \
-                   c3 = v_load(k + j + 3 * VL);                                                              \
+            if (k)                                                                                           \
+                c0 = v_load(k + j), c1 = v_load(k + j + VL), c2 = v_load(k + j + 2 * VL),                    \
+                c3 = v_load(k + j + 3 * VL);                                                                 \
             for (int64_t i = 0; i < rows; i++) {                                                             \
                 const T *q = p + i * stride + j;                                                             \
                 a0 = VN(s_##name)(a0, v_load(q), c0);                                                        \
@@ -81,7 +82,8 @@
                 for (int64_t i = 0; i < rows; i++) a = VN(s_##name)(a, v_load(p + i * stride + j), c0);      \
                 v_store(o + j, a);                                                                           \
             } else {                                                                                         \
-                for (int64_t i = 0; i < rows; i++) a = VN(s_##name)(a, v_loadn(p + i * stride + j, left), c0); \
+                for (int64_t i = 0; i < rows; i++)                                                           \
+                    a = VN(s_##name)(a, v_loadn(p + i * stride + j, left), c0);                              \
                 v_storen(o + j, a, left);                                                                    \
             }                                                                                                \
         }                                                                                                    \
@@ -115,8 +117,7 @@ static void VN(softmax)(int64_t n, const void *px, void *py, int log) {
         if (left < VL) {
             e = v_sel(v_lt(v_index(), K(left)), e, K(0));
             if (!log) v_storen(y + i, e, left);
-        } else if (!log)
-            v_store(y + i, e);
+        } else if (!log) v_store(y + i, e);
         s += e;
     }
     V sum = v_splat(v_hsum(s));
@@ -124,19 +125,15 @@ static void VN(softmax)(int64_t n, const void *px, void *py, int log) {
         V l = v_log(sum);
         for (int64_t i = 0; i < n; i += VL) {
             int64_t left = n - i;
-            if (left >= VL)
-                v_store(y + i, v_load(x + i) - m - l);
-            else
-                v_storen(y + i, v_loadn(x + i, left) - m - l, left);
+            if (left >= VL) v_store(y + i, v_load(x + i) - m - l);
+            else v_storen(y + i, v_loadn(x + i, left) - m - l, left);
         }
     } else {
         V r = K(1) / sum;
         for (int64_t i = 0; i < n; i += VL) {
             int64_t left = n - i;
-            if (left >= VL)
-                v_store(y + i, v_load(y + i) * r);
-            else
-                v_storen(y + i, v_loadn(y + i, left) * r, left);
+            if (left >= VL) v_store(y + i, v_load(y + i) * r);
+            else v_storen(y + i, v_loadn(y + i, left) * r, left);
         }
     }
 }
@@ -155,12 +152,11 @@ static void VN(softmax_grad)(int64_t n, const void *pg, const void *py, void *po
     V sum = v_splat(v_hsum(s));
     for (int64_t i = 0; i < n; i += VL) {
         int64_t left = n - i;
-        V a = left >= VL ? v_load(g + i) : v_loadn(g + i, left), b = left >= VL ? v_load(y + i) : v_loadn(y + i, left);
+        V a = left >= VL ? v_load(g + i) : v_loadn(g + i, left),
+          b = left >= VL ? v_load(y + i) : v_loadn(y + i, left);
         V r = log ? a - v_exp(b) * sum : b * (a - sum);
-        if (left >= VL)
-            v_store(o + i, r);
-        else
-            v_storen(o + i, r, left);
+        if (left >= VL) v_store(o + i, r);
+        else v_storen(o + i, r, left);
     }
 }
 #endif

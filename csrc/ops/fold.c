@@ -1,19 +1,19 @@
-/* Folding any geometry over any of its dimensions. Results depend on shapes and strides alone: work is cut into
- * blocks of fixed size, blocks into vectors; blocks are joined one after the other in double precision, and so
- * are the chunks that threads take when there are few results.
+/* Folding any geometry over any of its dimensions. Results depend on shapes and strides alone: work is cut
+ * into blocks of fixed size, blocks into vectors; blocks are joined one after the other in double precision,
+ * and so are the chunks that threads take when there are few results.
  *
- * Two ways: along the reduced dimensions when they are the fast ones in memory, else down columns, where rows of
- * a kept dimension are folded element by element. */
+ * Two ways: along the reduced dimensions when they are the fast ones in memory, else down columns, where rows
+ * of a kept dimension are folded element by element. */
 #include <math.h>
 #include <string.h>
 #include "../pool.h"
 #include "fold.h"
 
-#define BLOCK 1024    /* elements that one kernel call folds to one */
-#define COLS 256      /* columns that are folded together */
-#define ROWS 64       /* rows that one kernel call folds */
-#define PACK_ROWS 16  /* the same when rows have to be converted first */
-#define CHUNK 65536   /* elements that one thread takes at a time */
+#define BLOCK 1024   /* elements that one kernel call folds to one */
+#define COLS 256     /* columns that are folded together */
+#define ROWS 64      /* rows that one kernel call folds */
+#define PACK_ROWS 16 /* the same when rows have to be converted first */
+#define CHUNK 65536  /* elements that one thread takes at a time */
 
 enum join { ADD, MUL, MAX, MIN };
 static const uint8_t joins[RED_ROWS] = {
@@ -24,29 +24,45 @@ static const uint8_t joins[RED_ROWS] = {
 
 static fold_acc start_of(int kind, int ct) {
     fold_acc a;
-    double f = joins[kind] == ADD || kind == RED_maxabs ? 0 : joins[kind] == MUL ? 1 : joins[kind] == MAX ? -INFINITY : INFINITY;
+    double f = joins[kind] == ADD || kind == RED_maxabs ? 0
+               : joins[kind] == MUL                     ? 1
+               : joins[kind] == MAX                     ? -INFINITY
+                                                        : INFINITY;
     if (ct == CT_I64)
         a.i = joins[kind] == ADD ? 0 : joins[kind] == MUL ? 1 : joins[kind] == MAX ? INT64_MIN : INT64_MAX;
-    else
-        a.f = f;
+    else a.f = f;
     return a;
 }
 
 static inline fold_acc join(int how, int ct, fold_acc a, fold_acc b) {
     if (ct == CT_I64) {
         switch (how) {
-        case ADD: a.i = (int64_t)((uint64_t)a.i + (uint64_t)b.i); break;
-        case MUL: a.i = (int64_t)((uint64_t)a.i * (uint64_t)b.i); break;
-        case MAX: a.i = a.i > b.i ? a.i : b.i; break;
-        default: a.i = a.i < b.i ? a.i : b.i;
+        case ADD:
+            a.i = (int64_t)((uint64_t)a.i + (uint64_t)b.i);
+            break;
+        case MUL:
+            a.i = (int64_t)((uint64_t)a.i * (uint64_t)b.i);
+            break;
+        case MAX:
+            a.i = a.i > b.i ? a.i : b.i;
+            break;
+        default:
+            a.i = a.i < b.i ? a.i : b.i;
         }
         return a;
     }
     switch (how) {
-    case ADD: a.f += b.f; break;
-    case MUL: a.f *= b.f; break;
-    case MAX: a.f = a.f > b.f || isnan(a.f) ? a.f : b.f; break;
-    default: a.f = a.f < b.f || isnan(a.f) ? a.f : b.f;
+    case ADD:
+        a.f += b.f;
+        break;
+    case MUL:
+        a.f *= b.f;
+        break;
+    case MAX:
+        a.f = a.f > b.f || isnan(a.f) ? a.f : b.f;
+        break;
+    default:
+        a.f = a.f < b.f || isnan(a.f) ? a.f : b.f;
     }
     return a;
 }
@@ -59,18 +75,14 @@ typedef union number { /* of a compute type */
 
 static inline fold_acc widen(int ct, const number *v) {
     fold_acc a;
-    if (ct == CT_F32)
-        a.f = v->f;
-    else
-        a.i = v->i; /* double and int64 as they are */
+    if (ct == CT_F32) a.f = v->f;
+    else a.i = v->i; /* double and int64 as they are */
     return a;
 }
 
 static inline void narrow(int ct, double v, number *out) {
-    if (ct == CT_F32)
-        out->f = (float)v;
-    else
-        out->d = v;
+    if (ct == CT_F32) out->f = (float)v;
+    else out->d = v;
 }
 
 /* ---- the plan ---- */
@@ -92,7 +104,8 @@ static int push(int n, int64_t *size, int64_t *step, int64_t *out, int64_t s, in
 void fold_prepare(fold_plan *p, const ad_tensor *x, const bool *drop, int ct) {
     p->ct = ct;
     p->load = dtype_loads[x->dtype][ct];
-    p->native = (x->dtype == AD_F32 && ct == CT_F32) || (x->dtype == AD_F64 && ct == CT_F64) || (x->dtype == AD_I64 && ct == CT_I64);
+    p->native = (x->dtype == AD_F32 && ct == CT_F32) || (x->dtype == AD_F64 && ct == CT_F64) ||
+                (x->dtype == AD_I64 && ct == CT_I64);
     p->x = tensor_data(x);
     p->esize = dtype_size[x->dtype];
     p->nk = p->nr = 0;
@@ -139,7 +152,9 @@ void fold_prepare(fold_plan *p, const ad_tensor *x, const bool *drop, int ct) {
     p->items = p->nout ? p->nout / (p->cols ? p->cols : 1) * p->tiles * p->chunks : 0;
 }
 
-size_t fold_scratch(const fold_plan *p) { return p->chunks > 1 ? (size_t)(p->nout * p->chunks) * sizeof(fold_acc) : 0; }
+size_t fold_scratch(const fold_plan *p) {
+    return p->chunks > 1 ? (size_t)(p->nout * p->chunks) * sizeof(fold_acc) : 0;
+}
 
 /* ---- along the reduced dimensions ---- */
 
@@ -170,7 +185,8 @@ static void advance(const fold_plan *p, cursor *c, int64_t by) {
     }
 }
 
-static fold_acc fold_line(const fold_plan *p, const char *base, int64_t begin, int64_t end, const number *param) {
+static fold_acc fold_line(const fold_plan *p, const char *base, int64_t begin, int64_t end,
+                          const number *param) {
     _Alignas(64) char tile[BLOCK * 8];
     fold_kernel kernel = kern->fold[p->kind][p->ct];
     fold_acc acc = start_of(p->kind, p->ct);
@@ -206,8 +222,8 @@ static fold_acc fold_line(const fold_plan *p, const char *base, int64_t begin, i
 
 /* ---- down the columns ---- */
 
-static void fold_columns(const fold_plan *p, const char *base, int64_t begin, int64_t end, int64_t cols, const void *param,
-                         fold_acc *acc) {
+static void fold_columns(const fold_plan *p, const char *base, int64_t begin, int64_t end, int64_t cols,
+                         const void *param, fold_acc *acc) {
     _Alignas(64) char tile[PACK_ROWS * COLS * 8], sums[COLS * 8];
     fold_cols_kernel kernel = kern->fold_cols[p->kind][p->ct];
     int last = p->nr - 1, how = joins[p->kind];
@@ -236,7 +252,8 @@ static void fold_columns(const fold_plan *p, const char *base, int64_t begin, in
         if (p->ct == CT_F32 && how == ADD)
             for (int64_t j = 0; j < cols; j++) acc[j].f += ((const float *)sums)[j];
         else
-            for (int64_t j = 0; j < cols; j++) acc[j] = join(how, p->ct, acc[j], widen(p->ct, (const number *)(sums + j * size)));
+            for (int64_t j = 0; j < cols; j++)
+                acc[j] = join(how, p->ct, acc[j], widen(p->ct, (const number *)(sums + j * size)));
     }
 }
 
@@ -287,8 +304,8 @@ void fold_run(fold_plan *p, int kind, const fold_acc *param, double param_all, f
         for (int64_t k = 0; k < p->nout; k++) out[k] = start_of(kind, p->ct);
         return;
     }
-    if (!p->cols && p->native && p->nr == 1 && p->rstep[0] == p->esize && p->n <= BLOCK && p->nk <= 1 && !param &&
-        p->nout * p->n <= CHUNK) { /* small rows: nothing to plan */
+    if (!p->cols && p->native && p->nr == 1 && p->rstep[0] == p->esize && p->n <= BLOCK && p->nk <= 1 &&
+        !param && p->nout * p->n <= CHUNK) { /* small rows: nothing to plan */
         fold_kernel kernel = kern->fold[kind][p->ct];
         number r, c;
         narrow(p->ct, param_all, &c);

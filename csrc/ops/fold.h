@@ -16,7 +16,8 @@ typedef struct fold_plan {
     const char *x;
     int64_t esize;
     int nk, nr; /* dimensions kept (but the columns) and reduced, outermost first */
-    int64_t ksize[AD_MAXDIM], kstep[AD_MAXDIM], kout[AD_MAXDIM]; /* steps of x in bytes, of the result in elements */
+    int64_t ksize[AD_MAXDIM], kstep[AD_MAXDIM],
+        kout[AD_MAXDIM]; /* steps of x in bytes, of the result in elements */
     int64_t rsize[AD_MAXDIM], rstep[AD_MAXDIM];
     int64_t n, nout;                     /* elements reduced to one; results */
     int64_t cols, cstep, cout;           /* the kept dimension that is walked fastest; 0 columns: none */

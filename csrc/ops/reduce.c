@@ -56,30 +56,36 @@ int nansum_infer(ad_call *c) { return sum_infer(c); }
 int prod_infer(ad_call *c) { return sum_infer(c); }
 int mean_infer(ad_call *c) {
     int d = asked(c, c->in[0]->dtype);
-    if (need_float(c, d, c->at->i[1] >= 0 ? "mean(): could not infer output dtype. Optional dtype must be either a floating "
-                                            "point or complex dtype. Got: %s"
-                                          : "mean(): could not infer output dtype. Input dtype must be either a floating point "
-                                            "or complex dtype. Got: %s"))
+    if (need_float(c, d,
+                   c->at->i[1] >= 0
+                       ? "mean(): could not infer output dtype. Optional dtype must be either a floating "
+                         "point or complex dtype. Got: %s"
+                       : "mean(): could not infer output dtype. Input dtype must be either a floating point "
+                         "or complex dtype. Got: %s"))
         return -1;
     return reduced(c, d);
 }
 int var_infer(ad_call *c) {
-    return need_float(c, c->in[0]->dtype, "std and var only support floating point and complex dtypes, not %s") ? -1
-                                                                                                       : reduced(c, c->in[0]->dtype);
+    return need_float(c, c->in[0]->dtype,
+                      "std and var only support floating point and complex dtypes, not %s")
+               ? -1
+               : reduced(c, c->in[0]->dtype);
 }
 int std_infer(ad_call *c) { return var_infer(c); }
 static int nonempty(const ad_call *c) {
     const ad_tensor *x = c->in[0];
     if (x->numel) return 0;
     if (!c->at->nlist)
-        return ad_fail(AD_ERR_RUNTIME, "%s(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
-                                       "reduction dim with the 'dim' argument.",
+        return ad_fail(AD_ERR_RUNTIME,
+                       "%s(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
+                       "reduction dim with the 'dim' argument.",
                        c->op->name);
     for (int64_t k = 0; k < c->at->nlist; k++) {
         int d = dim_wrap(c->at->list[k], x->ndim);
         if (d < 0) return -1;
         if (x->ndim && !x->sizes[d])
-            return ad_fail(AD_ERR_INDEX, "%s(): Expected reduction dim %d to have non-zero size.", c->op->name, d);
+            return ad_fail(AD_ERR_INDEX, "%s(): Expected reduction dim %d to have non-zero size.",
+                           c->op->name, d);
     }
     return 0;
 }
@@ -94,20 +100,25 @@ int logsumexp_infer(ad_call *c) {
 }
 int norm_infer(ad_call *c) {
     int d = c->in[0]->dtype, want = asked(c, d);
-    if (need_float(c, d, "linalg.vector_norm: Expected a floating point or complex tensor as input. Got %s")) return -1;
-    if (need_float(c, want, "linalg.vector_norm: dtype should be floating point or complex. Got %s")) return -1;
+    if (need_float(c, d, "linalg.vector_norm: Expected a floating point or complex tensor as input. Got %s"))
+        return -1;
+    if (need_float(c, want, "linalg.vector_norm: dtype should be floating point or complex. Got %s"))
+        return -1;
     if (dtype_promote(d, want) != want)
-        return ad_fail(AD_ERR_RUNTIME, "linalg.vector_norm: the dtype of the input (%s) should be convertible without narrowing "
-                                       "to the specified dtype (%s)",
-                       dtype_class[d], dtype_class[want]);
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "linalg.vector_norm: the dtype of the input (%s) should be convertible without narrowing "
+            "to the specified dtype (%s)",
+            dtype_class[d], dtype_class[want]);
     if (c->at->f[0] < 0 || isinf(c->at->f[0])) {
         bool drop[AD_MAXDIM];
         if (reduce_dims(c->in[0], c->at, drop)) return -1;
         bool empty = !c->in[0]->numel && !c->at->nlist;
         for (int d_ = 0; d_ < c->in[0]->ndim; d_++) empty |= drop[d_] && !c->in[0]->sizes[d_] && c->at->nlist;
         if (empty)
-            return ad_fail(AD_ERR_RUNTIME, "linalg.vector_norm cannot compute the %g norm on an empty tensor because the "
-                                           "operation does not have an identity",
+            return ad_fail(AD_ERR_RUNTIME,
+                           "linalg.vector_norm cannot compute the %g norm on an empty tensor because the "
+                           "operation does not have an identity",
                            c->at->f[0]);
     }
     return reduced(c, want);
@@ -154,17 +165,18 @@ static void fold(folded *f, int kind, const fold_acc *param, double all, fold_ac
 
 static void finish(const folded *f, const ad_call *c) {
     int from = f->plan.ct == CT_I64 ? CT_I64 : CT_F64;
-    dtype_stores[c->out[0]->dtype][from](f->plan.nout, tensor_data(c->out[0]), dtype_size[c->out[0]->dtype], f->acc);
+    dtype_stores[c->out[0]->dtype][from](f->plan.nout, tensor_data(c->out[0]), dtype_size[c->out[0]->dtype],
+                                         f->acc);
 }
 
 static int ct_out(const ad_call *c) { return dtype_compute(c->out[0]->dtype); }
 static int ct_in(const ad_call *c) { return dtype_compute(c->in[0]->dtype); }
 
-#define PLAIN(name, type, kind)                                                                                \
-    size_t name##_scratch(const ad_call *c) { return scratch_of(c, type(c)); }                                 \
+#define PLAIN(name, type, kind)                                                                              \
+    size_t name##_scratch(const ad_call *c) { return scratch_of(c, type(c)); }                               \
     void name##_run(const ad_call *c) {                                                                      \
         folded f;                                                                                            \
-        begin(&f, c, type(c));                                                                                 \
+        begin(&f, c, type(c));                                                                               \
         fold(&f, f.plan.ct == CT_I64 && kind == RED_nansum ? RED_sum : kind, NULL, 0, f.acc);                \
         finish(&f, c);                                                                                       \
     }
@@ -213,7 +225,8 @@ void count_nonzero_run(const ad_call *c) {
     finish(&f, c);
 }
 
-/* Two passes: the mean, then squares around it, corrected for the rounding of the mean to the element type. */
+/* Two passes: the mean, then squares around it, corrected for the rounding of the mean to the element type.
+ */
 static void variance(const ad_call *c, bool root) {
     folded f;
     begin(&f, c, ct_in(c));
@@ -222,7 +235,8 @@ static void variance(const ad_call *c, bool root) {
     for (int64_t k = 0; k < f.plan.nout; k++) f.other[k].f /= n;
     fold(&f, RED_sumdev2, f.other, 0, f.acc);
     for (int64_t k = 0; k < f.plan.nout; k++) {
-        double used = f.plan.ct == CT_F32 ? (double)(float)f.other[k].f : f.other[k].f, d = f.other[k].f - used;
+        double used = f.plan.ct == CT_F32 ? (double)(float)f.other[k].f : f.other[k].f,
+               d = f.other[k].f - used;
         double v = f.acc[k].f - n * d * d;
         v = (v < 0 ? 0 : v) / (dof > 0 ? dof : 0);
         f.acc[k].f = root ? sqrt(v) : v;
@@ -250,7 +264,12 @@ size_t norm_scratch(const ad_call *c) { return scratch_of(c, ct_out(c)); }
 void norm_run(const ad_call *c) {
     folded f;
     double p = c->at->f[0];
-    int kind = p == INFINITY ? RED_maxabs : p == -INFINITY ? RED_minabs : p == 0 ? RED_count : p == 1 ? RED_sumabs : p == 2 ? RED_sumsq : RED_sumpow;
+    int kind = p == INFINITY    ? RED_maxabs
+               : p == -INFINITY ? RED_minabs
+               : p == 0         ? RED_count
+               : p == 1         ? RED_sumabs
+               : p == 2         ? RED_sumsq
+                                : RED_sumpow;
     begin(&f, c, ct_out(c));
     fold(&f, kind, NULL, p, f.acc);
     if (kind == RED_sumsq)
@@ -262,8 +281,9 @@ void norm_run(const ad_call *c) {
 
 /* ---- gradients ----
  *
- * Each result depends on its own elements alone, so one rule serves both modes: it gives g times the derivative
- * for each element. x: the input, y: the result, g: both y and g with their dropped dimensions back as 1. */
+ * Each result depends on its own elements alone, so one rule serves both modes: it gives g times the
+ * derivative for each element. x: the input, y: the result, g: both y and g with their dropped dimensions
+ * back as 1. */
 typedef ad_tensor *(*slope)(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g, int64_t n);
 
 static void kept_sizes(int ndim, const int64_t *sizes, const ad_attr *at, int64_t *kept) {
@@ -304,32 +324,38 @@ static ad_tensor *em_sum_dims(ad_em *E, ad_tensor *t, const ad_attr *at, bool ke
     return t ? em_op(E, OP_sum, 1, &t, &a) : NULL;
 }
 
-static ad_tensor *nansum_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g, int64_t n) {
+static ad_tensor *nansum_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g,
+                               int64_t n) {
     return em3(E, OP_where, em2(E, OP_eq, x, x), em_cast(E, g, x->dtype), em_const(E, 0));
 }
 /* Equal extremes share the gradient evenly. */
-static ad_tensor *extreme_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g, int64_t n) {
+static ad_tensor *extreme_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g,
+                                int64_t n) {
     ad_tensor *hit = em2(E, OP_eq, x, y), *share = em2(E, OP_div, g, em_sum_dims(E, hit, at, true));
     return em3(E, OP_where, hit, share, em_const(E, 0));
 }
-static ad_tensor *logsumexp_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g, int64_t n) {
+static ad_tensor *logsumexp_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g,
+                                  int64_t n) {
     ad_tensor *low = em2(E, OP_eq, y, em_const(E, -INFINITY)); /* all -inf: exp(-inf - 0), not NaN */
     return em2(E, OP_mul, g, em1(E, OP_exp, em2(E, OP_sub, x, em3(E, OP_where, low, em_const(E, 0), y))));
 }
-static ad_tensor *var_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g, int64_t n) {
+static ad_tensor *var_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g,
+                            int64_t n) {
     ad_attr a = {.i = {1, -1}, .list = at->list, .nlist = at->nlist};
     double dof = (double)n - at->f[0];
     ad_tensor *centred = em2(E, OP_sub, x, em_op(E, OP_mean, 1, &x, &a));
     return em2(E, OP_mul, em2(E, OP_mul, g, em_const(E, dof > 0 ? 2 / dof : INFINITY)), centred);
 }
-static ad_tensor *std_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g, int64_t n) {
+static ad_tensor *std_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g,
+                            int64_t n) {
     ad_tensor *zero = em2(E, OP_eq, y, em_const(E, 0));
     ad_tensor *half = em2(E, OP_div, g, em2(E, OP_mul, y, em_const(E, 2)));
     return var_slope(E, at, x, y, em3(E, OP_where, zero, em_const(E, 0), half), n);
 }
 
 /* The product of the others: what stands before times what stands after, which is right with zeros too. */
-static ad_tensor *prod_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g, int64_t n) {
+static ad_tensor *prod_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g,
+                             int64_t n) {
     ad_tensor *flat = x, *others;
     int64_t dim = at->nlist ? at->list[0] : 0, all = x->numel;
     if (!x->ndim) return em2(E, OP_mul, g, em2(E, OP_add, em2(E, OP_mul, x, em_const(E, 0)), em_const(E, 1)));
@@ -348,12 +374,17 @@ static ad_tensor *em_sign(ad_em *E, ad_tensor *x) {
     ad_tensor *up = em1i(E, OP_to, em2(E, OP_gt, x, em_const(E, 0)), x->dtype, 0, 0);
     return em2(E, OP_sub, up, em1i(E, OP_to, em2(E, OP_lt, x, em_const(E, 0)), x->dtype, 0, 0));
 }
-static ad_tensor *em_abs(ad_em *E, ad_tensor *x) { return em3(E, OP_where, em2(E, OP_ge, x, em_const(E, 0)), x, em1(E, OP_neg, x)); }
-static ad_tensor *em_pow(ad_em *E, ad_tensor *x, double p) { return em1(E, OP_exp, em2(E, OP_mul, em1(E, OP_log, x), em_const(E, p))); }
+static ad_tensor *em_abs(ad_em *E, ad_tensor *x) {
+    return em3(E, OP_where, em2(E, OP_ge, x, em_const(E, 0)), x, em1(E, OP_neg, x));
+}
+static ad_tensor *em_pow(ad_em *E, ad_tensor *x, double p) {
+    return em1(E, OP_exp, em2(E, OP_mul, em1(E, OP_log, x), em_const(E, p)));
+}
 static ad_tensor *em_if(ad_em *E, ad_tensor *mask, double then, ad_tensor *otherwise) {
     return em3(E, OP_where, mask, em_const(E, then), otherwise);
 }
-static ad_tensor *norm_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g, int64_t n) {
+static ad_tensor *norm_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g,
+                             int64_t n) {
     double p = at->f[0];
     if (p == 0) return em_zeros(E, x->dtype, x->ndim, x->sizes);
     if (p == 1) return em2(E, OP_mul, em_sign(E, x), g);
@@ -380,7 +411,9 @@ static void slope_vjp(ad_vjp *v, slope rule) {
     ad_tensor *x = vjp_in(v, 0), *y = v->node->op->saves & SY ? reduce_restore(v, vjp_out(v, 0)) : NULL;
     ad_tensor *g = reduce_restore(v, v->g[0]);
     if (!x || !g) return;
-    v->gin[0] = em_expand(&v->E, em_cast(&v->E, rule(&v->E, v->at, x, y, g, reduce_count(m, v->at)), m->dtype), m->ndim, m->sizes);
+    v->gin[0] =
+        em_expand(&v->E, em_cast(&v->E, rule(&v->E, v->at, x, y, g, reduce_count(m, v->at)), m->dtype),
+                  m->ndim, m->sizes);
 }
 
 static void slope_jvp(ad_jvp *j, slope rule) {
@@ -396,7 +429,9 @@ static void slope_jvp(ad_jvp *j, slope rule) {
     ad_tensor *g = em_op(&j->E, OP_full, 0, NULL, &one);
     if (y && g) {
         ad_tensor *d = em2(&j->E, OP_mul, rule(&j->E, c->at, x, y, g, reduce_count(&m, c->at)), j->t[0]);
-        j->tout[0] = em_cast(&j->E, em_sum_dims(&j->E, em_expand(&j->E, d, x->ndim, x->sizes), c->at, c->at->i[0]), c->out[0]->dtype);
+        j->tout[0] =
+            em_cast(&j->E, em_sum_dims(&j->E, em_expand(&j->E, d, x->ndim, x->sizes), c->at, c->at->i[0]),
+                    c->out[0]->dtype);
     }
     tls.forward = was;
 }

@@ -26,31 +26,34 @@ typedef struct scan {
 } scan;
 
 /* Float sums are carried in double, so that a long line loses nothing. */
-static void step_f(const scan *s, int64_t n, int64_t from, const void *px, const void *pb, void *py, double *carry, int64_t *at,
-                   int64_t *index) {
-#define LOOP(T, ...)                                                                                        \
+static void step_f(const scan *s, int64_t n, int64_t from, const void *px, const void *pb, void *py,
+                   double *carry, int64_t *at, int64_t *index) {
+#define LOOP(T, ...)                                                                                         \
     {                                                                                                        \
         const T *x = px, *b = pb;                                                                            \
         T *y = py;                                                                                           \
         (void)b;                                                                                             \
         for (int64_t k = 0; k < n; k++) {                                                                    \
-            __VA_ARGS__;                                                                                         \
+            __VA_ARGS__;                                                                                     \
             y[k] = (T)c;                                                                                     \
         }                                                                                                    \
     }
-#define BOTH(...)                                                                                           \
+#define BOTH(...)                                                                                            \
     if (s->ct == CT_F32) LOOP(float, __VA_ARGS__) else LOOP(double, __VA_ARGS__)
     double c = *carry;
     switch (s->kind) {
-    case SUM: BOTH(c += x[k]) break;
-    case PROD: BOTH(c *= x[k]) break;
+    case SUM:
+        BOTH(c += x[k]) break;
+    case PROD:
+        BOTH(c *= x[k]) break;
     case LOGSUMEXP:
         BOTH({
             double hi = c > x[k] ? c : x[k], lo = c > x[k] ? x[k] : c;
             c = isnan(c) || isnan(x[k]) ? NAN : isinf(hi) ? hi : hi + log1p(exp(lo - hi));
         })
         break;
-    case LINEAR: BOTH(c = (from + k ? c * x[k] : 0) + b[k]) break;
+    case LINEAR:
+        BOTH(c = (from + k ? c * x[k] : 0) + b[k]) break;
     default:
         BOTH({
             bool first = from + k == 0;
@@ -64,13 +67,12 @@ static void step_f(const scan *s, int64_t n, int64_t from, const void *px, const
     *carry = c;
 }
 
-static void step_i(const scan *s, int64_t n, int64_t from, const int64_t *x, int64_t *y, int64_t *carry, int64_t *at, int64_t *index) {
+static void step_i(const scan *s, int64_t n, int64_t from, const int64_t *x, int64_t *y, int64_t *carry,
+                   int64_t *at, int64_t *index) {
     int64_t c = *carry;
     for (int64_t k = 0; k < n; k++) {
-        if (s->kind == SUM)
-            c = (int64_t)((uint64_t)c + (uint64_t)x[k]);
-        else if (s->kind == PROD)
-            c = (int64_t)((uint64_t)c * (uint64_t)x[k]);
+        if (s->kind == SUM) c = (int64_t)((uint64_t)c + (uint64_t)x[k]);
+        else if (s->kind == PROD) c = (int64_t)((uint64_t)c * (uint64_t)x[k]);
         else {
             if (from + k == 0 || (s->kind == MAX ? x[k] >= c : x[k] <= c)) {
                 c = x[k];
@@ -95,20 +97,23 @@ static void scan_lines(int64_t begin, int64_t end, void *ctx) {
         int64_t ci = s->kind == PROD;
         double cf = s->kind == PROD ? 1 : s->kind == LOGSUMEXP ? -INFINITY : 0;
         for (int64_t k = 0; k < l->n; k += TILE) {
-            int64_t n = l->n - k < TILE ? l->n - k : TILE, p = start + dir * k * l->inner, step = dir * l->inner;
-            /* going up from the end, the factor of a linear scan is the neighbour's that was visited before */
+            int64_t n = l->n - k < TILE ? l->n - k : TILE, p = start + dir * k * l->inner,
+                    step = dir * l->inner;
+            /* going up from the end, the factor of a linear scan is the neighbour's that was visited before
+             */
             int64_t shifted = s->kind == LINEAR && s->reversed ? 1 : 0;
             const char *px = (char *)tensor_data(s->x) + (p + shifted * l->inner) * xs;
             if (shifted && k == 0) {
                 memset(tx, 0, 8); /* not used: nothing was visited before */
-                if (n > 1) dtype_loads[s->x->dtype][s->ct](n - 1, tx + ct_size[s->ct], px + step * xs, step * xs);
-            } else
-                dtype_loads[s->x->dtype][s->ct](n, tx, px, step * xs);
-            if (s->b) dtype_loads[s->b->dtype][s->ct](n, tb, (char *)tensor_data(s->b) + p * dtype_size[s->b->dtype], step * dtype_size[s->b->dtype]);
-            if (s->ct == CT_I64)
-                step_i(s, n, k, (const int64_t *)tx, (int64_t *)ty, &ci, &at, index);
-            else
-                step_f(s, n, k, tx, tb, ty, &cf, &at, index);
+                if (n > 1)
+                    dtype_loads[s->x->dtype][s->ct](n - 1, tx + ct_size[s->ct], px + step * xs, step * xs);
+            } else dtype_loads[s->x->dtype][s->ct](n, tx, px, step * xs);
+            if (s->b)
+                dtype_loads[s->b->dtype][s->ct](n, tb,
+                                                (char *)tensor_data(s->b) + p * dtype_size[s->b->dtype],
+                                                step * dtype_size[s->b->dtype]);
+            if (s->ct == CT_I64) step_i(s, n, k, (const int64_t *)tx, (int64_t *)ty, &ci, &at, index);
+            else step_f(s, n, k, tx, tb, ty, &cf, &at, index);
             dtype_stores[s->y->dtype][s->ct](n, (char *)tensor_data(s->y) + p * ys, step * ys, ty);
             if (s->index)
                 for (int64_t j = 0; j < n; j++) ((int64_t *)tensor_data(s->index))[p + j * step] = index[j];
@@ -142,7 +147,8 @@ static int summed(const ad_call *c) {
 int cumsum_infer(ad_call *c) { return infer_scan(c, summed(c)); }
 void cumsum_run(const ad_call *c) { run_scan(c, SUM, c->at->i[2]); }
 void cumsum_vjp(ad_vjp *v) {
-    v->gin[0] = em_cast(&v->E, em1i(&v->E, OP_cumsum, v->g[0], v->at->i[0], -1, !v->at->i[2]), vjp_meta(v, 0)->dtype);
+    v->gin[0] =
+        em_cast(&v->E, em1i(&v->E, OP_cumsum, v->g[0], v->at->i[0], -1, !v->at->i[2]), vjp_meta(v, 0)->dtype);
 }
 
 /* ---- linear_scan(a, b): y[k] = a[k] * y[k - 1] + b[k], and from the end y[k] = a[k + 1] * y[k + 1] + b[k].
@@ -154,13 +160,16 @@ static ad_tensor *em_scan(ad_em *E, ad_tensor *a, ad_tensor *b, int64_t dim, boo
     ad_attr at = {.i = {dim, reversed}};
     return a && b ? em_op(E, OP_linear_scan, 2, (ad_tensor *[]){a, b}, &at) : NULL;
 }
-static ad_tensor *em_shift(ad_em *E, ad_tensor *x, int64_t dim, int by, int fill) { return em1i(E, OP_shift, x, dim, by, fill); }
+static ad_tensor *em_shift(ad_em *E, ad_tensor *x, int64_t dim, int by, int fill) {
+    return em1i(E, OP_shift, x, dim, by, fill);
+}
 void linear_scan_vjp(ad_vjp *v) {
     int64_t dim = v->at->i[0], back = v->at->i[1];
     ad_tensor *y = vjp_out(v, 0), *s = em_scan(&v->E, vjp_in(v, 0), v->g[0], dim, !back);
     v->gin[1] = s;
     if (vjp_needs(v, 0))
-        v->gin[0] = back ? em2(&v->E, OP_mul, em_shift(&v->E, s, dim, 1, 0), y) : em2(&v->E, OP_mul, s, em_shift(&v->E, y, dim, 1, 0));
+        v->gin[0] = back ? em2(&v->E, OP_mul, em_shift(&v->E, s, dim, 1, 0), y)
+                         : em2(&v->E, OP_mul, s, em_shift(&v->E, y, dim, 1, 0));
 }
 void linear_scan_jvp(ad_jvp *j) { /* y' = scan(a, a' y_before + b') */
     const ad_call *c = j->c;
@@ -203,7 +212,8 @@ void shift_jvp(ad_jvp *j) { j->tout[0] = em_shift(&j->E, j->t[0], j->c->at->i[0]
 
 int cumprod_infer(ad_call *c) { return infer_scan(c, summed(c)); }
 void cumprod_run(const ad_call *c) { run_scan(c, PROD, false); }
-void cumprod_vjp(ad_vjp *v) { /* products before each element times the scan of what comes after: right at zeros */
+void cumprod_vjp(
+    ad_vjp *v) { /* products before each element times the scan of what comes after: right at zeros */
     int64_t dim = v->at->i[0];
     ad_tensor *x = em_cast(&v->E, vjp_in(v, 0), v->g[0]->dtype);
     ad_tensor *before = em_shift(&v->E, em1i(&v->E, OP_cumprod, x, dim, -1, 0), dim, 1, 1);
@@ -214,8 +224,10 @@ void cumprod_jvp(ad_jvp *j) {
     bool was = tls.forward;
     tls.forward = false;
     int64_t dim = c->at->i[0];
-    ad_tensor *x = em_cast(&j->E, c->in[0], c->out[0]->dtype), *before = em_shift(&j->E, c->out[0], dim, 1, 1);
-    j->tout[0] = em_scan(&j->E, x, em2(&j->E, OP_mul, em_cast(&j->E, j->t[0], c->out[0]->dtype), before), dim, false);
+    ad_tensor *x = em_cast(&j->E, c->in[0], c->out[0]->dtype),
+              *before = em_shift(&j->E, c->out[0], dim, 1, 1);
+    j->tout[0] =
+        em_scan(&j->E, x, em2(&j->E, OP_mul, em_cast(&j->E, j->t[0], c->out[0]->dtype), before), dim, false);
     tls.forward = was;
 }
 
@@ -223,13 +235,15 @@ void cumprod_jvp(ad_jvp *j) {
 
 int logcumsumexp_infer(ad_call *c) {
     int d = c->in[0]->dtype;
-    if (!dtype_is_float(d)) return ad_fail(AD_ERR_RUNTIME, "\"logcumsumexp_out_cpu\" not implemented for '%s'", dtype_class[d]);
+    if (!dtype_is_float(d))
+        return ad_fail(AD_ERR_RUNTIME, "\"logcumsumexp_out_cpu\" not implemented for '%s'", dtype_class[d]);
     return infer_scan(c, d);
 }
 void logcumsumexp_run(const ad_call *c) { run_scan(c, LOGSUMEXP, false); }
-/* With w[k] = exp(y[k-1] - y[k]) <= 1 and e[k] = exp(x[k] - y[k]) <= 1: y'[k] = w[k] y'[k-1] + e[k] x'[k]. Where
- * y is -inf nothing has been added yet, and both are taken as 0. */
-static void logcumsumexp_weights(ad_em *E, ad_tensor *x, ad_tensor *y, int64_t dim, ad_tensor **w, ad_tensor **e) {
+/* With w[k] = exp(y[k-1] - y[k]) <= 1 and e[k] = exp(x[k] - y[k]) <= 1: y'[k] = w[k] y'[k-1] + e[k] x'[k].
+ * Where y is -inf nothing has been added yet, and both are taken as 0. */
+static void logcumsumexp_weights(ad_em *E, ad_tensor *x, ad_tensor *y, int64_t dim, ad_tensor **w,
+                                 ad_tensor **e) {
     ad_tensor *low = em2(E, OP_eq, y, em_const(E, -INFINITY));
     ad_tensor *floor = em3(E, OP_where, low, em_const(E, 0), y);
     *w = em1(E, OP_exp, em2(E, OP_sub, em_shift(E, y, dim, 1, -1), floor));

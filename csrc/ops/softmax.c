@@ -1,5 +1,5 @@
-/* softmax and log_softmax along a dimension, and their gradients as rows of their own. i[0] = dimension, i[1] =
- * dtype or -1. Lines that are not contiguous, or not of a compute type, pass through a tile in scratch. */
+/* softmax and log_softmax along a dimension, and their gradients as rows of their own. i[0] = dimension, i[1]
+ * = dtype or -1. Lines that are not contiguous, or not of a compute type, pass through a tile in scratch. */
 #include <string.h>
 #include "../pool.h"
 #include "declare.h"
@@ -20,7 +20,9 @@ typedef struct softmax {
     size_t per_chunk;
 } softmax;
 
-static bool plain(const ad_tensor *t, int ct) { return (t->dtype == AD_F32 && ct == CT_F32) || (t->dtype == AD_F64 && ct == CT_F64); }
+static bool plain(const ad_tensor *t, int ct) {
+    return (t->dtype == AD_F32 && ct == CT_F32) || (t->dtype == AD_F64 && ct == CT_F64);
+}
 
 static void prepare(softmax *s, const ad_call *c) {
     s->a = c->in[0];
@@ -28,7 +30,8 @@ static void prepare(softmax *s, const ad_call *c) {
     s->out = c->out[0];
     s->ct = dtype_compute(s->out->dtype);
     s->l = lines_of(s->out->ndim, s->out->sizes, c->at->i[0]);
-    s->direct = s->l.inner == 1 && plain(s->a, s->ct) && plain(s->out, s->ct) && (!s->b || plain(s->b, s->ct));
+    s->direct =
+        s->l.inner == 1 && plain(s->a, s->ct) && plain(s->out, s->ct) && (!s->b || plain(s->b, s->ct));
     s->grain = lines_grain(&s->l, WORK);
     if (!s->direct) { /* few chunks, of whole groups */
         int64_t least = (s->l.count + CHUNKS - 1) / CHUNKS;
@@ -46,15 +49,14 @@ static size_t bytes(const ad_call *c) {
 }
 
 /* Copies m neighbouring lines from a tensor to rows of n, or back. */
-static void move_lines(const softmax *s, const ad_tensor *t, int64_t first, int64_t m, char *rows, bool store) {
+static void move_lines(const softmax *s, const ad_tensor *t, int64_t first, int64_t m, char *rows,
+                       bool store) {
     const lines *l = &s->l;
     int64_t es = dtype_size[t->dtype], cs = (int64_t)ct_size[s->ct];
     if (l->inner == 1) {
         char *p = (char *)tensor_data(t) + first * l->n * es;
-        if (store)
-            dtype_stores[t->dtype][s->ct](m * l->n, p, es, rows);
-        else
-            dtype_loads[t->dtype][s->ct](m * l->n, rows, p, es);
+        if (store) dtype_stores[t->dtype][s->ct](m * l->n, p, es, rows);
+        else dtype_loads[t->dtype][s->ct](m * l->n, rows, p, es);
         return;
     }
     char *base = (char *)tensor_data(t) + line_start(l, first, l->n) * es;
@@ -78,23 +80,20 @@ static void softmax_lines(int64_t begin, int64_t end, void *ctx) {
         const char *a = tensor_data(s->a), *b = s->b ? tensor_data(s->b) : NULL;
         char *o = tensor_data(s->out);
         for (int64_t i = begin; i < end; i++)
-            if (b)
-                kern->softmax_grad[s->ct](n, a + i * n * cs, b + i * n * cs, o + i * n * cs, s->log);
-            else
-                kern->softmax[s->ct](n, a + i * n * cs, o + i * n * cs, s->log);
+            if (b) kern->softmax_grad[s->ct](n, a + i * n * cs, b + i * n * cs, o + i * n * cs, s->log);
+            else kern->softmax[s->ct](n, a + i * n * cs, o + i * n * cs, s->log);
         return;
     }
-    char *ra = s->scratch + (size_t)(begin / s->grain) * s->per_chunk, *ro = ra + GROUP * n * 8, *rb = ro + GROUP * n * 8;
+    char *ra = s->scratch + (size_t)(begin / s->grain) * s->per_chunk, *ro = ra + GROUP * n * 8,
+         *rb = ro + GROUP * n * 8;
     for (int64_t i = begin; i < end;) {
         int64_t m = end - i < GROUP ? end - i : GROUP;
         if (s->l.inner > 1 && m > s->l.inner - i % s->l.inner) m = s->l.inner - i % s->l.inner;
         move_lines(s, s->a, i, m, ra, false);
         if (s->b) move_lines(s, s->b, i, m, rb, false);
         for (int64_t j = 0; j < m; j++)
-            if (s->b)
-                kern->softmax_grad[s->ct](n, ra + j * n * cs, rb + j * n * cs, ro + j * n * cs, s->log);
-            else
-                kern->softmax[s->ct](n, ra + j * n * cs, ro + j * n * cs, s->log);
+            if (s->b) kern->softmax_grad[s->ct](n, ra + j * n * cs, rb + j * n * cs, ro + j * n * cs, s->log);
+            else kern->softmax[s->ct](n, ra + j * n * cs, ro + j * n * cs, s->log);
         move_lines(s, s->out, i, m, ro, true);
         i += m;
     }
@@ -112,7 +111,9 @@ static int infer(ad_call *c) {
     const ad_tensor *x = c->in[0];
     int d = c->at->i[1] >= 0 ? (int)c->at->i[1] : x->dtype;
     if (dim_wrap(c->at->i[0], x->ndim) < 0) return -1;
-    if (!dtype_is_float(d)) return ad_fail(AD_ERR_RUNTIME, "\"%s_lastdim_kernel_impl\" not implemented for '%s'", c->op->name, dtype_class[d]);
+    if (!dtype_is_float(d))
+        return ad_fail(AD_ERR_RUNTIME, "\"%s_lastdim_kernel_impl\" not implemented for '%s'", c->op->name,
+                       dtype_class[d]);
     spec_like(&c->spec[0], x);
     c->spec[0].dtype = (uint8_t)d;
     return 0;
@@ -133,8 +134,12 @@ static ad_tensor *em_sum_line(ad_em *E, ad_tensor *t, int64_t dim) { /* keeps th
     return t ? em_op(E, OP_sum, 1, &t, &at) : NULL;
 }
 
-void softmax_vjp(ad_vjp *v) { v->gin[0] = em_grad(&v->E, OP_softmax_grad, v->g[0], vjp_out(v, 0), v->at->i[0]); }
-void log_softmax_vjp(ad_vjp *v) { v->gin[0] = em_grad(&v->E, OP_log_softmax_grad, v->g[0], vjp_out(v, 0), v->at->i[0]); }
+void softmax_vjp(ad_vjp *v) {
+    v->gin[0] = em_grad(&v->E, OP_softmax_grad, v->g[0], vjp_out(v, 0), v->at->i[0]);
+}
+void log_softmax_vjp(ad_vjp *v) {
+    v->gin[0] = em_grad(&v->E, OP_log_softmax_grad, v->g[0], vjp_out(v, 0), v->at->i[0]);
+}
 void softmax_jvp(ad_jvp *j) { /* the Jacobian is symmetric */
     j->tout[0] = em_grad(&j->E, OP_softmax_grad, j->t[0], j->c->out[0], j->c->at->i[0]);
 }
@@ -142,7 +147,8 @@ void log_softmax_jvp(ad_jvp *j) {
     bool was = tls.forward;
     tls.forward = false;
     ad_tensor *y = j->c->out[0], *t = em_cast(&j->E, j->t[0], y->dtype);
-    j->tout[0] = em2(&j->E, OP_sub, t, em_sum_line(&j->E, em2(&j->E, OP_mul, em1(&j->E, OP_exp, y), t), j->c->at->i[0]));
+    j->tout[0] = em2(&j->E, OP_sub, t,
+                     em_sum_line(&j->E, em2(&j->E, OP_mul, em1(&j->E, OP_exp, y), t), j->c->at->i[0]));
     tls.forward = was;
 }
 

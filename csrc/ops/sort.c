@@ -1,5 +1,5 @@
-/* Order along a dimension: extremes with their positions, sort, topk, k-th value, median, mode, and search in what
- * is sorted. i[0] = dimension, i[1] = keepdim (or descending, or largest).
+/* Order along a dimension: extremes with their positions, sort, topk, k-th value, median, mode, and search in
+ * what is sorted. i[0] = dimension, i[1] = keepdim (or descending, or largest).
  *
  * Sorting goes by a 64-bit key that orders as the value does, NaN above all, -0 equal to 0; it is stable. */
 #include <math.h>
@@ -62,7 +62,8 @@ void pick_run(const ad_call *c) {
     for (int64_t o = 0, p = 0; o < l.outer; o++) {
         const char *base = (char *)tensor_data(x) + o * n * l.inner * es;
         for (int64_t k = 0; k < l.n; k++)
-            for (int64_t i = 0; i < l.inner; i++, p++) memcpy(out + p * es, base + (at[p] * l.inner + i) * es, (size_t)es);
+            for (int64_t i = 0; i < l.inner; i++, p++)
+                memcpy(out + p * es, base + (at[p] * l.inner + i) * es, (size_t)es);
     }
 }
 void put_run(const ad_call *c) {
@@ -87,12 +88,9 @@ void put_run(const ad_call *c) {
                 } a, b;
                 dtype_loads[y->dtype][ct](1, &a, to, es);
                 dtype_loads[y->dtype][ct](1, &b, src + p * es, es);
-                if (ct == CT_F32)
-                    a.f += b.f;
-                else if (ct == CT_F64)
-                    a.d += b.d;
-                else
-                    a.i = (int64_t)((uint64_t)a.i + (uint64_t)b.i);
+                if (ct == CT_F32) a.f += b.f;
+                else if (ct == CT_F64) a.d += b.d;
+                else a.i = (int64_t)((uint64_t)a.i + (uint64_t)b.i);
                 dtype_stores[y->dtype][ct](1, to, es, &a);
             }
     }
@@ -109,7 +107,8 @@ void put_vjp(ad_vjp *v) {
     if (index) v->gin[0] = em_op(&v->E, OP_pick, 2, (ad_tensor *[]){v->g[0], index}, &at);
 }
 
-/* The gradient of values that were read at the second output's positions; a dropped dimension comes back as 1. */
+/* The gradient of values that were read at the second output's positions; a dropped dimension comes back
+ * as 1. */
 static void chosen_vjp(ad_vjp *v, bool reduces) {
     const ad_meta *m = vjp_meta(v, 0);
     if (!v->g[0]) return;
@@ -136,7 +135,9 @@ static void chosen_jvp(ad_jvp *j, bool reduces) {
         sizes[d] = 1;
         index = em_reshape(&j->E, index, x->ndim, sizes);
     }
-    if (index) j->tout[0] = em_reshape(&j->E, em_op(&j->E, OP_pick, 2, (ad_tensor *[]){j->t[0], index}, &at), y->ndim, y->sizes);
+    if (index)
+        j->tout[0] = em_reshape(&j->E, em_op(&j->E, OP_pick, 2, (ad_tensor *[]){j->t[0], index}, &at),
+                                y->ndim, y->sizes);
 }
 #define CHOSEN(name, reduces)                                                                                \
     void name##_vjp(ad_vjp *v) { chosen_vjp(v, reduces); }                                                   \
@@ -228,11 +229,12 @@ void min_dim_run(const ad_call *c) {
 
 int argmax_infer(ad_call *c) { /* i[2] = a dimension is given */
     const ad_tensor *x = c->in[0];
-    if (x->dtype == AD_BOOL) return ad_fail(AD_ERR_RUNTIME, "\"%s_cpu\" not implemented for 'Bool'", c->op->name);
+    if (x->dtype == AD_BOOL) return ad_fail(AD_ERR_RUNTIME, "%s(): does not support bool input", c->op->name);
     if (c->at->i[2]) return infer_select(c, c->op->name);
     if (!x->numel)
-        return ad_fail(AD_ERR_INDEX, "%s(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
-                                     "reduction dim with the 'dim' argument.",
+        return ad_fail(AD_ERR_INDEX,
+                       "%s(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
+                       "reduction dim with the 'dim' argument.",
                        c->op->name);
     ad_spec *s = &c->spec[0];
     s->dtype = AD_I64;
@@ -312,7 +314,8 @@ static void sort_pairs(pair *p, pair *tmp, int64_t n) {
         for (int64_t w = 16; w < n; w *= 2) {
             for (int64_t i = 0; i < n; i += 2 * w) {
                 int64_t a = i, am = i + w < n ? i + w : n, b = am, bm = i + 2 * w < n ? i + 2 * w : n;
-                for (int64_t k = i; k < bm; k++) to[k] = a < am && (b == bm || from[a].key <= from[b].key) ? from[a++] : from[b++];
+                for (int64_t k = i; k < bm; k++)
+                    to[k] = a < am && (b == bm || from[a].key <= from[b].key) ? from[a++] : from[b++];
             }
             pair *t = from;
             from = to;
@@ -383,10 +386,8 @@ static void sort_lines(int64_t begin, int64_t end, void *ctx) {
         const char *base = (char *)tensor_data(s->x) + line_start(l, i, n) * es;
         uint64_t nan = keys_of(s->x, base, n, step, (s->what == SORT || s->what == TOPK) && s->flag, p);
         int64_t outs = s->what == SORT ? n : s->what == TOPK ? s->k : 1, first = 0;
-        if (s->what == TOPK && s->k <= 64)
-            top_few(p, n, s->k);
-        else
-            sort_pairs(p, tmp, n);
+        if (s->what == TOPK && s->k <= 64) top_few(p, n, s->k);
+        else sort_pairs(p, tmp, n);
         if (s->what == KTH) first = s->k;
         if (s->what == MEDIAN) {
             int64_t m = n; /* how many are numbers */
@@ -413,7 +414,13 @@ static void sort_lines(int64_t begin, int64_t end, void *ctx) {
 }
 
 static void run_sort(const ad_call *c, int what, int64_t k, bool flag) {
-    sorting s = {.what = what, .x = c->in[0], .value = c->out[0], .index = c->out[1], .k = k, .flag = flag, .scratch = c->scratch};
+    sorting s = {.what = what,
+                 .x = c->in[0],
+                 .value = c->out[0],
+                 .index = c->out[1],
+                 .k = k,
+                 .flag = flag,
+                 .scratch = c->scratch};
     s.l = lines_in(c);
     if (!s.l.n) return;
     s.grain = sort_grain(&s.l);
@@ -438,7 +445,8 @@ void sort_run(const ad_call *c) { run_sort(c, SORT, 0, c->at->i[1]); }
 int topk_infer(ad_call *c) { /* i[1] = largest, i[2] = k */
     if (dim_wrap(c->at->i[0], c->in[0]->ndim) < 0) return -1;
     if (c->at->i[2] < 0 || c->at->i[2] > dim_size(c->in[0], c->at->i[0]))
-        return ad_fail(AD_ERR_RUNTIME, "topk(): selected index k = %lld out of range for a dimension of size %lld",
+        return ad_fail(AD_ERR_RUNTIME,
+                       "topk(): selected index k = %lld out of range for a dimension of size %lld",
                        (long long)c->at->i[2], (long long)dim_size(c->in[0], c->at->i[0]));
     return infer_both(c, c->at->i[2]);
 }
@@ -448,7 +456,8 @@ void topk_run(const ad_call *c) { run_sort(c, TOPK, c->at->i[2], c->at->i[1]); }
 int kthvalue_infer(ad_call *c) { /* i[2] = k, from 1 */
     if (infer_select(c, "kthvalue")) return -1;
     if (c->at->i[2] < 1 || c->at->i[2] > dim_size(c->in[0], c->at->i[0]))
-        return ad_fail(AD_ERR_RUNTIME, "kthvalue(): selected number k out of range for dimension %lld", (long long)c->at->i[0]);
+        return ad_fail(AD_ERR_RUNTIME, "kthvalue(): selected number k out of range for dimension %lld",
+                       (long long)c->at->i[0]);
     return 0;
 }
 size_t kthvalue_scratch(const ad_call *c) { return sort_bytes(c); }
@@ -466,37 +475,52 @@ void mode_run(const ad_call *c) { run_sort(c, MODE, 0, false); }
 
 int searchsorted_infer(ad_call *c) {
     const ad_tensor *b = c->in[0], *v = c->in[1], *order = c->in[2];
-    if (!b->ndim && b->numel) return ad_fail(AD_ERR_RUNTIME, "torch.searchsorted(): boundaries tensor should have positive dimension");
+    if (!b->ndim && b->numel)
+        return ad_fail(AD_ERR_RUNTIME,
+                       "torch.searchsorted(): boundaries tensor should have positive dimension");
     if (b->dtype != v->dtype && !(v->flags & AD_T_WRAPPED))
-        return ad_fail(AD_ERR_RUNTIME, "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got "
-                                       "boundary tensor dtype %s and input value tensor dtype %s",
-                       dtype_name[b->dtype], dtype_name[v->dtype]);
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got "
+            "boundary tensor dtype %s and input value tensor dtype %s",
+            dtype_name[b->dtype], dtype_name[v->dtype]);
     if (b->ndim != 1 && v->ndim != 0) {
         bool same = b->ndim == v->ndim;
         for (int d = 0; d + 1 < b->ndim && same; d++) same = b->sizes[d] == v->sizes[d];
         if (!same)
-            return ad_fail(AD_ERR_RUNTIME, "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions "
-                                           "of boundaries tensor and input value tensor must match, but we got boundaries tensor %s "
-                                           "and input value tensor %s",
-                           fmt_sizes(b->ndim, b->sizes), fmt_sizes(v->ndim, v->sizes));
+            return ad_fail(
+                AD_ERR_RUNTIME,
+                "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions "
+                "of boundaries tensor and input value tensor must match, but we got boundaries tensor %s "
+                "and input value tensor %s",
+                fmt_sizes(b->ndim, b->sizes), fmt_sizes(v->ndim, v->sizes));
     } else if (b->ndim != 1)
-        return ad_fail(AD_ERR_RUNTIME, "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, "
-                                       "but we got boundaries tensor dim(%d) and input value's dim(0) numel(1)",
-                       b->ndim);
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, "
+            "but we got boundaries tensor dim(%d) and input value's dim(0) numel(1)",
+            b->ndim);
     if (order) {
         if (order->dtype != AD_I64)
-            return ad_fail(AD_ERR_RUNTIME, "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype %s", dtype_class[order->dtype]);
+            return ad_fail(AD_ERR_RUNTIME,
+                           "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype %s",
+                           dtype_class[order->dtype]);
         if (!tensor_same_sizes(order, b))
-            return ad_fail(AD_ERR_RUNTIME, "torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor %s "
-                                           "and got sorter tensor %s",
+            return ad_fail(AD_ERR_RUNTIME,
+                           "torch.searchsorted(): boundary and sorter must have the same size, but got "
+                           "boundary tensor %s "
+                           "and got sorter tensor %s",
                            fmt_sizes(b->ndim, b->sizes), fmt_sizes(order->ndim, order->sizes));
         const int64_t *at = tensor_data(order);
         int64_t n = b->sizes[b->ndim - 1];
         for (int64_t k = 0; k < order->numel; k++)
-            if (at[k] < 0 || at[k] >= n) return ad_fail(AD_ERR_RUNTIME, "torch.searchsorted(): sorter index out of range");
+            if (at[k] < 0 || at[k] >= n)
+                return ad_fail(AD_ERR_RUNTIME, "torch.searchsorted(): sorter index out of range");
     }
     if (c->at->i[1] && b->sizes[b->ndim - 1] >= INT32_MAX)
-        return ad_fail(AD_ERR_RUNTIME, "torch.searchsorted(): the size of boundaries' last dimension should be less than INT32_MAX");
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "torch.searchsorted(): the size of boundaries' last dimension should be less than INT32_MAX");
     spec_like(&c->spec[0], v);
     c->spec[0].dtype = c->at->i[1] ? AD_I32 : AD_I64;
     return 0;
@@ -521,11 +545,10 @@ void searchsorted_run(const ad_call *c) {
             dtype_loads[b->dtype][ct](1, &got, (char *)tensor_data(b) + at * dtype_size[b->dtype], 0);
             bool left = ints ? (c->at->i[0] ? got.i <= want.i : got.i < want.i)
                              : (c->at->i[0] ? !(got.d > want.d) : !(got.d >= want.d));
-            if (left)
-                lo = mid + 1;
-            else
-                hi = mid;
+            if (left) lo = mid + 1;
+            else hi = mid;
         }
-        dtype_stores[c->out[0]->dtype][CT_I64](1, (char *)tensor_data(c->out[0]) + k * dtype_size[c->out[0]->dtype], 0, &lo);
+        dtype_stores[c->out[0]->dtype][CT_I64](
+            1, (char *)tensor_data(c->out[0]) + k * dtype_size[c->out[0]->dtype], 0, &lo);
     }
 }
