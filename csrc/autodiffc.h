@@ -87,6 +87,7 @@ ad_handle ad_op2b(int op, ad_handle a, int s, int reversed);
 ad_handle ad_op3ff(int op, ad_handle a, double s, double r);
 ad_handle ad_op1i(int op, ad_handle a, int64_t i0, int64_t i1, int64_t i2);
 ad_handle ad_op2x(int op, ad_handle a, ad_handle b, int64_t i0, int64_t i1, int64_t i2, double f0);
+ad_handle ad_op3x(int op, ad_handle a, ad_handle b, ad_handle c, int64_t i0, int64_t i1, double f0);
 ad_handle ad_op1l(int op, ad_handle a, const int64_t *list, int64_t n, int64_t i0, int64_t i1);
 ad_handle ad_opn(int op, const ad_handle *in, int64_t nin, const int64_t *i, int64_t ni, const double *f,
                  int64_t nf, const int64_t *list, int64_t nlist);

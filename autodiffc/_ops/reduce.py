@@ -9,7 +9,7 @@ from .._core import OP, TensorBase, fail, wrap
 from .._dtype import DTYPES, dtype as _dtype_class
 from .._native import lib
 from . import _call, shape
-from ._call import apply, binary, not_a_tensor, to_out, unary
+from ._call import binary, not_a_tensor, to_out, unary
 
 _op1l, _op1i = lib.ad_op1l, lib.ad_op1i
 _new = object.__new__
