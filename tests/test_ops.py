@@ -262,9 +262,7 @@ def test_nonfinite(case, dtype):
 # ---- refusals ----
 
 
-@pytest.mark.parametrize(
-    "case, k", [pytest.param(c, k, id=f"{c.id}-{k}") for c in CASES for k in range(len(c.raises))]
-)
+@pytest.mark.parametrize("case, k", [pytest.param(c, k, id=f"{c.id}-{k}") for c in CASES for k in range(len(c.raises))])
 def test_refusal(case, k):
     fn, error = case.raises[k]
     with pytest.raises(error):
@@ -297,6 +295,7 @@ def test_wrong_count(name):
         f(no_such_argument=1)
 
 
+# Functions that take any number of tensors.
 VARIADIC = {
     "meshgrid",
     "broadcast_tensors",
@@ -307,8 +306,6 @@ VARIADIC = {
     "atleast_2d",
     "atleast_3d",
 }
-"""Functions that take any number of tensors."""
-
 
 # ---- methods and in-place forms ----
 
