@@ -28,7 +28,12 @@
 #undef G_KC
 #define G_KC 256 /* a panel of B, G_KC by G_NR, fits the first-level cache beside a tile of A */
 
+/* Sums live in arrays, which become registers only where every loop over them is unrolled. */
+#ifdef __clang__
+#define G_UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define G_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 /* The first n lanes, 0 < n <= VL, zeros in the others; nothing past them is read. */
 VFN V VN(g_loadz)(const T *p, int64_t n) {
