@@ -201,7 +201,12 @@ static void run_direct(int64_t begin, int64_t end, void *ctx) {
 static void pack_panels(int64_t begin, int64_t end, void *ctx) {
     const job *w = ctx;
     const gemm_args *g = w->g;
-    for (int64_t panel = begin; panel < end; panel++) {
+    for (int64_t unit = begin; unit < end; unit++) {
+        /* Half of B, A, half of B: a thread that goes on to the front half of C has packed the front
+         * halves of both. */
+        int64_t half = w->panels_b / 2;
+        int64_t panel = unit < half ? w->panels_a + unit : unit - half;
+        if (unit >= half + w->panels_a) panel = unit;
         if (panel < w->panels_a) {
             int64_t i = panel * w->p->tile_rows;
             w->kernels->pack_a(min64(w->m - i, w->p->tile_rows), w->k,
