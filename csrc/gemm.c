@@ -17,8 +17,10 @@
 #define PARALLEL_MIN ((int64_t)1 << 19)
 /* Multiply-adds in a block of work: enough to make claiming it cheap, few enough to share evenly. */
 #define BLOCK_MIN ((int64_t)1 << 19)
-/* Up to so many rows, packing B for all threads first does not pay: it is read too few times. */
+/* Packing A and B for all threads first does not pay up to so many rows (B is read too few times), or so
+ * many multiply-adds (what one thread packs, another has to fetch from its cache). */
 #define DIRECT_ROWS 40
+#define DIRECT_MAX ((int64_t)3 << 20)
 /* Multiply-adds up to which a product that is one of many stays on one thread. */
 #define ALONE_MAX ((int64_t)1 << 25)
 /* A row times a matrix of this many columns and elements takes the matrix row by row. */
@@ -77,7 +79,7 @@ static plan make_plan(const gemm_args *g, const gemm_kernels *kernels, int alone
     } else if (g->n == 1 && g->m > 1 && g->ldc == 1) {
         p.way = DIRECT, p.swap = 1, p.pack = g->rsa != 1;
         p.tile_rows = 1;
-    } else if (alone || g->m <= DIRECT_ROWS || g->n <= 16 || work < PARALLEL_MIN) {
+    } else if (alone || g->m <= DIRECT_ROWS || g->n <= 16 || work < DIRECT_MAX) {
         p.way = DIRECT, p.pack = g->csb != 1 && g->n > 1;
         if (g->csb == 1 && g->m >= 48 && g->n * g->k > 16384) p.pack = 1;
     } else {
