@@ -11,7 +11,7 @@
  * into: how a product is cut among tiles and threads cannot change its bits. */
 
 #if defined(AD_ISA_AVX512)
-#define G_DIRECT_MAX (64 << 20)
+#define G_DIRECT_MAX (192 << 20)
 #define G_MR 12 /* 24 sums, 2 vectors of B, 1 broadcast of 32 registers */
 #define G_NV 2
 #elif defined(AD_ISA_NEON)
