@@ -82,10 +82,22 @@ VFN V v_exp_less(V x, V rest) {
     return v_exp_tail(hi, v_fma(n, K(EXP_C(EXP_LN2_LO)), rest), n);
 }
 VMATH V v_exp(V x) {
-    x = v_fmax(K(EXP_C(EXP_MIN)), v_fmin(K(EXP_C(EXP_MAX)), x));
+    x = v_fmin(K(EXP_C(EXP_MAX)), x);
+#ifdef AD_ISA_AVX512
+    x = v_fmax(K(EXP_C(EXP_MIN)), x);
+#else
+    /* Scaling down to 0 takes the processor's slow path for underflow, and a masked softmax is full of
+     * such arguments: they go another way. */
+    M under = v_lt(x, K(EXP_C(EXP_MIN)));
+    x = v_sel(under, K(0), x);
+#endif
     V n = v_fma(x, K(1.44269504088896340736), V_MAGIC) - V_MAGIC;
     V hi = v_fma(v_neg(n), K(EXP_C(EXP_LN2_HI)), x);
-    return v_exp_tail(hi, n * K(EXP_C(EXP_LN2_LO)), n);
+    V r = v_exp_tail(hi, n * K(EXP_C(EXP_LN2_LO)), n);
+#ifndef AD_ISA_AVX512
+    r = v_sel(under, K(0), r);
+#endif
+    return r;
 }
 
 VMATH V v_exp2(V x) {

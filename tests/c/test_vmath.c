@@ -34,8 +34,8 @@ static double relut(double x) { return x > 0 ? x : x != x ? x : 0; }
 /* name, largest error allowed for float32 and float64, a range of special interest. */
 #define UNARY(X)                                                                                             \
     X(exp, 1, 1, -110, 100)                                                                                  \
-    X(exp2, UNFUSED, 1, -160, 130)                                                                           \
-    X(expm1, UNFUSED, 1, -2, 2)                                                                              \
+    X(exp2, UNFUSED, UNFUSED, -160, 130)                                                                     \
+    X(expm1, UNFUSED, UNFUSED, -2, 2)                                                                        \
     X(log, 1, 1, 0.5, 2)                                                                                     \
     X(log2, 1, 1, 0.5, 2)                                                                                    \
     X(log10, 1, 1, 0.5, 2)                                                                                   \
