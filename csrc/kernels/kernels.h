@@ -5,6 +5,7 @@
 #define CT f64
 #include "vec.h"
 #include "vmath.h"
+#include "vmath_more.h"
 #include "ew.h"
 #include "gemm.h"
 #include "optim.h"
@@ -12,6 +13,7 @@
 #define CT f32
 #include "vec.h"
 #include "vmath.h"
+#include "vmath_more.h"
 #include "ew.h"
 #include "gemm.h"
 #include "optim.h"
@@ -19,6 +21,7 @@
 #define CT i64
 #include "vec.h"
 #include "vmath.h"
+#include "vmath_more.h"
 #include "ew.h"
 #undef CT
 
