@@ -5,6 +5,7 @@
 #define CT f64
 #include "vec.h"
 #include "vmath.h"
+#include "vmath_more.h"
 #include "ew.h"
 #include "reduce.h"
 #include "loss.h"
@@ -14,6 +15,7 @@
 #define CT f32
 #include "vec.h"
 #include "vmath.h"
+#include "vmath_more.h"
 #include "ew.h"
 #include "reduce.h"
 #include "loss.h"
@@ -23,6 +25,7 @@
 #define CT i64
 #include "vec.h"
 #include "vmath.h"
+#include "vmath_more.h"
 #include "ew.h"
 #include "reduce.h"
 #undef CT
