@@ -3,8 +3,9 @@
  * Attributes: i[0] = ignore_index, i[1] = reduction (0 none, 1 mean, 2 sum), f[0] = label smoothing.
  * With t the target, w the weights, e the smoothing, C classes, the loss of a sample is
  *     -(1 - e) w[t] logp[t] - e / C sum_c w[c] logp[c],
- * 0 where t is ignore_index; the mean divides by the sum of w[t]. It is linear in logp, so nll and nll_grad are
- * each other's adjoints. cross_entropy does log_softmax and nll in one call and keeps logp for its gradient. */
+ * 0 where t is ignore_index; the mean divides by the sum of w[t]. It is linear in logp, so nll and nll_grad
+ * are each other's adjoints. cross_entropy does log_softmax and nll in one call and keeps logp for its
+ * gradient. */
 #include <math.h>
 #include <string.h>
 #include "declare.h"
@@ -20,8 +21,13 @@ typedef struct nll {
 
 static int class_dim(int ndim) { return ndim > 1 ? 1 : 0; }
 
-static nll setup(const ad_attr *at, int ndim, const int64_t *sizes, const ad_tensor *target, const ad_tensor *weight) {
-    nll p = {.target = target, .weight = weight, .ignore = at->i[0], .reduction = (int)at->i[1], .smooth = at->f[0]};
+static nll setup(const ad_attr *at, int ndim, const int64_t *sizes, const ad_tensor *target,
+                 const ad_tensor *weight) {
+    nll p = {.target = target,
+             .weight = weight,
+             .ignore = at->i[0],
+             .reduction = (int)at->i[1],
+             .smooth = at->f[0]};
     p.l = lines_of(ndim, sizes, class_dim(ndim));
     return p;
 }
@@ -40,12 +46,9 @@ static inline double get(const ad_tensor *t, int64_t i) {
 }
 static inline void put(ad_tensor *t, int64_t i, double v) {
     void *d = tensor_data(t);
-    if (t->dtype == AD_F32)
-        ((float *)d)[i] = (float)v;
-    else if (t->dtype == AD_F64)
-        ((double *)d)[i] = v;
-    else
-        dtype_stores[t->dtype][CT_F64](1, (char *)d + i * dtype_size[t->dtype], 0, &v);
+    if (t->dtype == AD_F32) ((float *)d)[i] = (float)v;
+    else if (t->dtype == AD_F64) ((double *)d)[i] = v;
+    else dtype_stores[t->dtype][CT_F64](1, (char *)d + i * dtype_size[t->dtype], 0, &v);
 }
 static inline double weight_of(const nll *p, int64_t c) { return p->weight ? get(p->weight, c) : 1; }
 static inline bool in_range(const nll *p, int64_t c) { return c >= 0 && c < p->l.n; }
@@ -62,9 +65,11 @@ static double total_weight(const nll *p) {
 
 /* ---- shapes ---- */
 
-static int check(ad_call *c, const char *name, const ad_tensor *x, const ad_tensor *target, const ad_tensor *weight) {
+static int check(ad_call *c, const char *name, const ad_tensor *x, const ad_tensor *target,
+                 const ad_tensor *weight) {
     int cd = class_dim(x->ndim);
-    if (!x->ndim) return ad_fail(AD_ERR_VALUE, "%s: expected an input of at least 1 dimension, got a scalar", name);
+    if (!x->ndim)
+        return ad_fail(AD_ERR_VALUE, "%s: expected an input of at least 1 dimension, got a scalar", name);
     if (!dtype_is_float(x->dtype))
         return ad_fail(AD_ERR_RUNTIME, "\"%s\" not implemented for '%s'", name, dtype_class[x->dtype]);
     int64_t want[AD_MAXDIM];
@@ -74,17 +79,20 @@ static int check(ad_call *c, const char *name, const ad_tensor *x, const ad_tens
     if (x->ndim > 1 && target->ndim >= 1 && target->sizes[0] != x->sizes[0])
         return ad_fail(AD_ERR_VALUE, "Expected input batch_size (%lld) to match target batch_size (%lld).",
                        (long long)x->sizes[0], (long long)target->sizes[0]);
-    bool one = x->ndim == 1 && target->ndim == 1 && target->sizes[0] == 1; /* a single sample may have a target [1] */
+    bool one = x->ndim == 1 && target->ndim == 1 &&
+               target->sizes[0] == 1; /* a single sample may have a target [1] */
     if (!one && !dims_equal(n, want, target->ndim, target->sizes))
-        return ad_fail(AD_ERR_RUNTIME, "%s: expected a target of size %s for an input of size %s, got %s", name,
-                       fmt_sizes(n, want), fmt_sizes(x->ndim, x->sizes), fmt_sizes(target->ndim, target->sizes));
+        return ad_fail(AD_ERR_RUNTIME, "%s: expected a target of size %s for an input of size %s, got %s",
+                       name, fmt_sizes(n, want), fmt_sizes(x->ndim, x->sizes),
+                       fmt_sizes(target->ndim, target->sizes));
     if (target->dtype != AD_I64 && target->dtype != AD_U8)
-        return ad_fail(AD_ERR_RUNTIME, "%s: expected scalar type Long or Byte for the target but found %s", name,
-                       dtype_class[target->dtype]);
+        return ad_fail(AD_ERR_RUNTIME, "%s: expected scalar type Long or Byte for the target but found %s",
+                       name, dtype_class[target->dtype]);
     if (weight) {
         if (weight->ndim != 1 || weight->sizes[0] != x->sizes[cd])
             return ad_fail(AD_ERR_RUNTIME,
-                           "%s: weight tensor should be defined either for all %lld classes or no classes but got weight "
+                           "%s: weight tensor should be defined either for all %lld classes or no classes "
+                           "but got weight "
                            "tensor of shape: %s",
                            name, (long long)x->sizes[cd], fmt_sizes(weight->ndim, weight->sizes));
         if (weight->dtype != x->dtype)
@@ -96,7 +104,8 @@ static int check(ad_call *c, const char *name, const ad_tensor *x, const ad_tens
     nll p = setup(c->at, x->ndim, x->sizes, target, weight);
     for (int64_t i = 0; i < target->numel; i++) {
         int64_t k = class_of(&p, i);
-        if (k != p.ignore && !in_range(&p, k)) return ad_fail(AD_ERR_INDEX, "Target %lld is out of bounds.", (long long)k);
+        if (k != p.ignore && !in_range(&p, k))
+            return ad_fail(AD_ERR_INDEX, "Target %lld is out of bounds.", (long long)k);
     }
     ad_spec *s = &c->spec[0];
     s->dtype = x->dtype;
@@ -135,10 +144,8 @@ static void losses(const nll *p, const ad_tensor *logp, ad_tensor *out) {
                 loss -= p->smooth / (double)l->n * all;
             }
         }
-        if (!p->reduction)
-            put(out, i, loss);
-        else
-            sum += loss;
+        if (!p->reduction) put(out, i, loss);
+        else sum += loss;
     }
     if (p->reduction) put(out, 0, p->reduction == 1 ? sum / weights : sum);
 }
@@ -151,7 +158,8 @@ void nll_run(const ad_call *c) {
 /* The inner log_softmax of a call whose own inputs are others. */
 static ad_call inner_call(const ad_call *c, ad_tensor **in, int nin, ad_tensor **out, ad_attr *at) {
     *at = (ad_attr){.i = {class_dim(out[0]->ndim), -1}};
-    return (ad_call){.op = c->op, .nin = nin, .nout = 1, .in = in, .out = out, .at = at, .scratch = c->scratch};
+    return (ad_call){
+        .op = c->op, .nin = nin, .nout = 1, .in = in, .out = out, .at = at, .scratch = c->scratch};
 }
 size_t cross_entropy_scratch(const ad_call *c) {
     ad_attr at;
@@ -186,12 +194,10 @@ static void spread(const nll *p, const ad_tensor *g, ad_tensor *out) {
     }
 }
 
-/* nll_grad(g, target, weight), list = sizes of logp */
+/* nll_grad(g, target, weight, logp): of logp its sizes, and its history, on which it depends with derivative
+ * 0 */
 int nll_grad_infer(ad_call *c) {
-    ad_spec *s = &c->spec[0];
-    s->dtype = c->in[0]->dtype;
-    s->ndim = (uint8_t)c->at->nlist;
-    memcpy(s->sizes, c->at->list, (size_t)c->at->nlist * sizeof *s->sizes);
+    spec_like(&c->spec[0], c->in[3]);
     return 0;
 }
 void nll_grad_run(const ad_call *c) {
@@ -203,26 +209,25 @@ static ad_tensor *optional_in(ad_vjp *v, int i) {
         if (v->node->saved[k].slot == i) return vjp_in(v, i);
     return NULL;
 }
-static ad_tensor *em_nll_grad(ad_em *E, ad_tensor *g, ad_tensor *target, ad_tensor *weight, const ad_attr *like,
-                              int ndim, const int64_t *sizes) {
-    ad_attr at = *like;
-    at.list = sizes;
-    at.nlist = ndim;
-    return g && target ? em_op(E, OP_nll_grad, 3, (ad_tensor *[]){g, target, weight}, &at) : NULL;
+static ad_tensor *em_nll_grad(ad_em *E, ad_tensor *g, ad_tensor *target, ad_tensor *weight, ad_tensor *logp,
+                              const ad_attr *at) {
+    return g && target && logp ? em_op(E, OP_nll_grad, 4, (ad_tensor *[]){g, target, weight, logp}, at)
+                               : NULL;
 }
 void nll_vjp(ad_vjp *v) {
-    const ad_meta *m = vjp_meta(v, 0);
-    v->gin[0] = em_nll_grad(&v->E, v->g[0], vjp_in(v, 1), optional_in(v, 2), v->at, m->ndim, m->sizes);
+    v->gin[0] = em_nll_grad(&v->E, v->g[0], vjp_in(v, 1), optional_in(v, 2), vjp_in(v, 0), v->at);
 }
 void nll_grad_vjp(ad_vjp *v) {
     ad_tensor *target = vjp_in(v, 1);
     const ad_meta *m = vjp_meta(v, 0);
     if (target)
         v->gin[0] = em_reshape(
-            &v->E, em_op(&v->E, OP_nll, 3, (ad_tensor *[]){v->g[0], target, optional_in(v, 2)}, v->at), m->ndim, m->sizes);
+            &v->E, em_op(&v->E, OP_nll, 3, (ad_tensor *[]){v->g[0], target, optional_in(v, 2)}, v->at),
+            m->ndim, m->sizes);
 }
 void nll_jvp(ad_jvp *j) {
-    if (j->t[0]) j->tout[0] = em_op(&j->E, OP_nll, 3, (ad_tensor *[]){j->t[0], j->c->in[1], j->c->in[2]}, j->c->at);
+    if (j->t[0])
+        j->tout[0] = em_op(&j->E, OP_nll, 3, (ad_tensor *[]){j->t[0], j->c->in[1], j->c->in[2]}, j->c->at);
 }
 
 /* cross_entropy_grad(g, logp, target, weight) */
@@ -251,12 +256,14 @@ void cross_entropy_vjp(ad_vjp *v) {
     if (!x || !target) return;
     if (tls.no_grad) {
         ad_tensor *logp = vjp_out(v, 1);
-        if (logp) v->gin[0] = em_op(E, OP_cross_entropy_grad, 4, (ad_tensor *[]){v->g[0], logp, target, weight}, v->at);
+        if (logp)
+            v->gin[0] =
+                em_op(E, OP_cross_entropy_grad, 4, (ad_tensor *[]){v->g[0], logp, target, weight}, v->at);
         return;
     }
     ad_attr at = {.i = {class_dim(x->ndim), -1}}; /* from operations that have gradients of their own */
     ad_tensor *logp = em_op(E, OP_log_softmax, 1, &x, &at);
-    ad_tensor *g = em_nll_grad(E, v->g[0], target, weight, v->at, x->ndim, x->sizes);
+    ad_tensor *g = em_nll_grad(E, v->g[0], target, weight, logp, v->at);
     if (logp && g) v->gin[0] = em_op(E, OP_log_softmax_grad, 2, (ad_tensor *[]){g, logp}, &at);
 }
 void cross_entropy_jvp(ad_jvp *j) {

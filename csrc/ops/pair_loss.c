@@ -1,5 +1,6 @@
-/* Losses of an input and a target of one size: mse, l1, smooth l1, Huber, binary cross entropy, KL divergence. One
- * row, one pass: i[0] = which (enum loss_row), i[1] = reduction (0 none, 1 mean, 2 sum), f[0] = beta or delta. */
+/* Losses of an input and a target of one size: mse, l1, smooth l1, Huber, binary cross entropy, KL
+ * divergence. One row, one pass: i[0] = which (enum loss_row), i[1] = reduction (0 none, 1 mean, 2 sum), f[0]
+ * = beta or delta. */
 #include <math.h>
 #include <string.h>
 #include "../pool.h"
@@ -45,8 +46,7 @@ static void pass_range(int64_t begin, int64_t end, void *ctx) {
         if (p->g)
             kern->loss_grad[p->kind][p->ct](n, a, b, p->param, p->which, p->scale,
                                             p->single ? NULL : part_of(p, p->g, i, n, tg), o);
-        else
-            kern->loss_each[p->kind][p->ct](n, a, b, p->param, o);
+        else kern->loss_each[p->kind][p->ct](n, a, b, p->param, o);
         if (!p->direct) dtype_stores[p->out->dtype][p->ct](n, dst, dtype_size[p->out->dtype], to);
     }
     if (p->sums) p->part[begin / CHUNK] = sum;
@@ -61,18 +61,22 @@ static const char *const names[LOSS_ROWS] = {
 int pair_loss_infer(ad_call *c) {
     const ad_tensor *a = c->in[0], *b = c->in[1];
     int64_t kind = c->at->i[0];
-    if (kind < 0 || kind >= LOSS_ROWS) return ad_fail(AD_ERR_RUNTIME, "pair_loss has no kind %lld", (long long)kind);
+    if (kind < 0 || kind >= LOSS_ROWS)
+        return ad_fail(AD_ERR_RUNTIME, "pair_loss has no kind %lld", (long long)kind);
     if (!tensor_same_sizes(a, b) || a->dtype != b->dtype)
-        return ad_fail(AD_ERR_RUNTIME, "%s loss: input of size %s and %s, target of size %s and %s: both must agree",
-                       names[kind], fmt_sizes(a->ndim, a->sizes), dtype_name[a->dtype], fmt_sizes(b->ndim, b->sizes),
-                       dtype_name[b->dtype]);
+        return ad_fail(AD_ERR_RUNTIME,
+                       "%s loss: input of size %s and %s, target of size %s and %s: both must agree",
+                       names[kind], fmt_sizes(a->ndim, a->sizes), dtype_name[a->dtype],
+                       fmt_sizes(b->ndim, b->sizes), dtype_name[b->dtype]);
     if (!dtype_is_float(a->dtype))
-        return ad_fail(AD_ERR_RUNTIME, "\"%s_cpu\" not implemented for '%s'", names[kind], dtype_class[a->dtype]);
+        return ad_fail(AD_ERR_RUNTIME, "\"%s_cpu\" not implemented for '%s'", names[kind],
+                       dtype_class[a->dtype]);
     if (kind == LOSS_bce)
         for (int64_t k = 0; k < a->numel; k++) {
             double v;
             dtype_loads[a->dtype][CT_F64](1, &v, (char *)tensor_data(a) + k * dtype_size[a->dtype], 0);
-            if (!(v >= 0 && v <= 1)) return ad_fail(AD_ERR_RUNTIME, "all elements of input should be between 0 and 1");
+            if (!(v >= 0 && v <= 1))
+                return ad_fail(AD_ERR_RUNTIME, "all elements of input should be between 0 and 1");
         }
     spec_like(&c->spec[0], a);
     if (c->at->i[1]) c->spec[0].ndim = 0;
@@ -86,7 +90,9 @@ static pass prepare(const ad_call *c, const ad_tensor *a, const ad_tensor *b) {
     return p;
 }
 size_t pair_loss_scratch(const ad_call *c) {
-    return c->at->i[1] && c->in[0]->numel > CHUNK ? (size_t)((c->in[0]->numel + CHUNK - 1) / CHUNK) * sizeof(double) : 0;
+    return c->at->i[1] && c->in[0]->numel > CHUNK
+               ? (size_t)((c->in[0]->numel + CHUNK - 1) / CHUNK) * sizeof(double)
+               : 0;
 }
 void pair_loss_run(const ad_call *c) {
     pass p = prepare(c, c->in[0], c->in[1]);
@@ -124,8 +130,10 @@ static ad_tensor *slope(ad_em *E, int kind, double param, int which, ad_tensor *
 #define e1(op, x) em1(E, OP_##op, x)
     ad_tensor *d = kind <= LOSS_huber ? e2(sub, which ? b : a, which ? a : b) : NULL, *near;
     switch (kind) {
-    case LOSS_mse: return e2(mul, d, k(2));
-    case LOSS_l1: return e1(sign, d);
+    case LOSS_mse:
+        return e2(mul, d, k(2));
+    case LOSS_l1:
+        return e1(sign, d);
     case LOSS_smooth_l1:
         near = e2(lt, e1(abs, d), k(param));
         return em3(E, OP_where, near, param ? e2(div, d, k(param)) : d, e1(sign, d));
@@ -137,9 +145,12 @@ static ad_tensor *slope(ad_em *E, int kind, double param, int which, ad_tensor *
         if (!which) return e2(div, e2(sub, a, b), e2(clamp_min, e2(mul, rest, a), k(1e-12)));
         return e2(sub, e2(clamp_min, e1(log, rest), k(-100)), e2(clamp_min, e1(log, a), k(-100)));
     }
-    case LOSS_bce_logits: return which ? e1(neg, a) : e2(sub, e1(sigmoid, a), b);
-    case LOSS_kl: return which ? e2(add, e2(sub, e1(log, b), a), k(1)) : e1(neg, b);
-    default: return which ? e2(mul, e1(exp, b), e2(add, e2(sub, b, a), k(1))) : e1(neg, e1(exp, b));
+    case LOSS_bce_logits:
+        return which ? e1(neg, a) : e2(sub, e1(sigmoid, a), b);
+    case LOSS_kl:
+        return which ? e2(add, e2(sub, e1(log, b), a), k(1)) : e1(neg, b);
+    default:
+        return which ? e2(mul, e1(exp, b), e2(add, e2(sub, b, a), k(1))) : e1(neg, e1(exp, b));
     }
 #undef k
 #undef e1
@@ -170,7 +181,9 @@ void pair_loss_jvp(ad_jvp *j) {
     tls.forward = false;
     for (int which = 0; which < 2; which++) {
         if (!j->t[which]) continue;
-        ad_tensor *d = em2(&j->E, OP_mul, slope(&j->E, (int)c->at->i[0], c->at->f[0], which, c->in[0], c->in[1]), j->t[which]);
+        ad_tensor *d =
+            em2(&j->E, OP_mul, slope(&j->E, (int)c->at->i[0], c->at->f[0], which, c->in[0], c->in[1]),
+                j->t[which]);
         sum = sum ? em2(&j->E, OP_add, sum, d) : d;
     }
     ad_attr at = {.i = {0, -1}};
