@@ -39,7 +39,8 @@ def _supervised(model, optimizer, loss_of, x, y):
 def _mean_square(torch):
     _, F, optim = _modules(torch)
     model = _mlp(torch, [2, 16, 16, 1])
-    return _supervised(model, optim.SGD(model.parameters(), lr=0.1), F.mse_loss, _data(torch, 64, 2), _data(torch, 64, 1))
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    return _supervised(model, optimizer, F.mse_loss, _data(torch, 64, 2), _data(torch, 64, 1))
 
 
 def _digits(torch):
@@ -121,7 +122,7 @@ def build_jax(name):
         for a, b in zip(sizes, sizes[1:])
     ]
     x = jnp.asarray(rng.standard_normal((batch, sizes[0])), jnp.float32)
-    y = jnp.asarray(rng.integers(0, sizes[-1], batch)) if classes else jnp.asarray(rng.standard_normal((batch, 1)), jnp.float32)
+    y = jnp.asarray(rng.integers(0, sizes[-1], batch) if classes else rng.standard_normal((batch, 1)).astype("f"))
 
     def loss_of(params, x, y):
         h = x
