@@ -14,6 +14,7 @@
 int ad_init(const ad_callbacks *callbacks) {
     const char *why = NULL;
     graph_callbacks = *callbacks;
+    pool_poll = callbacks->interrupted;
     if (kern_select(&why)) return ad_fail(AD_ERR_RUNTIME, "%s", why);
     return 0;
 }
