@@ -37,12 +37,20 @@ _PACKAGE = os.path.dirname(__file__) + os.sep
 _pending = threading.local()
 """The exception that a Python callback raised inside a C call, until that call returns."""
 
+interrupt = None
+"""What a signal handler raised inside a C call (KeyboardInterrupt, as a rule), until that call returns."""
+
 
 def fail():
     """Raises the calling thread's last error as the class that PyTorch would raise."""
     cls = lib.ad_error_class()
     if cls == lib.AD_ERR_PYTHON:
         raised = _pending.__dict__.pop("error", None)
+        if raised is not None:
+            raise raised
+    if cls == lib.AD_ERR_INTERRUPT:
+        global interrupt
+        raised, interrupt = interrupt, None
         if raised is not None:
             raise raised
     text = ffi.string(lib.ad_error_message()).decode(errors="replace")
@@ -130,7 +138,9 @@ def py_drop(key):
 @ffi.def_extern(error=-1)
 def py_hook(key, grad):
     try:
-        hook = _held[key]
+        hook = _held.get(key)
+        if hook is None:  # removed by an earlier hook of the same tensor
+            return 0
         lib.ad_retain(grad)
         result = hook(wrap(grad))
         if result is None:
@@ -163,6 +173,7 @@ def py_backward(key, nout, grads, nin, result):
         return -1
 
 
-_callbacks = ffi.new("ad_callbacks *", (lib.py_backward, lib.py_hook, lib.py_drop, ffi.addressof(lib, "check_interrupt")))
+_check_interrupt = ffi.addressof(lib, "check_interrupt")
+_callbacks = ffi.new("ad_callbacks *", (lib.py_backward, lib.py_hook, lib.py_drop, _check_interrupt))
 if lib.ad_init(_callbacks):
     fail()

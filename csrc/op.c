@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core.h"
+#include "pool.h"
 #include "program.h"
 #include "ops/declare.h"
 
@@ -86,9 +87,13 @@ static int apply_jvp(ad_call *c) {
 static int execute(ad_call *c) {
     size_t bytes = c->op->scratch ? c->op->scratch(c) : 0;
     if (bytes && !(c->scratch = mem_alloc(bytes))) return -1;
+    /* What is written in place is never left half-written: Ctrl-C waits for it. */
+    bool whole = c->inplace || (c->op->flags & AD_OP_INPLACE);
+    int shield = whole ? pool_shield(1) : 0;
     c->op->run(c);
+    if (whole) pool_shield(shield);
     if (bytes) mem_free(c->scratch, bytes);
-    return 0;
+    return AD_UNLIKELY(pool_take_cancelled()) ? ad_fail(AD_ERR_INTERRUPT, "interrupted in %s", c->op->name) : 0;
 }
 
 /* A copy of what an in-place call overwrites, with the history that it had. */

@@ -82,7 +82,8 @@ def number(s, op, argument="other", position=2):
     elif hasattr(s, "__float__") and not hasattr(s, "__len__"):
         return float(s)
     name = op if isinstance(op, str) else op_name(op)
-    raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor or a number, not {type(s).__name__}")
+    raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor or a number, not "
+                    f"{type(s).__name__}")
 
 
 _KIND = {float: 0, int: 1, bool: 2}
@@ -183,6 +184,21 @@ def inplace(op):
             fail()
         lib.ad_release(h)
         return self
+
+    return method
+
+
+def inplace_operator(op):
+    """The method of an augmented assignment: NotImplemented for what is neither a tensor nor a number."""
+    write = inplace(op)
+
+    def method(self, other):
+        if not isinstance(other, (TensorBase, float, int, np.ndarray)):
+            try:
+                other = number(other, op)
+            except TypeError:
+                return NotImplemented
+        return write(self, other)
 
     return method
 

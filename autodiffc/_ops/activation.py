@@ -4,7 +4,8 @@ Floating tensors keep their dtype; integers raise NotImplementedError except whe
 whose values the gradient rules keep a copy of where they need them.
 """
 
-from ._call import OP, TensorBase, binary, inplace as _inplace, inplace_unary, not_a_tensor, number, ternary, unary
+from ._call import OP, TensorBase, binary, inplace_unary, not_a_tensor, number, ternary, unary
+from ._call import inplace as _inplace
 
 _RELU = OP["relu"]
 

@@ -6,7 +6,7 @@ RuntimeError when sizes do not broadcast, TypeError for an operand that is neith
 """
 
 from .. import _dtype
-from ._call import OP, TensorBase, binary, fail, inplace, lib, not_a_tensor, number, op_name, tensors_only, ternary, to_out
+from ._call import OP, TensorBase, binary, inplace, not_a_tensor, number, op_name, tensors_only, ternary
 
 _ADD, _SUB, _MUL, _DIV = OP["add"], OP["sub"], OP["mul"], OP["div"]
 _add_, _sub_, _div_ = inplace(_ADD), inplace(_SUB), inplace(_DIV)
@@ -47,6 +47,8 @@ def sub_(self, other, *, alpha=1):
 
 def rsub(input, other, *, alpha=1):
     """other - alpha * input."""
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor("rsub", input)
     return sub(other, input, alpha=alpha)
 
 
@@ -159,6 +161,10 @@ def nextafter(input, other, *, out=None):
 
 def ldexp(input, other, *, out=None):
     """input * 2 ** other."""
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor("ldexp", input)
+    if not isinstance(other, TensorBase):
+        raise not_a_tensor("ldexp", other, "other", 2)
     return binary(_MUL, input, binary(OP["pow"], 2.0, other), out)
 
 
@@ -218,7 +224,7 @@ def addcmul_(self, tensor1, tensor2, *, value=1):
 
 
 def addcdiv(input, tensor1, tensor2, *, value=1, out=None):
-    """input + value * tensor1 / tensor2. RuntimeError for integers: add(input, value * tensor1 / tensor2) takes them."""
+    """input + value * tensor1 / tensor2. RuntimeError for integers, which add() and div() take."""
     return _addc(OP["addcdiv"], input, tensor1, tensor2, value, out, 0)
 
 
@@ -243,7 +249,10 @@ def _addc(op, input, tensor1, tensor2, value, out, inplace):
 
 
 def lerp(input, end, weight, *, out=None):
-    """input + weight * (end - input), weight a number or a tensor. Floating tensors of one dtype; RuntimeError otherwise."""
+    """input + weight * (end - input), weight a number or a tensor.
+
+    RuntimeError unless the tensors are floating and of one dtype.
+    """
     if not isinstance(input, TensorBase):
         raise not_a_tensor("lerp", input)
     if not isinstance(end, TensorBase):
@@ -299,8 +308,8 @@ def _clamp(input, min, max, out, in_place):
         raise not_a_tensor("clamp", input)
     if min is not None and max is not None:
         if isinstance(min, TensorBase) != isinstance(max, TensorBase):
-            raise TypeError("clamp() received an invalid combination of arguments: min and max must be both tensors or "
-                            f"both numbers, not {type(min).__name__} and {type(max).__name__}")
+            raise TypeError("clamp() received an invalid combination of arguments: min and max must be both tensors "
+                            f"or both numbers, not {type(min).__name__} and {type(max).__name__}")
         return ternary(OP["clamp"], input, min, max, out, in_place)
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
@@ -315,12 +324,12 @@ inplace_bound = {OP["clamp_min"]: inplace(OP["clamp_min"]), OP["clamp_max"]: inp
 
 def clamp_min(input, min, *, out=None):
     """input, at least min."""
-    return binary(OP["clamp_min"], input, min, out)
+    return _clamp(input, min, None, out, 0)
 
 
 def clamp_max(input, max, *, out=None):
     """input, at most max."""
-    return binary(OP["clamp_max"], input, max, out)
+    return _clamp(input, None, max, out, 0)
 
 
 # ---- other names, and in place ----

@@ -4,8 +4,20 @@ Comparisons and logical operations give bool tensors of the broadcast size; bitw
 raise NotImplementedError (a RuntimeError) for floats.
 """
 
-from ._call import OP, TensorBase, binary, inplace, inplace_unary, not_a_tensor, number, number_tensor, tensors_only, ternary, unary
 from .._native import lib
+from ._call import (
+    OP,
+    TensorBase,
+    binary,
+    inplace,
+    inplace_unary,
+    not_a_tensor,
+    number,
+    number_tensor,
+    tensors_only,
+    ternary,
+    unary,
+)
 
 
 def _compare(op, input, other, out):
@@ -151,7 +163,7 @@ def bitwise_right_shift(input, other, *, out=None):
 def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     """Where |input - other| <= atol + rtol * |other|, or both are equal; equal_nan: or both NaN.
 
-    RuntimeError when the dtypes differ, ValueError-free but RuntimeError for a negative tolerance.
+    RuntimeError when the dtypes differ or a tolerance is negative.
     """
     if not isinstance(input, TensorBase):
         raise not_a_tensor("isclose", input)
@@ -219,8 +231,10 @@ def method_where(self, condition, other):
 not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 eq_, ne_, lt_, le_, gt_, ge_ = (inplace(OP[name]) for name in ("eq", "ne", "lt", "le", "gt", "ge"))
 not_equal_, less_, less_equal_, greater_, greater_equal_ = ne_, lt_, le_, gt_, ge_
-logical_and_, logical_or_, logical_xor_ = inplace(OP["logical_and"]), inplace(OP["logical_or"]), inplace(OP["logical_xor"])
+logical_and_, logical_or_ = inplace(OP["logical_and"]), inplace(OP["logical_or"])
+logical_xor_ = inplace(OP["logical_xor"])
 logical_not_ = _logical_not_ = inplace_unary(OP["logical_not"])
 _bitwise_not_ = inplace_unary(OP["bitwise_not"])
-bitwise_and_, bitwise_or_, bitwise_xor_ = inplace(OP["bitwise_and"]), inplace(OP["bitwise_or"]), inplace(OP["bitwise_xor"])
+bitwise_and_, bitwise_or_ = inplace(OP["bitwise_and"]), inplace(OP["bitwise_or"])
+bitwise_xor_ = inplace(OP["bitwise_xor"])
 bitwise_left_shift_, bitwise_right_shift_ = inplace(OP["bitwise_left_shift"]), inplace(OP["bitwise_right_shift"])

@@ -45,9 +45,7 @@ VMATH V v_power(V a, V b) {
     return r;
 }
 
-VMATH V v_xlog1py(V x, V y) {
-    return v_sel(v_and(v_eq(x, K(0)), v_not(v_isnan(y))), K(0), x * v_log1p(y));
-}
+VMATH V v_xlog1py(V x, V y) { return v_sel(v_and(v_eq(x, K(0)), v_not(v_isnan(y))), K(0), x * v_log1p(y)); }
 VMATH V v_entr(V x) {
     V r = v_neg(x * v_log(x));
     return v_sel(v_eq(x, K(0)), K(0), v_sel(v_lt(x, K(0)), K(-INFINITY), r));
@@ -60,9 +58,7 @@ VMATH V v_gelu_grad(V g, V x) {
     V below = K(0.5) * (K(1) + v_erf(x * K(SQRT_1_2)));
     return g * (below + x * (v_exp(x * x * K(-0.5)) * K(ONE_OVER_SQRT_2PI)));
 }
-VFN V VN(v_gelu_inner)(V x) {
-    return K(SQRT_2_OVER_PI) * (x + K(GELU_CUBIC) * (x * x * x));
-}
+VFN V VN(v_gelu_inner)(V x) { return K(SQRT_2_OVER_PI) * (x + K(GELU_CUBIC) * (x * x * x)); }
 VMATH V v_gelu_tanh(V x) { return x * K(0.5) * (K(1) + v_tanh(VN(v_gelu_inner)(x))); }
 VMATH V v_gelu_tanh_grad(V g, V x) {
     V t = v_tanh(VN(v_gelu_inner)(x)), du = K(SQRT_2_OVER_PI) * (K(1) + K(3 * GELU_CUBIC) * (x * x));
@@ -83,8 +79,10 @@ VMATH V v_mish_grad(V g, V x) {
 /* The Hurwitz zeta function by Euler and Maclaurin's formula: a few terms, the integral of the rest, and
  * corrections in Bernoulli numbers B(2k) / (2k)!. Poles and the domain are those of Cephes. */
 static double s_zeta_f64(double s, double q) {
-    static const double b[] = {1.0 / 12,           -1.0 / 720,          1.0 / 30240,          -1.0 / 1209600,
-                               1.0 / 47900160,     -691.0 / 1307674368000., 1.0 / 74724249600., -3617.0 / 10670622842880000.};
+    static const double b[] = {1.0 / 12,           -1.0 / 720,
+                               1.0 / 30240,        -1.0 / 1209600,
+                               1.0 / 47900160,     -691.0 / 1307674368000.,
+                               1.0 / 74724249600., -3617.0 / 10670622842880000.};
     if (s == 1) return INFINITY;
     if (!(s > 1)) return NAN;
     if (q <= 0) {

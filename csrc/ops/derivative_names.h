@@ -75,6 +75,8 @@
 #define hardsigmoid_grad(g, a) DERIVATIVE2(hardsigmoid_grad, g, a)
 #define hardswish_grad(g, a) DERIVATIVE2(hardswish_grad, g, a)
 
+#define not_zero(x) where(eq(x, K(0)), K(1), x)
+
 /* Second derivatives that are too long for a line. */
 #define pow_grad_a_exponent(g, b, c) em_pow_grad_a_exponent(E, g, b, c)
 #define pow_grad_b_base(g, b, c) em_pow_grad_b_base(E, g, b, c)

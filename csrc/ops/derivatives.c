@@ -7,15 +7,16 @@
 #include "declare.h"
 
 /* In the rules: g is the incoming gradient (or tangent), a, b, c the operands (x is a), y the result. */
-typedef ad_tensor *(*derivative)(ad_em *E, ad_tensor *g, ad_tensor *a, ad_tensor *b, ad_tensor *c, ad_tensor *y);
+typedef ad_tensor *(*derivative)(ad_em *E, ad_tensor *g, ad_tensor *a, ad_tensor *b, ad_tensor *c,
+                                 ad_tensor *y);
 
 #include "derivative_names.h"
-#define RULE(name, k, expr)                                                                                   \
-    static ad_tensor *rule_##name##_##k(ad_em *E, ad_tensor *g, ad_tensor *a, ad_tensor *b, ad_tensor *c,     \
-                                        ad_tensor *y) {                                                       \
-        ad_tensor *x = a;                                                                                     \
-        (void)E, (void)g, (void)x, (void)b, (void)c, (void)y;                                                 \
-        return expr;                                                                                          \
+#define RULE(name, k, expr)                                                                                  \
+    static ad_tensor *rule_##name##_##k(ad_em *E, ad_tensor *g, ad_tensor *a, ad_tensor *b, ad_tensor *c,    \
+                                        ad_tensor *y) {                                                      \
+        ad_tensor *x = a;                                                                                    \
+        (void)E, (void)g, (void)x, (void)b, (void)c, (void)y;                                                \
+        return expr;                                                                                         \
     }
 #define EW1(name, types, body, promo, dx, doc) RULE(name, 0, dx)
 #define EW2(name, types, body, promo, da, db, doc) RULE(name, 0, da) RULE(name, 1, db)
@@ -34,10 +35,11 @@ static const struct row_rules {
     const char *text[3]; /* as written, to see which operands it reads */
 } rows[EW_ROWS] = {
 #define EW1(name, types, body, promo, dx, doc) [EW_##name] = {{rule_##name##_0}, {#dx}},
-#define EW2(name, types, body, promo, da, db, doc) [EW_##name] = {{rule_##name##_0, rule_##name##_1}, {#da, #db}},
-#define EW3(name, types, body, promo, da, db, dc, doc)                                                        \
+#define EW2(name, types, body, promo, da, db, doc)                                                           \
+    [EW_##name] = {{rule_##name##_0, rule_##name##_1}, {#da, #db}},
+#define EW3(name, types, body, promo, da, db, dc, doc)                                                       \
     [EW_##name] = {{rule_##name##_0, rule_##name##_1, rule_##name##_2}, {#da, #db, #dc}},
-#define SEL3(name, types, body, promo, da, db, doc)                                                           \
+#define SEL3(name, types, body, promo, da, db, doc)                                                          \
     [EW_##name] = {{rule_##name##_0, rule_##name##_1, rule_##name##_2}, {"", #da, #db}},
 #include "elementwise.def"
 #undef EW1
@@ -56,7 +58,12 @@ static uint32_t names_in(const char *p) {
     while (*p) {
         const char *from = p;
         while (isalnum((unsigned char)*p) || *p == '_') p++;
-        if (p - from == 1) mask |= *from == 'a' || *from == 'x' ? SA : *from == 'b' ? SB : *from == 'c' ? SC : *from == 'y' ? SY : 0;
+        if (p - from == 1)
+            mask |= *from == 'a' || *from == 'x' ? SA
+                    : *from == 'b'               ? SB
+                    : *from == 'c'               ? SC
+                    : *from == 'y'               ? SY
+                                                 : 0;
         if (p == from) p++;
     }
     return mask;

@@ -50,8 +50,7 @@ int result_type(int n, ad_tensor *const *in) {
     int r = cat[0];
     for (int k = 1; k < 3; k++) {
         if (cat[k] < 0) continue;
-        if (r < 0)
-            r = cat[k];
+        if (r < 0) r = cat[k];
         else if (!dtype_is_float(r) && (dtype_is_float(cat[k]) || (r == AD_BOOL && cat[k] != AD_BOOL)))
             r = r == AD_BOOL || dtype_is_float(cat[k]) ? cat[k] : dtype_promote(r, cat[k]);
     }
@@ -110,15 +109,19 @@ static int check_rare(const ad_call *c, int promo, int common) {
         if (in[2]->dtype == AD_BOOL && common != AD_BOOL)
             return ad_fail(AD_ERR_RUNTIME, "Boolean alpha only supported for Boolean results.");
         if (dtype_is_float(in[2]->dtype) && !dtype_is_float(common))
-            return ad_fail(AD_ERR_RUNTIME, "For integral input tensors, argument alpha must not be a floating point number.");
+            return ad_fail(AD_ERR_RUNTIME,
+                           "For integral input tensors, argument alpha must not be a floating point number.");
     }
-    if ((promo & P_EXPONENT) && dtype_is_int(common) && in[1]->flags & AD_T_WRAPPED && tensor_get_i64(in[1]) < 0)
+    if ((promo & P_EXPONENT) && dtype_is_int(common) && in[1]->flags & AD_T_WRAPPED &&
+        tensor_get_i64(in[1]) < 0)
         return ad_fail(AD_ERR_RUNTIME, "Integers to negative integer powers are not allowed.");
     if ((promo & P_NO_HALF) && (common == AD_F16 || common == AD_BF16)) return refuse(c->op->name, common);
     if (promo & P_STRICT)
         for (int i = 1; i < c->nin; i++)
-            if (!(in[i]->flags & AD_T_WRAPPED) && in[i]->dtype != in[0]->dtype && (in[i]->ndim || in[0]->ndim == 0 || i == 1))
-                return ad_fail(AD_ERR_RUNTIME, "%s: expected operands of one dtype, but operand 1 is %s and operand %d is %s",
+            if (!(in[i]->flags & AD_T_WRAPPED) && in[i]->dtype != in[0]->dtype &&
+                (in[i]->ndim || in[0]->ndim == 0 || i == 1))
+                return ad_fail(AD_ERR_RUNTIME,
+                               "%s: expected operands of one dtype, but operand 1 is %s and operand %d is %s",
                                c->op->name, dtype_name[in[0]->dtype], i + 1, dtype_name[in[i]->dtype]);
     return 0;
 }
@@ -126,11 +129,14 @@ static int check_rare(const ad_call *c, int promo, int common) {
 static int refuse_bool(const ad_call *c) {
     int op = (int)(c->op - ad_ops);
     if (op == OP_sub || op == OP_sub_scaled)
-        return ad_fail(AD_ERR_RUNTIME, "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying "
-                                       "to invert a mask, use the `~` or `logical_not()` operator instead.");
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying "
+            "to invert a mask, use the `~` or `logical_not()` operator instead.");
     if (op == OP_neg)
-        return ad_fail(AD_ERR_RUNTIME, "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
-                                       "invert a mask, use the `~` or `logical_not()` operator instead.");
+        return ad_fail(AD_ERR_RUNTIME,
+                       "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+                       "invert a mask, use the `~` or `logical_not()` operator instead.");
     return refuse(c->op->name, AD_BOOL);
 }
 
@@ -157,18 +163,20 @@ int ew_infer(ad_call *c) {
     if (c->nin == 1 || (c->nin == 2 && tensor_same_sizes(a, c->in[1]))) {
         nd = a->ndim;
         memcpy(s->sizes, a->sizes, (size_t)nd * sizeof *s->sizes);
-    } else if (broadcast_sizes(c->nin, c->in, &nd, s->sizes))
-        return -1;
+    } else if (broadcast_sizes(c->nin, c->in, &nd, s->sizes)) return -1;
     s->ndim = (uint8_t)nd;
     int common = inputs_common(c);
     if (promo & P_SELECT && a->dtype != AD_BOOL)
-        return ad_fail(AD_ERR_RUNTIME, "%s expected condition to be a boolean tensor, but got a tensor with dtype %s",
+        return ad_fail(AD_ERR_RUNTIME,
+                       "%s expected condition to be a boolean tensor, but got a tensor with dtype %s",
                        c->op->name, dtype_class[a->dtype]);
     if (promo & P_NO_BOOL) {
         bool minus = c->op == &ad_ops[OP_sub] || c->op == &ad_ops[OP_sub_scaled];
-        if (AD_UNLIKELY(common == AD_BOOL || (minus && (a->dtype == AD_BOOL || c->in[1]->dtype == AD_BOOL)))) return refuse_bool(c);
+        if (AD_UNLIKELY(common == AD_BOOL || (minus && (a->dtype == AD_BOOL || c->in[1]->dtype == AD_BOOL))))
+            return refuse_bool(c);
     }
-    if (AD_UNLIKELY(promo & (P_ALPHA | P_EXPONENT | P_STRICT | P_NO_HALF)) && check_rare(c, promo, common)) return -1;
+    if (AD_UNLIKELY(promo & (P_ALPHA | P_EXPONENT | P_STRICT | P_NO_HALF)) && check_rare(c, promo, common))
+        return -1;
     if ((promo & P_FLOAT) && !dtype_is_float(common)) common = dtype_default_float();
     if (!kern->ew[c->op->row][dtype_compute(common)]) return refuse(c->op->name, common);
     if ((promo & P_DIVISOR) && !dtype_is_float(common) && has_zero(c->in[1]))
@@ -217,10 +225,8 @@ static void tile_move(const loop *l, const operand *o, int64_t at, int64_t n, ch
     while (n > 0) {
         int64_t run = l->sizes[last] - index[last];
         if (run > n) run = n;
-        if (store)
-            put(run, p, o->strides[last], tile);
-        else
-            load(run, tile, p, o->strides[last]);
+        if (store) put(run, p, o->strides[last], tile);
+        else load(run, tile, p, o->strides[last]);
         tile += run * (int64_t)o->step;
         n -= run;
         if (!n) break;
@@ -246,10 +252,8 @@ static void loop_range(int64_t begin, int64_t end, void *ctx) {
         whole = false;
         if (o->mode == CONSTANT) {
             int64_t n = end - begin < EW_TILE ? end - begin : EW_TILE;
-            if (o->as_bool)
-                dtype_load_bool[o->dtype](n, tiles[i], o->data, 0);
-            else
-                dtype_loads[o->dtype][l->ct](n, tiles[i], o->data, 0);
+            if (o->as_bool) dtype_load_bool[o->dtype](n, tiles[i], o->data, 0);
+            else dtype_loads[o->dtype][l->ct](n, tiles[i], o->data, 0);
         }
         in[i] = tiles[i];
     }
@@ -258,13 +262,10 @@ static void loop_range(int64_t begin, int64_t end, void *ctx) {
         int64_t n = end - at < step ? end - at : step;
         for (int i = 0; i < l->nin; i++) {
             const operand *o = &l->in[i];
-            if (o->mode == DIRECT)
-                in[i] = o->data + at * (int64_t)o->step;
-            else if (o->mode == PACKED)
-                tile_move(l, o, at, n, tiles[i], false);
+            if (o->mode == DIRECT) in[i] = o->data + at * (int64_t)o->step;
+            else if (o->mode == PACKED) tile_move(l, o, at, n, tiles[i], false);
         }
-        if (l->out.mode == DIRECT)
-            l->fn(n, l->out.data + at * (int64_t)l->out.step, in);
+        if (l->out.mode == DIRECT) l->fn(n, l->out.data + at * (int64_t)l->out.step, in);
         else {
             l->fn(n, tiles[3], in);
             tile_move(l, &l->out, at, n, tiles[3], true);
@@ -321,9 +322,10 @@ static void set_operand(loop *l, operand *o, const ad_tensor *t, int k, bool as_
     o->as_bool = as_bool;
     o->strides = l->strides[k];
     o->step = as_bool ? 1 : ct_size[l->ct];
-    bool native = as_bool ? t->dtype == AD_BOOL
-                          : (t->dtype == AD_F32 && l->ct == CT_F32) || (t->dtype == AD_F64 && l->ct == CT_F64) ||
-                                (t->dtype == AD_I64 && l->ct == CT_I64);
+    bool native = as_bool
+                      ? t->dtype == AD_BOOL
+                      : (t->dtype == AD_F32 && l->ct == CT_F32) || (t->dtype == AD_F64 && l->ct == CT_F64) ||
+                            (t->dtype == AD_I64 && l->ct == CT_I64);
     bool zero = true, flat = true;
     int64_t expect = dtype_size[t->dtype];
     for (int d = l->ndim - 1; d >= 0; d--) {
@@ -352,16 +354,16 @@ void ew_run(const ad_call *c) {
     for (int i = 0; i < c->nin && same; i++)
         same = c->in[i]->dtype == common && tensor_same_sizes(c->in[i], out) &&
                dims_equal(out->ndim, out->strides, out->ndim, c->in[i]->strides);
-    if (same && !(promo & (P_BOOL_OUT | P_SELECT)) && out->dtype == common && ct_size[l.ct] == dtype_size[common] &&
-        dtype_is_float(common) && tensor_is_contiguous(out) && out->numel <= GRAIN) {
+    if (same && !(promo & (P_BOOL_OUT | P_SELECT)) && out->dtype == common &&
+        ct_size[l.ct] == dtype_size[common] && dtype_is_float(common) && tensor_is_contiguous(out) &&
+        out->numel <= GRAIN) {
         const void *in[3];
         for (int i = 0; i < c->nin; i++) in[i] = tensor_data(c->in[i]);
         l.fn(out->numel, tensor_data(out), in);
         return;
     }
     merge_dims(&l, c);
-    for (int i = 0; i < c->nin; i++)
-        set_operand(&l, &l.in[i], c->in[i], i, (promo & P_SELECT && i == 0));
+    for (int i = 0; i < c->nin; i++) set_operand(&l, &l.in[i], c->in[i], i, (promo & P_SELECT && i == 0));
     set_operand(&l, &l.out, out, 3, promo & P_BOOL_OUT);
     pool_parallel_for(out->numel, GRAIN, loop_range, &l);
 }
@@ -385,8 +387,8 @@ void tensor_copy_data(ad_tensor *dst, const ad_tensor *src) {
     if (!dst->numel) return;
     bool flat = tensor_is_contiguous(dst) && tensor_is_contiguous(src);
     if (dst->dtype == src->dtype && src->numel == dst->numel &&
-        (flat || (dims_equal(dst->ndim, dst->strides, src->ndim, src->strides) && tensor_same_sizes(dst, src) &&
-                  dims_dense(dst->ndim, dst->sizes, dst->strides)))) {
+        (flat || (dims_equal(dst->ndim, dst->strides, src->ndim, src->strides) &&
+                  tensor_same_sizes(dst, src) && dims_dense(dst->ndim, dst->sizes, dst->strides)))) {
         plain_copy p = {tensor_data(dst), tensor_data(src)};
         if (p.dst != p.src)
             pool_parallel_for(dst->numel * dtype_size[dst->dtype], 1 << 20, plain_copy_range, &p);
