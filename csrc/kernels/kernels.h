@@ -90,6 +90,8 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #undef LOSS
     .softmax = {softmax_f32, softmax_f64, NULL},
     .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
+    .softmax_cols = {softmax_cols_f32, softmax_cols_f64, NULL},
+    .softmax_grad_cols = {softmax_grad_cols_f32, softmax_grad_cols_f64, NULL},
 #define OPT_ROW(fn) {fn##_f32, fn##_f64}
     .sgd = OPT_ROW(opt_sgd),
     .adam = OPT_ROW(opt_adam),

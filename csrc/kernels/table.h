@@ -59,6 +59,9 @@ typedef void (*loss_grad_kernel)(int64_t n, const void *a, const void *b, double
                                  const void *g, void *out);
 typedef void (*softmax_kernel)(int64_t n, const void *x, void *y, int log);
 typedef void (*softmax_grad_kernel)(int64_t n, const void *g, const void *y, void *out, int log);
+typedef void (*softmax_cols_kernel)(int64_t n, int64_t cols, int64_t stride, const void *x, void *y, int log);
+typedef void (*softmax_grad_cols_kernel)(int64_t n, int64_t cols, int64_t stride, const void *g, const void *y, void *out,
+                                         int log);
 
 typedef struct kern_table {
     const char *name; /* "sse2", "avx2", "avx512", "neon" */
@@ -70,6 +73,8 @@ typedef struct kern_table {
     loss_grad_kernel loss_grad[LOSS_ROWS][2];
     softmax_kernel softmax[CT_COUNT]; /* NULL for i64 */
     softmax_grad_kernel softmax_grad[CT_COUNT];
+    softmax_cols_kernel softmax_cols[CT_COUNT];
+    softmax_grad_cols_kernel softmax_grad_cols[CT_COUNT];
     const gemm_kernels *gemm[CT_COUNT]; /* NULL for i64 */
     /* optimizers (kernels/optim.h), for float32 and float64 */
     void (*sgd[2])(int64_t n, void *p, const void *g, void *buffer, const double *h, int nesterov, int maximize);
