@@ -1,6 +1,8 @@
 """Ways to call an operation of the core; the functions of this package are written with these."""
 
-from .. import _core
+import numpy as np
+
+from .. import _core, interop
 from .._core import OP, TensorBase, fail, wrap
 from .._native import ffi, lib
 
@@ -88,7 +90,9 @@ def operator(op, reversed=0):
                 try:
                     h = with_number(op, self, other, reversed)
                 except TypeError:
-                    return NotImplemented
+                    if not isinstance(other, np.ndarray):
+                        return NotImplemented
+                    return method(self, interop.from_numpy(other))
         if not h:
             fail()
         t = _new(_core.Tensor)

@@ -12,6 +12,7 @@ _SQUEEZE, _UNSQUEEZE, _SELECT, _SLICE = OP["squeeze"], OP["unsqueeze"], OP["sele
 _DIAGONAL, _UNFOLD, _SPLIT, _AS_STRIDED = OP["diagonal"], OP["unfold"], OP["split"], OP["as_strided"]
 _CAT, _FLIP, _ROLL, _UNVIEW = OP["cat"], OP["flip"], OP["roll"], OP["unview"]
 _LONG = 1 << 63
+_FLOAT16 = _dtype.float16.code
 
 
 def shape_of(t):
@@ -150,6 +151,13 @@ def clone(input, *, memory_format=_dtype.preserve_format):
     return ints(_CLONE, input, memory_format is _dtype.contiguous_format)
 
 
+def detach(input):
+    """The same memory outside the graph."""
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor("detach", input)
+    return wrap(lib.ad_detach(input._h, 1))
+
+
 # ---- permutations ----
 
 
@@ -194,7 +202,7 @@ def adjoint(input):
 def T(self):
     """The dimensions in reverse order."""
     n = lib.ad_ndim(self._h)
-    return listed(_PERMUTE, self, range(n - 1, -1, -1)) if n != 2 else ints(_TRANSPOSE, self, 0, 1)
+    return listed(_PERMUTE, self, [*range(n - 1, -1, -1)]) if n != 2 else ints(_TRANSPOSE, self, 0, 1)
 
 
 def mT(self):
@@ -667,7 +675,7 @@ def fill_(self, value):
 
     code = lib.ad_dtype_of(self._h)
     v = fitted(plain_number(value, "fill_"), code)
-    s = wrap(lib.ad_scalar_f(v, code) if type(v) is float else lib.ad_scalar_i(v, code))
+    s = wrap(lib.ad_scalar_f(v, code) if code >= _FLOAT16 else lib.ad_scalar_i(v, code))
     return copy_(self, s)
 
 
