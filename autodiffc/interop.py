@@ -38,6 +38,13 @@ def from_numpy(array):
     return wrap(h)
 
 
+def operand(array, t):
+    """An array that stands beside a tensor in arithmetic, as a tensor: the result has the dtype that NumPy's own
+    arithmetic gives."""
+    d = DTYPES[lib.ad_dtype_of(t._h)].numpy
+    return from_numpy(array if d is None else array.astype(np.result_type(array.dtype, d), copy=False))
+
+
 def to_numpy(t, force=False):
     """A NumPy array of the tensor's memory; it keeps the tensor's storage alive."""
     if lib.ad_requires_grad(t._h):

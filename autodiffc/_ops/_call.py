@@ -92,7 +92,7 @@ def operator(op, reversed=0):
                 except TypeError:
                     if not isinstance(other, np.ndarray):
                         return NotImplemented
-                    return method(self, interop.from_numpy(other))
+                    return method(self, interop.operand(other, self))
         if not h:
             fail()
         t = _new(_core.Tensor)
