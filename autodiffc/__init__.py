@@ -193,7 +193,7 @@ from ._ops.rearrange import (
     vander,
     view_copy,
 )
-from ._ops.shape import detach
+from ._ops.shape import detach, fill
 from .interop import from_dlpack, from_numpy, to_dlpack
 
 __version__ = "0.1.0"

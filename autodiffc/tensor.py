@@ -314,8 +314,6 @@ class Tensor(TensorObject):
     __iadd__ = _call.inplace(OP["add"])
     add, sub, mul, relu, exp = ew.add, ew.sub, ew.mul, ew.relu, ew.exp
 
-    def __matmul__(self, other):
-        return wrap(lib.ad_matmul(self._h, other._h))
     # ---- reductions ----
 
     sum, mean, prod, nansum, nanmean = reduce.sum, reduce.mean, reduce.prod, reduce.nansum, reduce.nanmean
@@ -332,7 +330,7 @@ class Tensor(TensorObject):
     # ---- products ----
 
     def __matmul__(self, other):
-        return _call.binary(OP["mm"], self, other)
+        return wrap(lib.ad_matmul(self._h, other._h))
 
     # ---- indexing ----
 

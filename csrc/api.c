@@ -120,6 +120,10 @@ int64_t ad_storage_nbytes(ad_handle t) { return (int64_t)T(t)->storage->nbytes; 
 int ad_storage_readonly(ad_handle t) { return T(t)->storage->readonly; }
 int64_t ad_version_of(ad_handle t) { return atomic_load(&T(t)->storage->version); }
 void ad_bump_version(ad_handle t) { atomic_fetch_add(&T(t)->storage->version, 1); }
+int ad_overlaps(ad_handle a, ad_handle b) {
+    if (T(a)->storage != T(b)->storage || !T(a)->numel || !T(b)->numel) return 0;
+    return a == b || !tensor_disjoint(T(a), T(b));
+}
 int ad_is_contiguous(ad_handle t) { return tensor_is_contiguous(T(t)); }
 
 int ad_item(ad_handle h) {

@@ -65,6 +65,7 @@ int ad_storage_readonly(ad_handle t);
 int64_t ad_version_of(ad_handle t);
 void ad_bump_version(ad_handle t);
 int ad_is_contiguous(ad_handle t);
+int ad_overlaps(ad_handle a, ad_handle b); /* whether they may share elements */
 int ad_item(ad_handle t); /* what a one-element tensor holds: 0 float, 1 integer, 2 bool; -1 error */
 double ad_item_f(ad_handle t);
 int64_t ad_item_i(ad_handle t);

@@ -48,6 +48,8 @@ def roll(input, shifts, dims=()):
     if not dims and len(shifts) == 1:
         return views.reshape(listed(_ROLL, views.reshape(input, (-1,)) if input.numel() else input.flatten(), [*shifts, 0]),
                              shape_of(input))
+    if not lib.ad_ndim(input._h):
+        raise IndexError(f"Dimension specified as {dims[0] if dims else 0} but tensor has no dimensions")
     if len(shifts) != len(dims):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
     return listed(_ROLL, input, [*shifts, *dims])

@@ -360,7 +360,7 @@ def narrow(input, dim, start, length):
     if not n:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if isinstance(start, TensorBase):
-        if lib.ad_ndim(start._h) or start.dtype.is_floating_point:
+        if lib.ad_ndim(start._h) or start.dtype.is_floating_point or start.dtype is _dtype.bool_:
             raise RuntimeError("start must be an 0-dim integral Tensor.")
         start = start.item()
     size = shape_of(input)[wrapped_dim(dim, n)]
@@ -550,7 +550,13 @@ def cat(tensors, dim=0, *, out=None):
     h = lib.ad_opn(_CAT, handles, len(handles), (dim,), 1, (), 0, (), 0)
     if not h:
         fail()
-    return wrap(h) if out is None else _call.to_out(h, out)
+    if out is None:
+        return wrap(h)
+    if any(lib.ad_overlaps(t._h, out._h) for t in tensors):
+        lib.ad_release(h)
+        raise RuntimeError("unsupported operation: the input tensors cannot refer to any of the output memory locations. "
+                           "Found overlap in an input tensor")
+    return _call.to_out(h, out)
 
 
 def concat(tensors, dim=0, *, out=None):
@@ -677,6 +683,14 @@ def fill_(self, value):
     v = fitted(plain_number(value, "fill_"), code)
     s = wrap(lib.ad_scalar_f(v, code) if code >= _FLOAT16 else lib.ad_scalar_i(v, code))
     return copy_(self, s)
+
+
+def fill(input, value):
+    """A tensor like input with every element set to a number or a 0-d tensor."""
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor("fill", input)
+    y = clone(input)
+    return fill_(y, value)
 
 
 def zero_(self):
