@@ -21,19 +21,65 @@ def cdef() -> str:
         void py_drop(int64_t);
     }
     int check_interrupt(void);
+    intptr_t dlpack_capsule(intptr_t managed, int versioned);
+    intptr_t dlpack_open(intptr_t capsule, int *versioned);
     """
 
 
 SOURCE = """
 #include "autodiffc.h"
 
-/* Runs Python's signal handlers, so that Ctrl-C is answered inside a long call. */
+/* Runs Python's signal handlers, so that Ctrl-C is answered inside a long call. What they raise waits in
+ * autodiffc._core.interrupt until that call has returned. */
 static int check_interrupt(void) {
     PyGILState_STATE s = PyGILState_Ensure();
-    int raised = PyErr_CheckSignals();
-    if (raised) PyErr_Clear(); /* the caller raises KeyboardInterrupt itself */
+    int raised = PyErr_CheckSignals() != 0;
+    if (raised) {
+        PyObject *type, *value, *trace, *module = NULL;
+        PyErr_Fetch(&type, &value, &trace);
+        PyErr_NormalizeException(&type, &value, &trace);
+        if (value) module = PyImport_AddModule("autodiffc._core"); /* borrowed */
+        if (!module || PyObject_SetAttrString(module, "interrupt", value)) PyErr_Clear();
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(trace);
+    }
     PyGILState_Release(s);
     return raised;
+}
+
+/* A capsule that nobody opened releases what it holds. */
+static void dlpack_drop(PyObject *capsule) {
+    for (int versioned = 0; versioned < 2; versioned++) {
+        const char *name = versioned ? "dltensor_versioned" : "dltensor";
+        if (PyCapsule_IsValid(capsule, name))
+            ad_dlpack_release((intptr_t)PyCapsule_GetPointer(capsule, name), versioned);
+    }
+}
+
+/* A new capsule around an exported struct, as the address of a new reference. */
+static intptr_t dlpack_capsule(intptr_t managed, int versioned) {
+    PyGILState_STATE s = PyGILState_Ensure();
+    PyObject *c = PyCapsule_New((void *)managed, versioned ? "dltensor_versioned" : "dltensor", dlpack_drop);
+    if (!c) PyErr_Clear();
+    PyGILState_Release(s);
+    return (intptr_t)c;
+}
+
+/* Takes the struct out of a capsule, which is marked as used; 0 when it holds none. */
+static intptr_t dlpack_open(intptr_t capsule, int *versioned) {
+    PyGILState_STATE s = PyGILState_Ensure();
+    PyObject *c = (PyObject *)capsule;
+    intptr_t managed = 0;
+    for (*versioned = 0; *versioned < 2 && !managed; ++*versioned) {
+        const char *name = *versioned ? "dltensor_versioned" : "dltensor";
+        if (!PyCapsule_IsValid(c, name)) continue;
+        managed = (intptr_t)PyCapsule_GetPointer(c, name);
+        PyCapsule_SetName(c, *versioned ? "used_dltensor_versioned" : "used_dltensor");
+        if (managed) break;
+    }
+    PyGILState_Release(s);
+    return managed;
 }
 """
 

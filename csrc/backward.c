@@ -2,6 +2,7 @@
  * used its outputs; leaves come last. The walk is a loop over a heap: no recursion, whatever the depth. */
 #include <stdlib.h>
 #include <string.h>
+#include "pool.h"
 #include "program.h"
 
 typedef struct visit { /* a node, or a leaf, that a gradient has reached */
@@ -462,6 +463,11 @@ static int send_root(walk *w, ad_tensor *root, ad_tensor *g) {
                            "Mismatch in shape: grad_output[0] has a shape of %s and output[0] has a shape "
                            "of %s.",
                            fmt_sizes(g->ndim, g->sizes), fmt_sizes(root->ndim, root->sizes));
+        if (g->dtype != root->dtype) {
+            ad_attr at = {.i = {root->dtype}};
+            g = seed = ad_apply1(OP_to, 1, &g, &at);
+            if (!g) return -1;
+        }
     } else {
         if (root->numel != 1)
             return ad_fail(AD_ERR_RUNTIME, "grad can be implicitly created only for scalar outputs");
@@ -517,8 +523,8 @@ int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int r
             tensor_unref(v->g[k]);
             v->g[k] = NULL;
         }
-        if ((steps & 63) == 0 && graph_callbacks.interrupted && graph_callbacks.interrupted()) {
-            ad_fail(AD_ERR_INTERRUPT, "interrupted");
+        if ((steps & 15) == 0 && pool_cancelled() && pool_take_cancelled()) {
+            ad_fail(AD_ERR_INTERRUPT, "interrupted in backward");
             goto done;
         }
     }
