@@ -65,6 +65,7 @@ int ad_storage_readonly(ad_handle t);
 int64_t ad_version_of(ad_handle t);
 void ad_bump_version(ad_handle t);
 int ad_is_contiguous(ad_handle t);
+int ad_overlaps(ad_handle a, ad_handle b); /* whether they may share elements */
 int ad_item(ad_handle t); /* what a one-element tensor holds: 0 float, 1 integer, 2 bool; -1 error */
 double ad_item_f(ad_handle t);
 int64_t ad_item_i(ad_handle t);
@@ -75,6 +76,11 @@ int ad_set_strided(ad_handle t, ad_handle src, int64_t offset, const int64_t *si
 int ad_become(ad_handle t, ad_handle view); /* t takes the geometry and history of a view of itself */
 ad_handle ad_detach(ad_handle t, int share_version);
 
+ad_handle ad_on_storage(ad_handle t, int dtype, int64_t offset, const int64_t *sizes, const int64_t *strides,
+                        int64_t ndim); /* another tensor, of any dtype, on the storage of t */
+intptr_t ad_dlpack_export(ad_handle t, int versioned, int copied);
+ad_handle ad_dlpack_import(intptr_t managed, int versioned, int64_t owner);
+void ad_dlpack_release(intptr_t managed, int versioned);
 ad_handle ad_reshape(ad_handle t, const int64_t *sizes, int64_t ndim); /* a view where it can be, else a copy */
 
 /* calling an operation; fixed arities are the fast paths */
@@ -85,6 +91,10 @@ ad_handle ad_op2f(int op, ad_handle a, double s, int reversed);
 ad_handle ad_op2i(int op, ad_handle a, int64_t s, int reversed);
 ad_handle ad_op2b(int op, ad_handle a, int s, int reversed);
 ad_handle ad_op3ff(int op, ad_handle a, double s, double r);
+/* Numbers among three operands; kind: 0 float, 1 int, 2 bool. In place, a is written. */
+ad_handle ad_op3n(int op, ad_handle a, ad_handle b, double s, int kind, int inplace);
+ad_handle ad_op3nn(int op, ad_handle a, double s, int kind_s, double r, int kind_r, int inplace);
+ad_handle ad_number(int kind, double f, int64_t i); /* a 0-d tensor that promotes like a number */
 ad_handle ad_op1i(int op, ad_handle a, int64_t i0, int64_t i1, int64_t i2);
 ad_handle ad_op2x(int op, ad_handle a, ad_handle b, int64_t i0, int64_t i1, int64_t i2, double f0);
 ad_handle ad_op1l(int op, ad_handle a, const int64_t *list, int64_t n, int64_t i0, int64_t i1);
@@ -97,6 +107,7 @@ ad_handle ad_op2_(int op, ad_handle a, ad_handle b);
 ad_handle ad_op3_(int op, ad_handle a, ad_handle b, ad_handle c);
 ad_handle ad_op2f_(int op, ad_handle a, double s);
 ad_handle ad_op2i_(int op, ad_handle a, int64_t s);
+ad_handle ad_op2b_(int op, ad_handle a, int s);
 ad_handle ad_op3ff_(int op, ad_handle a, double s, double r);
 ad_handle ad_opn_(int op, const ad_handle *in, int64_t nin, const int64_t *i, int64_t ni, const double *f,
                   int64_t nf, const int64_t *list, int64_t nlist);
