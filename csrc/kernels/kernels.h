@@ -19,6 +19,7 @@
 #include "vmath.h"
 #include "ew.h"
 #undef CT
+#include "mask.h"
 
 #define KERN_STR_(s) #s
 #define KERN_STR(s) KERN_STR_(s)
@@ -47,4 +48,6 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #undef SEL3
         },
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
+    .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
+    .mask_count = k_mask_count,
 };

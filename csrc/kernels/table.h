@@ -40,6 +40,9 @@ typedef struct kern_table {
     int vector_bytes;
     ew_kernel ew[EW_ROWS][CT_COUNT];    /* NULL where a row does not exist for a type */
     const gemm_kernels *gemm[CT_COUNT]; /* NULL for i64 */
+    /* out[k] = m[k] ? *value : x[k], by the logarithm of an element's size; and how many of m are set */
+    void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);
+    int64_t (*mask_count)(int64_t n, const uint8_t *m);
 } kern_table;
 
 extern const kern_table kern_sse2, kern_avx2, kern_avx512, kern_neon;
