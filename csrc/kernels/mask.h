@@ -5,15 +5,15 @@
 #endif
 
 /* out[k] = m[k] ? value : x[k]; out may be x */
-#define MASK_FILL(T, bits)                                                                                    \
-    static void k_mask_fill##bits(int64_t n, void *out, const void *x, const uint8_t *m,   \
-                                                     const void *value) {                                     \
-        T *o = out, v = *(const T *)value;                                                                    \
-        const T *p = x;                                                                                       \
-        for (int64_t k = 0; k < n; k++) {                                                                     \
-            T pick = (T)-(T)(m[k] != 0);                                                                      \
-            o[k] = (T)((p[k] & (T)~pick) | (v & pick));                                                       \
-        }                                                                                                     \
+#define MASK_FILL(T, bits)                                                                                   \
+    static void k_mask_fill##bits(int64_t n, void *out, const void *x, const uint8_t *m,                     \
+                                  const void *value) {                                                       \
+        T *o = out, v = *(const T *)value;                                                                   \
+        const T *p = x;                                                                                      \
+        for (int64_t k = 0; k < n; k++) {                                                                    \
+            T pick = (T) - (T)(m[k] != 0);                                                                   \
+            o[k] = (T)((p[k] & (T)~pick) | (v & pick));                                                      \
+        }                                                                                                    \
     }
 MASK_FILL(uint8_t, 8)
 MASK_FILL(uint16_t, 16)

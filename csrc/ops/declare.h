@@ -14,6 +14,7 @@
 #include "ops.def"
 #undef OP
 
+void linear_layer_jvp(ad_jvp *j);
 void part_vjp(ad_vjp *v); /* the rule of every view that shows a part (view.c) */
 /* The part of `whole` that a view's row shows, where the attributes are those of `unview`. */
 void view_of(const ad_attr *at, ad_tensor *whole, ad_spec *part);

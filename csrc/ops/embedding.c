@@ -11,14 +11,19 @@ int embedding_infer(ad_call *c) {
     const ad_tensor *w = c->in[0], *index = c->in[1];
     ad_spec *s = &c->spec[0];
     int64_t bad;
-    if (w->ndim != 2) return ad_fail(AD_ERR_RUNTIME, "'weight' must be 2-D, got a tensor of size %s", fmt_sizes(w->ndim, w->sizes));
-    if (index->dtype != AD_I64 && index->dtype != AD_I32)
-        return ad_fail(AD_ERR_RUNTIME, "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; "
-                                       "but got torch.%sTensor instead (while checking arguments for embedding)",
-                       dtype_class[index->dtype]);
-    if (index_bad(index, 0, w->sizes[0], &bad))
-        return ad_fail(AD_ERR_INDEX, "index out of range in self: embedding() met index %lld with a weight of size %s", (long long)bad,
+    if (w->ndim != 2)
+        return ad_fail(AD_ERR_RUNTIME, "'weight' must be 2-D, got a tensor of size %s",
                        fmt_sizes(w->ndim, w->sizes));
+    if (index->dtype != AD_I64 && index->dtype != AD_I32)
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; "
+            "but got torch.%sTensor instead (while checking arguments for embedding)",
+            dtype_class[index->dtype]);
+    if (index_bad(index, 0, w->sizes[0], &bad))
+        return ad_fail(AD_ERR_INDEX,
+                       "index out of range in self: embedding() met index %lld with a weight of size %s",
+                       (long long)bad, fmt_sizes(w->ndim, w->sizes));
     if (index->ndim + 1 > AD_MAXDIM)
         return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %d, the most is %d", index->ndim + 1, AD_MAXDIM);
     spec_like(s, index);
@@ -71,10 +76,10 @@ static void look_up_range(int64_t begin, int64_t end, void *ctx) {
             memset(to, 0, bytes);
             continue;
         }
-        if (j->cs == 1)
-            memcpy(to, from, bytes);
+        if (j->cs == 1) memcpy(to, from, bytes);
         else
-            for (int64_t d = 0; d < j->width; d++) memcpy(to + d * j->size, from + d * j->cs * j->size, (size_t)j->size);
+            for (int64_t d = 0; d < j->width; d++)
+                memcpy(to + d * j->size, from + d * j->cs * j->size, (size_t)j->size);
         if (j->count && j->count[j->i[k]] > 1) row_divide(j->dtype, j->width, to, j->count[j->i[k]]);
     }
 }
@@ -84,9 +89,16 @@ void embedding_run(const ad_call *c) {
     const ad_tensor *w = c->in[0];
     if (!c->out[0]->numel) return;
     int64_t *count = load_indices(c, w->sizes[0]);
-    look_up j = {.i = c->scratch, .count = c->at->i[2] ? count : NULL, .out = tensor_data(c->out[0]), .w = tensor_data(w),
-                 .width = w->sizes[1], .rs = w->strides[0], .cs = w->strides[1], .size = dtype_size[w->dtype],
-                 .padding = c->at->i[2] ? c->at->i[0] : -1, .dtype = w->dtype};
+    look_up j = {.i = c->scratch,
+                 .count = c->at->i[2] ? count : NULL,
+                 .out = tensor_data(c->out[0]),
+                 .w = tensor_data(w),
+                 .width = w->sizes[1],
+                 .rs = w->strides[0],
+                 .cs = w->strides[1],
+                 .size = dtype_size[w->dtype],
+                 .padding = c->at->i[2] ? c->at->i[0] : -1,
+                 .dtype = w->dtype};
     int64_t grain = (1 << 15) / j.width;
     pool_parallel_for(c->in[1]->numel, grain ? grain : 1, look_up_range, &j);
 }
@@ -119,23 +131,21 @@ typedef struct grad_job {
 
 static void grad_range(int64_t begin, int64_t end, void *ctx) {
     const grad_job *j = ctx;
-    int64_t from = begin * j->chunk, to = end * j->chunk < j->width ? end * j->chunk : j->width, n = to - from, b = j->size;
+    int64_t from = begin * j->chunk, to = end * j->chunk < j->width ? end * j->chunk : j->width,
+            n = to - from, b = j->size;
     char *out = j->out + from * b;
     const char *g = j->g + from * b;
     ew_kernel add = kern->ew[EW_add][dtype_compute(j->dtype)];
     bool native = j->dtype == AD_F32 || j->dtype == AD_F64;
-    if (n == j->width)
-        memset(out, 0, (size_t)(j->rows * n * b));
+    if (n == j->width) memset(out, 0, (size_t)(j->rows * n * b));
     else
         for (int64_t r = 0; r < j->rows; r++) memset(out + r * j->width * b, 0, (size_t)(n * b));
     for (int64_t k = 0; k < j->n; k++) {
         if (j->i[k] == j->padding) continue;
         char *o = out + j->i[k] * j->width * b;
         const char *s = g + k * j->width * b;
-        if (native)
-            add(n, o, (const void *[]){o, s});
-        else
-            row_add(j->dtype, n, o, 1, s, 1);
+        if (native) add(n, o, (const void *[]){o, s});
+        else row_add(j->dtype, n, o, 1, s, 1);
     }
     for (int64_t r = 0; j->count && r < j->rows; r++)
         if (j->count[r] > 1) row_divide(j->dtype, n, out + r * j->width * b, j->count[r]);
@@ -147,8 +157,15 @@ void embedding_grad_run(const ad_call *c) {
     const ad_tensor *g = c->in[0];
     if (!out->numel) return;
     int64_t *count = load_indices(c, out->sizes[0]);
-    grad_job j = {.i = c->scratch, .count = count, .out = tensor_data(out), .g = tensor_data(g), .n = c->in[1]->numel,
-                  .rows = out->sizes[0], .width = out->sizes[1], .padding = c->at->i[0], .size = dtype_size[out->dtype],
+    grad_job j = {.i = c->scratch,
+                  .count = count,
+                  .out = tensor_data(out),
+                  .g = tensor_data(g),
+                  .n = c->in[1]->numel,
+                  .rows = out->sizes[0],
+                  .width = out->sizes[1],
+                  .padding = c->at->i[0],
+                  .size = dtype_size[out->dtype],
                   .dtype = out->dtype};
     j.chunk = j.width;
     if ((j.n + j.rows) * j.width > 1 << 16) {
@@ -173,14 +190,18 @@ int embedding_renorm_infer(ad_call *c) {
     ad_call look = {.op = c->op, .nin = 2, .nout = 1, .in = c->in, .spec = &room, .at = &at};
     if (embedding_infer(&look)) return -1;
     if (!dtype_is_float(c->in[0]->dtype))
-        return ad_fail(AD_ERR_RUNTIME, "embedding_renorm_ is for floating-point weights, got %s", dtype_name[c->in[0]->dtype]);
+        return ad_fail(AD_ERR_RUNTIME, "embedding_renorm_ is for floating-point weights, got %s",
+                       dtype_name[c->in[0]->dtype]);
     spec_like(&c->spec[0], c->in[0]);
     return 0;
 }
-size_t embedding_renorm_scratch(const ad_call *c) { return (size_t)c->in[1]->numel * sizeof(int64_t) + (size_t)c->in[0]->sizes[0] + 1; }
+size_t embedding_renorm_scratch(const ad_call *c) {
+    return (size_t)c->in[1]->numel * sizeof(int64_t) + (size_t)c->in[0]->sizes[0] + 1;
+}
 void embedding_renorm_run(const ad_call *c) {
     ad_tensor *w = c->out[0];
-    int64_t *i = c->scratch, n = c->in[1]->numel, rows = w->sizes[0], b = dtype_size[w->dtype], cs = w->strides[1] * b;
+    int64_t *i = c->scratch, n = c->in[1]->numel, rows = w->sizes[0], b = dtype_size[w->dtype],
+            cs = w->strides[1] * b;
     uint8_t *seen = (uint8_t *)(i + n);
     double most = c->at->f[0], power = c->at->f[1];
     if (!w->numel) return;
@@ -195,12 +216,9 @@ void embedding_renorm_run(const ad_call *c) {
         for (int64_t d = 0; d < w->sizes[1]; d++) {
             dtype_loads[w->dtype][CT_F64](1, &v, row + d * cs, 0);
             v = fabs(v);
-            if (power == 2)
-                norm += v * v;
-            else if (isinf(power))
-                norm = v > norm || v != v ? v : norm;
-            else
-                norm += pow(v, power);
+            if (power == 2) norm += v * v;
+            else if (isinf(power)) norm = v > norm || v != v ? v : norm;
+            else norm += pow(v, power);
         }
         if (!isinf(power)) norm = power == 2 ? sqrt(norm) : pow(norm, 1 / power);
         if (!(norm > most)) continue;

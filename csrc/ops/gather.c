@@ -18,14 +18,14 @@ typedef struct walk {
     int64_t *counts;
 } walk;
 
-#define READ_ROW(T)                                                                                           \
-    static void read_##T(int64_t n, const int64_t *i, int64_t size, int64_t stride, const T *x, int64_t xs,   \
-                         T *v, int64_t vs) {                                                                  \
-        for (int64_t k = 0; k < n; k++) v[k * vs] = x[index_safe(i[k], size) * stride + k * xs];              \
-    }                                                                                                         \
-    static void assign_##T(int64_t n, const int64_t *i, int64_t size, int64_t stride, T *x, int64_t xs,       \
-                           const T *v, int64_t vs) {                                                          \
-        for (int64_t k = 0; k < n; k++) x[index_safe(i[k], size) * stride + k * xs] = v[k * vs];              \
+#define READ_ROW(T)                                                                                          \
+    static void read_##T(int64_t n, const int64_t *i, int64_t size, int64_t stride, const T *x, int64_t xs,  \
+                         T *v, int64_t vs) {                                                                 \
+        for (int64_t k = 0; k < n; k++) v[k * vs] = x[index_safe(i[k], size) * stride + k * xs];             \
+    }                                                                                                        \
+    static void assign_##T(int64_t n, const int64_t *i, int64_t size, int64_t stride, T *x, int64_t xs,      \
+                           const T *v, int64_t vs) {                                                         \
+        for (int64_t k = 0; k < n; k++) x[index_safe(i[k], size) * stride + k * xs] = v[k * vs];             \
     }
 READ_ROW(uint8_t)
 READ_ROW(uint16_t)
@@ -35,29 +35,34 @@ READ_ROW(uint64_t)
 /* NaN wins in both. */
 #define MAX_OF(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
 #define MIN_OF(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
-#define EACH(expr)                                                                                            \
-    for (int64_t k = 0; k < n; k++) {                                                                         \
-        int64_t at = index_safe(i[k], size) * stride + k * xs;                                                \
-        x[at] = expr;                                                                                         \
-    }                                                                                                         \
+#define EACH(expr)                                                                                           \
+    for (int64_t k = 0; k < n; k++) {                                                                        \
+        int64_t at = index_safe(i[k], size) * stride + k * xs;                                               \
+        x[at] = expr;                                                                                        \
+    }                                                                                                        \
     break;
-#define REDUCE_ROW(T, U)                                                                                      \
-    static void reduce_##T(int kind, int64_t n, const int64_t *i, int64_t size, int64_t stride, T *x,         \
-                           int64_t xs, const T *v, int64_t vs) {                                              \
-        switch (kind) {                                                                                       \
-        case PUT_ADD:                                                                                         \
-        case PUT_MEAN: EACH((T)((U)x[at] + (U)v[k * vs]))                                                     \
-        case PUT_MUL: EACH((T)((U)x[at] * (U)v[k * vs]))                                                      \
-        case PUT_MAX: EACH(MAX_OF(x[at], v[k * vs]))                                                          \
-        case PUT_MIN: EACH(MIN_OF(x[at], v[k * vs]))                                                          \
-        }                                                                                                     \
+#define REDUCE_ROW(T, U)                                                                                     \
+    static void reduce_##T(int kind, int64_t n, const int64_t *i, int64_t size, int64_t stride, T *x,        \
+                           int64_t xs, const T *v, int64_t vs) {                                             \
+        switch (kind) {                                                                                      \
+        case PUT_ADD:                                                                                        \
+        case PUT_MEAN:                                                                                       \
+            EACH((T)((U)x[at] + (U)v[k * vs]))                                                               \
+        case PUT_MUL:                                                                                        \
+            EACH((T)((U)x[at] * (U)v[k * vs]))                                                               \
+        case PUT_MAX:                                                                                        \
+            EACH(MAX_OF(x[at], v[k * vs]))                                                                   \
+        case PUT_MIN:                                                                                        \
+            EACH(MIN_OF(x[at], v[k * vs]))                                                                   \
+        }                                                                                                    \
     }
 REDUCE_ROW(float, float)
 REDUCE_ROW(double, double)
 REDUCE_ROW(int64_t, uint64_t)
 
 /* Of the dtypes that are computed in another type: one element at a time. */
-static void reduce_other(const walk *w, int kind, int64_t n, const int64_t *i, char *x, int64_t xs, const char *v, int64_t vs) {
+static void reduce_other(const walk *w, int kind, int64_t n, const int64_t *i, char *x, int64_t xs,
+                         const char *v, int64_t vs) {
     int64_t b = dtype_size[w->dtype];
     bool floats = dtype_is_float(w->dtype);
     for (int64_t k = 0; k < n; k++) {
@@ -85,16 +90,18 @@ static void identity(int kind, int dtype, char *out) {
     double f = kind == PUT_MUL ? 1 : kind == PUT_MAX ? -INFINITY : kind == PUT_MIN ? INFINITY : 0;
     static const int64_t lowest[] = {0, 0, INT8_MIN, INT16_MIN, INT32_MIN, INT64_MIN};
     static const int64_t highest[] = {1, UINT8_MAX, INT8_MAX, INT16_MAX, INT32_MAX, INT64_MAX};
-    if (dtype_is_float(dtype))
-        dtype_stores[dtype][CT_F64](1, out, 0, &f);
+    if (dtype_is_float(dtype)) dtype_stores[dtype][CT_F64](1, out, 0, &f);
     else {
-        int64_t i = kind == PUT_MUL ? 1 : kind == PUT_MAX ? lowest[dtype] : kind == PUT_MIN ? highest[dtype] : 0;
+        int64_t i = kind == PUT_MUL   ? 1
+                    : kind == PUT_MAX ? lowest[dtype]
+                    : kind == PUT_MIN ? highest[dtype]
+                                      : 0;
         dtype_stores[dtype][CT_I64](1, out, 0, &i);
     }
 }
 
-static void one_row(const walk *w, int64_t n, const int64_t *i, int64_t xat, int64_t xs, int64_t vat, int64_t vs,
-                    int64_t cat, int64_t cs) {
+static void one_row(const walk *w, int64_t n, const int64_t *i, int64_t xat, int64_t xs, int64_t vat,
+                    int64_t vs, int64_t cat, int64_t cs) {
     int64_t b = dtype_size[w->dtype];
     char *x = w->x + xat * b, *v = w->v + vat * b;
     if (w->kind == PUT_COUNT) {
@@ -102,25 +109,34 @@ static void one_row(const walk *w, int64_t n, const int64_t *i, int64_t xat, int
         return;
     }
     if (w->kind == PUT_READ || w->kind == PUT_ASSIGN || w->kind == PUT_INIT) {
-#define BY_SIZE(T)                                                                                            \
-    if (w->kind == PUT_READ)                                                                                  \
-        read_##T(n, i, w->size, w->stride, (T *)x, xs, (T *)v, vs);                                           \
-    else                                                                                                      \
-        assign_##T(n, i, w->size, w->stride, (T *)x, xs, (T *)v, vs);                                         \
+#define BY_SIZE(T)                                                                                           \
+    if (w->kind == PUT_READ) read_##T(n, i, w->size, w->stride, (T *)x, xs, (T *)v, vs);                     \
+    else assign_##T(n, i, w->size, w->stride, (T *)x, xs, (T *)v, vs);                                       \
     break;
         switch (b) {
-        case 1: BY_SIZE(uint8_t)
-        case 2: BY_SIZE(uint16_t)
-        case 4: BY_SIZE(uint32_t)
-        default: BY_SIZE(uint64_t)
+        case 1:
+            BY_SIZE(uint8_t)
+        case 2:
+            BY_SIZE(uint16_t)
+        case 4:
+            BY_SIZE(uint32_t)
+        default:
+            BY_SIZE(uint64_t)
         }
         return;
     }
     switch (w->dtype) {
-    case AD_F32: reduce_float(w->kind, n, i, w->size, w->stride, (float *)x, xs, (float *)v, vs); break;
-    case AD_F64: reduce_double(w->kind, n, i, w->size, w->stride, (double *)x, xs, (double *)v, vs); break;
-    case AD_I64: reduce_int64_t(w->kind, n, i, w->size, w->stride, (int64_t *)x, xs, (int64_t *)v, vs); break;
-    default: reduce_other(w, w->kind, n, i, x, xs, v, vs);
+    case AD_F32:
+        reduce_float(w->kind, n, i, w->size, w->stride, (float *)x, xs, (float *)v, vs);
+        break;
+    case AD_F64:
+        reduce_double(w->kind, n, i, w->size, w->stride, (double *)x, xs, (double *)v, vs);
+        break;
+    case AD_I64:
+        reduce_int64_t(w->kind, n, i, w->size, w->stride, (int64_t *)x, xs, (int64_t *)v, vs);
+        break;
+    default:
+        reduce_other(w, w->kind, n, i, x, xs, v, vs);
     }
 }
 
@@ -144,10 +160,9 @@ static void walk_range(int64_t begin, int64_t end, void *ctx) {
             const int64_t *i = tile;
             if (w->index->dtype == AD_I64 && w->is[last] == 1)
                 i = (const int64_t *)tensor_data(w->index) + ia + k;
-            else
-                index_row(w->index, ia + k * w->is[last], w->is[last], n, tile);
-            one_row(w, n, i, xa + k * w->xs[last], w->xs[last], va + k * w->vs[last], w->vs[last], ca + k * w->cs[last],
-                    w->cs[last]);
+            else index_row(w->index, ia + k * w->is[last], w->is[last], n, tile);
+            one_row(w, n, i, xa + k * w->xs[last], w->xs[last], va + k * w->vs[last], w->vs[last],
+                    ca + k * w->cs[last], w->cs[last]);
         }
         for (int d = last - 1; d >= 0; d--) {
             ia += w->is[d];
@@ -165,9 +180,17 @@ static void walk_range(int64_t begin, int64_t end, void *ctx) {
 }
 
 /* x is indexed; v (NULL: none) has the index's sizes at least, or is 0-d. */
-static void walk_run(int kind, int64_t dim, const ad_tensor *x, const ad_tensor *index, const ad_tensor *v, int64_t *counts) {
-    walk w = {.kind = kind, .dtype = x->dtype, .index = index, .x = tensor_data(x), .v = v ? tensor_data(v) : NULL,
-              .counts = counts, .split = -1, .size = 1, .ndim = 1};
+static void walk_run(int kind, int64_t dim, const ad_tensor *x, const ad_tensor *index, const ad_tensor *v,
+                     int64_t *counts) {
+    walk w = {.kind = kind,
+              .dtype = x->dtype,
+              .index = index,
+              .x = tensor_data(x),
+              .v = v ? tensor_data(v) : NULL,
+              .counts = counts,
+              .split = -1,
+              .size = 1,
+              .ndim = 1};
     int64_t cstrides[AD_MAXDIM];
     if (!index->numel || !x->numel) return;
     w.sizes[0] = 1;
@@ -211,8 +234,8 @@ static int check_index(const char *name, const ad_tensor *x, const ad_tensor *in
     if (index->dtype != AD_I64 && index->dtype != AD_I32)
         return ad_fail(AD_ERR_RUNTIME, "%s(): Expected dtype int32/int64 for index", name);
     if (index_bad(index, 0, size, &bad))
-        return ad_fail(AD_ERR_RUNTIME, "index %lld is out of bounds for dimension %lld with size %lld", (long long)bad,
-                       (long long)dim, (long long)size);
+        return ad_fail(AD_ERR_RUNTIME, "index %lld is out of bounds for dimension %lld with size %lld",
+                       (long long)bad, (long long)dim, (long long)size);
     return 0;
 }
 static int rank(const ad_tensor *t) { return t->ndim ? t->ndim : 1; }
@@ -224,13 +247,16 @@ int gather_infer(ad_call *c) {
     int64_t dim = dim_wrap(c->at->i[0], x->ndim);
     if (dim < 0) return -1;
     if (index->numel && rank(x) != rank(index))
-        return ad_fail(AD_ERR_RUNTIME, "Index tensor must have the same number of dimensions as input tensor");
+        return ad_fail(AD_ERR_RUNTIME,
+                       "Index tensor must have the same number of dimensions as input tensor");
     for (int d = 0; d < index->ndim && index->numel; d++)
         if (d != dim && index->sizes[d] > x->sizes[d])
             return ad_fail(AD_ERR_RUNTIME,
-                           "Size does not match at dimension %d expected index %s to be no larger than self %s apart from "
+                           "Size does not match at dimension %d expected index %s to be no larger than self "
+                           "%s apart from "
                            "dimension %lld",
-                           d, fmt_sizes(index->ndim, index->sizes), fmt_sizes(x->ndim, x->sizes), (long long)dim);
+                           d, fmt_sizes(index->ndim, index->sizes), fmt_sizes(x->ndim, x->sizes),
+                           (long long)dim);
     if (check_index("gather", x, index, dim)) return -1;
     spec_like(&c->spec[0], index);
     c->spec[0].dtype = x->dtype;
@@ -277,18 +303,22 @@ static int scatter_checks(ad_call *c, const char *name) {
         return ad_fail(AD_ERR_RUNTIME, "%s(): Expected self.dtype to be equal to src.dtype", name);
     if (index->numel) {
         if (rank(index) != rank(x))
-            return ad_fail(AD_ERR_RUNTIME, "Index tensor must have the same number of dimensions as self tensor");
+            return ad_fail(AD_ERR_RUNTIME,
+                           "Index tensor must have the same number of dimensions as self tensor");
         if (!one && rank(index) != rank(src))
-            return ad_fail(AD_ERR_RUNTIME, "Index tensor must have the same number of dimensions as src tensor");
+            return ad_fail(AD_ERR_RUNTIME,
+                           "Index tensor must have the same number of dimensions as src tensor");
         bool fits = true;
         for (int d = 0; d < index->ndim; d++) {
             int64_t have = x->ndim ? x->sizes[d] : 1, given = src->ndim && !one ? src->sizes[d] : 1;
             fits &= (d == dim || index->sizes[d] <= have) && (one || index->sizes[d] <= given);
         }
         if (!fits)
-            return ad_fail(AD_ERR_RUNTIME, "Expected index %s to be no larger than self %s apart from dimension %lld%s%s",
+            return ad_fail(AD_ERR_RUNTIME,
+                           "Expected index %s to be no larger than self %s apart from dimension %lld%s%s",
                            fmt_sizes(index->ndim, index->sizes), fmt_sizes(x->ndim, x->sizes), (long long)dim,
-                           one ? "" : " and to be no larger size than src ", one ? "" : fmt_sizes(src->ndim, src->sizes));
+                           one ? "" : " and to be no larger size than src ",
+                           one ? "" : fmt_sizes(src->ndim, src->sizes));
     }
     if (check_index(name, x, index, dim)) return -1;
     spec_like(&c->spec[0], x);
@@ -296,8 +326,8 @@ static int scatter_checks(ad_call *c, const char *name) {
 }
 
 int scatter_infer(ad_call *c) {
-    static const char *const names[] = {"scatter", "scatter_add", "scatter_reduce", "scatter_reduce", "scatter_reduce",
-                                        "scatter_reduce"};
+    static const char *const names[] = {"scatter",        "scatter_add",    "scatter_reduce",
+                                        "scatter_reduce", "scatter_reduce", "scatter_reduce"};
     return scatter_checks(c, names[c->at->i[1]]);
 }
 
@@ -311,8 +341,7 @@ static void divide(ad_tensor *x, const int64_t *counts, bool own) {
     for (int64_t k = 0; k < x->numel; k++) {
         int64_t n = counts[k] + own;
         char *p = (char *)tensor_data(x) + off * b;
-        if (n > 1 && x->dtype == AD_F64)
-            *(double *)p /= (double)n;
+        if (n > 1 && x->dtype == AD_F64) *(double *)p /= (double)n;
         else if (n > 1 && dtype_is_float(x->dtype)) {
             float f;
             dtype_loads[x->dtype][CT_F32](1, &f, p, 0);
@@ -389,7 +418,8 @@ static ad_tensor *emit_cover(ad_em *E, ad_tensor *t, const ad_tensor *index) {
     return t;
 }
 
-static void extreme_vjp(ad_vjp *v, ad_tensor *x, ad_tensor *index, ad_tensor *src, ad_tensor *y, int64_t dim) {
+static void extreme_vjp(ad_vjp *v, ad_tensor *x, ad_tensor *index, ad_tensor *src, ad_tensor *y,
+                        int64_t dim) {
     ad_em *E = &v->E;
     ad_tensor *g = v->g[0], *part = emit_cover(E, src, index);
     if (!part || !y || E->failed) return;
@@ -407,7 +437,8 @@ static void extreme_vjp(ad_vjp *v, ad_tensor *x, ad_tensor *index, ad_tensor *sr
 }
 
 /* The product of all but one: division, except where a single zero makes it the only one that counts. */
-static void product_vjp(ad_vjp *v, ad_tensor *x, ad_tensor *index, ad_tensor *src, ad_tensor *y, int64_t dim) {
+static void product_vjp(ad_vjp *v, ad_tensor *x, ad_tensor *index, ad_tensor *src, ad_tensor *y,
+                        int64_t dim) {
     ad_em *E = &v->E;
     ad_tensor *g = v->g[0], *part = emit_cover(E, src, index);
     if (!part || !y || E->failed) return;
@@ -422,12 +453,14 @@ static void product_vjp(ad_vjp *v, ad_tensor *x, ad_tensor *index, ad_tensor *sr
     if (!zeros || !xs || !ss) return;
     xs = em_cast(E, xs, g->dtype);
     ss = em_cast(E, ss, g->dtype);
-    ad_tensor *others = em_op(E, OP_scatter_reduce, 3, (ad_tensor *[]){xs, index, ss}, &at); /* without the zeros */
+    ad_tensor *others =
+        em_op(E, OP_scatter_reduce, 3, (ad_tensor *[]){xs, index, ss}, &at); /* without the zeros */
     if (!others) return;
     ad_tensor *clear = em_cast(E, em2(E, OP_eq, zeros, zero), g->dtype);
     ad_tensor *lone = em_cast(E, em2(E, OP_eq, zeros, none), g->dtype);
     if (vjp_needs(v, 0)) {
-        ad_tensor *d = em3(E, OP_where, x_is0, em2(E, OP_mul, others, lone), em2(E, OP_div, em2(E, OP_mul, others, clear), xs));
+        ad_tensor *d = em3(E, OP_where, x_is0, em2(E, OP_mul, others, lone),
+                           em2(E, OP_div, em2(E, OP_mul, others, clear), xs));
         d = em2(E, OP_mul, g, d);
         v->gin[0] = own ? d : emit_fill(E, d, index, 0, dim);
     }
@@ -444,7 +477,8 @@ static ad_tensor *emit_scatter_counts(ad_vjp *v, ad_tensor *index, int64_t dim) 
     const ad_meta *m = vjp_meta(v, 0);
     ad_attr ones = {.i = {m->dtype, 1}, .f = {1}, .list = m->sizes, .nlist = m->ndim};
     ad_attr each = {.i = {m->dtype, 1}, .f = {1}, .list = index->sizes, .nlist = index->ndim};
-    ad_tensor *base = v->at->i[2] ? em_zeros(E, m->dtype, m->ndim, m->sizes) : em_op(E, OP_full, 0, NULL, &ones);
+    ad_tensor *base =
+        v->at->i[2] ? em_zeros(E, m->dtype, m->ndim, m->sizes) : em_op(E, OP_full, 0, NULL, &ones);
     ad_tensor *n = emit_add(E, base, index, em_op(E, OP_full, 0, NULL, &each), dim);
     return n ? em3(E, OP_where, em2(E, OP_eq, n, em_const(E, 0)), em_const(E, 1), n) : NULL;
 }
@@ -457,7 +491,8 @@ void scatter_vjp(ad_vjp *v) {
     if (!index) return;
     bool own = !v->at->i[2];
     if (v->at->i[3] && kind != PUT_ASSIGN && vjp_needs(v, 2)) {
-        ad_fail(AD_ERR_NOT_IMPLEMENTED, "the derivative of scatter(reduce=...) for a single value is not implemented");
+        ad_fail(AD_ERR_NOT_IMPLEMENTED,
+                "the derivative of scatter(reduce=...) for a single value is not implemented");
         E->failed = true;
         return;
     }
@@ -465,10 +500,8 @@ void scatter_vjp(ad_vjp *v) {
         ad_tensor *x = vjp_in(v, 0), *src = vjp_in(v, 2), *y = vjp_out(v, 0);
         if (x && src && v->at->i[3]) src = em_expand(E, em_cast(E, src, x->dtype), index->ndim, index->sizes);
         if (!x || !src || !y) return;
-        if (kind == PUT_MUL)
-            product_vjp(v, x, index, src, y, dim);
-        else
-            extreme_vjp(v, x, index, src, y, dim);
+        if (kind == PUT_MUL) product_vjp(v, x, index, src, y, dim);
+        else extreme_vjp(v, x, index, src, y, dim);
         return;
     }
     if (kind == PUT_MEAN) g = em2(E, OP_div, g, emit_scatter_counts(v, index, dim));
@@ -476,7 +509,8 @@ void scatter_vjp(ad_vjp *v) {
     if (vjp_needs(v, 0)) v->gin[0] = kind == PUT_ASSIGN || !own ? emit_fill(E, g, index, 0, dim) : g;
     if (vjp_needs(v, 2)) {
         ad_tensor *d = emit_gather(E, g, index, dim);
-        v->gin[2] = v->at->i[3] ? em_cast(E, em_sum_to(E, d, 0, NULL), vjp_meta(v, 2)->dtype) : emit_fit(E, d, vjp_meta(v, 2));
+        v->gin[2] = v->at->i[3] ? em_cast(E, em_sum_to(E, d, 0, NULL), vjp_meta(v, 2)->dtype)
+                                : emit_fit(E, d, vjp_meta(v, 2));
     }
 }
 
@@ -495,16 +529,18 @@ void scatter_jvp(ad_jvp *j) {
     if (in[0] && in[2]) j->tout[0] = em_op(E, OP_scatter, 3, in, c->at);
 }
 
-/* ---- take(x, index), put(self, index, src; i[0] = accumulate): indices into the flat tensor ---- */
+/* ---- take(x, index), put_flat(self, index, src; i[0] = accumulate): indices into the flat tensor ---- */
 
 static int check_flat(const char *name, const ad_tensor *x, const ad_tensor *index) {
     int64_t bad;
     if (index->dtype != AD_I64)
-        return ad_fail(AD_ERR_RUNTIME, "%s(): Expected a long tensor for index, but got %s", name, dtype_class[index->dtype]);
-    if (!x->numel && index->numel) return ad_fail(AD_ERR_INDEX, "%s(): tried to take from an empty tensor", name);
+        return ad_fail(AD_ERR_RUNTIME, "%s(): Expected a long tensor for index, but got %s", name,
+                       dtype_class[index->dtype]);
+    if (!x->numel && index->numel)
+        return ad_fail(AD_ERR_INDEX, "%s(): tried to take from an empty tensor", name);
     if (index_bad(index, -x->numel, x->numel, &bad))
-        return ad_fail(AD_ERR_INDEX, "out of range: tried to access index %lld on a tensor of %lld elements.", (long long)bad,
-                       (long long)x->numel);
+        return ad_fail(AD_ERR_INDEX, "out of range: tried to access index %lld on a tensor of %lld elements.",
+                       (long long)bad, (long long)x->numel);
     return 0;
 }
 
@@ -530,7 +566,13 @@ static void flat_move(int kind, ad_tensor *x, const ad_tensor *index, ad_tensor 
     ad_storage *s = x->storage;
     index_plan p = {.ndim = v->ndim, .np = v->ndim, .npos = n};
     memcpy(p.sizes, v->sizes, v->ndim * sizeof *p.sizes);
-    ad_tensor flat = {.storage = s, .offset = x->offset, .dtype = x->dtype, .ndim = 1, .sizes = &n, .strides = &one, .numel = n};
+    ad_tensor flat = {.storage = s,
+                      .offset = x->offset,
+                      .dtype = x->dtype,
+                      .ndim = 1,
+                      .sizes = &n,
+                      .strides = &one,
+                      .numel = n};
     index_move(&p, kind, room, &flat, v, v->strides);
 }
 
@@ -546,35 +588,38 @@ void take_vjp(ad_vjp *v) {
     const ad_meta *m = vjp_meta(v, 0);
     ad_tensor *in[3] = {em_zeros(&v->E, m->dtype, m->ndim, m->sizes), vjp_in(v, 1), v->g[0]};
     ad_attr at = {.i = {1}};
-    if (in[0] && in[1]) v->gin[0] = em_op(&v->E, OP_put, 3, in, &at);
+    if (in[0] && in[1]) v->gin[0] = em_op(&v->E, OP_put_flat, 3, in, &at);
 }
 
-int put_infer(ad_call *c) {
+int put_flat_infer(ad_call *c) {
     const ad_tensor *x = c->in[0], *index = c->in[1], *src = c->in[2];
     if (x->dtype != src->dtype)
-        return ad_fail(AD_ERR_RUNTIME, "put_(): self and source expected to have the same dtype, but got self.dtype = %s and "
-                                       "source.dtype = %s",
+        return ad_fail(AD_ERR_RUNTIME,
+                       "put_(): self and source expected to have the same dtype, but got self.dtype = %s and "
+                       "source.dtype = %s",
                        dtype_class[x->dtype], dtype_class[src->dtype]);
     if (index->numel != src->numel)
-        return ad_fail(AD_ERR_INDEX, "put_(): Expected source and index to have the same number of elements, but got "
-                                     "source.numel() = %lld, index.numel() = %lld",
+        return ad_fail(AD_ERR_INDEX,
+                       "put_(): Expected source and index to have the same number of elements, but got "
+                       "source.numel() = %lld, index.numel() = %lld",
                        (long long)src->numel, (long long)index->numel);
     if (check_flat("put_", x, index)) return -1;
     spec_like(&c->spec[0], x);
     return 0;
 }
-size_t put_scratch(const ad_call *c) { return take_scratch(c); }
-void put_run(const ad_call *c) {
+size_t put_flat_scratch(const ad_call *c) { return take_scratch(c); }
+void put_flat_run(const ad_call *c) {
     flat_move(c->at->i[0] ? MOVE_ADD : MOVE_WRITE, c->out[0], c->in[1], c->in[2], c->scratch);
 }
-void put_vjp(ad_vjp *v) {
+void put_flat_vjp(ad_vjp *v) {
     const ad_meta *m = vjp_meta(v, 2);
     ad_tensor *index = vjp_in(v, 1);
     if (!index) return;
     if (vjp_needs(v, 0)) {
         ad_tensor *in[3] = {v->g[0], index, em_zeros(&v->E, v->g[0]->dtype, index->ndim, index->sizes)};
-        v->gin[0] = v->at->i[0] ? v->g[0] : in[2] ? em_op(&v->E, OP_put, 3, in, v->at) : NULL;
+        v->gin[0] = v->at->i[0] ? v->g[0] : in[2] ? em_op(&v->E, OP_put_flat, 3, in, v->at) : NULL;
     }
     if (vjp_needs(v, 2))
-        v->gin[2] = em_reshape(&v->E, em_op(&v->E, OP_take, 2, (ad_tensor *[]){v->g[0], index}, NULL), m->ndim, m->sizes);
+        v->gin[2] = em_reshape(&v->E, em_op(&v->E, OP_take, 2, (ad_tensor *[]){v->g[0], index}, NULL),
+                               m->ndim, m->sizes);
 }

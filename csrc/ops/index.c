@@ -5,17 +5,17 @@
 
 /* ---- reading index tensors ---- */
 
-#define SCAN(T)                                                                                               \
-    static bool scan_##T(const T *p, int64_t n, int64_t stride, int64_t lo, int64_t hi, int64_t *bad) {       \
-        bool any = false;                                                                                     \
-        for (int64_t k = 0; k < n; k++) any |= (p[k * stride] < lo) | (p[k * stride] >= hi);                  \
-        if (!any) return false;                                                                               \
-        for (int64_t k = 0; k < n; k++)                                                                       \
-            if (p[k * stride] < lo || p[k * stride] >= hi) {                                                  \
-                *bad = p[k * stride];                                                                         \
-                return true;                                                                                  \
-            }                                                                                                 \
-        return false;                                                                                         \
+#define SCAN(T)                                                                                              \
+    static bool scan_##T(const T *p, int64_t n, int64_t stride, int64_t lo, int64_t hi, int64_t *bad) {      \
+        bool any = false;                                                                                    \
+        for (int64_t k = 0; k < n; k++) any |= (p[k * stride] < lo) | (p[k * stride] >= hi);                 \
+        if (!any) return false;                                                                              \
+        for (int64_t k = 0; k < n; k++)                                                                      \
+            if (p[k * stride] < lo || p[k * stride] >= hi) {                                                 \
+                *bad = p[k * stride];                                                                        \
+                return true;                                                                                 \
+            }                                                                                                \
+        return false;                                                                                        \
     }
 SCAN(int64_t)
 SCAN(int32_t)
@@ -98,9 +98,10 @@ int index_plan_set(index_plan *p, const ad_tensor *x, int nidx, ad_tensor *const
             if (s == 1 || s == *have) continue;
             if (*have != 1) {
                 char room[512];
-                return ad_fail(AD_ERR_INDEX,
-                               "shape mismatch: indexing tensors could not be broadcast together with shapes %s",
-                               join_shapes(nidx, idx, room, sizeof room));
+                return ad_fail(
+                    AD_ERR_INDEX,
+                    "shape mismatch: indexing tensors could not be broadcast together with shapes %s",
+                    join_shapes(nidx, idx, room, sizeof room));
             }
             *have = s;
         }
@@ -112,7 +113,8 @@ int index_plan_set(index_plan *p, const ad_tensor *x, int nidx, ad_tensor *const
     }
     p->nb = neighbours && nidx ? (int)dims[0] : 0;
     if (x->ndim - nidx + p->np > AD_MAXDIM)
-        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %d, the most is %d", x->ndim - nidx + p->np, AD_MAXDIM);
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %d, the most is %d", x->ndim - nidx + p->np,
+                       AD_MAXDIM);
     int n = 0;
     if (dims_numel(p->np, psizes, &p->npos)) return -1;
     for (int d = 0; d < p->nb; d++, n++) {
@@ -138,11 +140,12 @@ void stretched_strides(const ad_tensor *t, int ndim, const int64_t *sizes, int64
         strides[d] = d < lead || (t->sizes[d - lead] == 1 && sizes[d] != 1) ? 0 : t->strides[d - lead];
 }
 
-void index_offsets(const index_plan *p, const ad_tensor *x, int nidx, ad_tensor *const *idx, const int64_t *dims,
-                   int64_t *off) {
+void index_offsets(const index_plan *p, const ad_tensor *x, int nidx, ad_tensor *const *idx,
+                   const int64_t *dims, int64_t *off) {
     for (int i = 0; i < nidx; i++) {
         const ad_tensor *t = idx[i];
-        int64_t size = x->sizes[dims[i]], stride = x->strides[dims[i]], strides[AD_MAXDIM], index[AD_MAXDIM] = {0};
+        int64_t size = x->sizes[dims[i]], stride = x->strides[dims[i]], strides[AD_MAXDIM],
+                index[AD_MAXDIM] = {0};
         if (t->numel == p->npos) {
             int64_t tile[256];
             rows r;
@@ -186,43 +189,42 @@ typedef struct move {
     int64_t npos, vpos;
     int nouter; /* dimensions that are neither positions nor the inner one */
     int64_t osizes[AD_MAXDIM], ox[AD_MAXDIM], ov[AD_MAXDIM];
-    int64_t outer; /* their product */
+    int64_t outer;     /* their product */
     int64_t n, xs, vs; /* the inner dimension */
     int64_t chunk, nchunks;
 } move;
 
-#define MOVERS(T, W)                                                                                          \
-    static void move_##T(const move *m, int64_t xat, int64_t vat, int64_t p0, int64_t p1, int64_t n) {        \
-        const int64_t *off = m->off, vpos = m->vpos;                                                          \
-        T *x = (T *)m->x + xat, *v = (T *)m->v + vat;                                                         \
-        if (n == 1 && !m->voff) {                                                                             \
-            if (m->kind == MOVE_READ)                                                                         \
-                for (int64_t p = p0; p < p1; p++) v[p * vpos] = x[off[p]];                                    \
-            else                                                                                              \
-                for (int64_t p = p0; p < p1; p++) x[off[p]] = v[p * vpos];                                    \
-            return;                                                                                           \
-        }                                                                                                     \
-        for (int64_t p = p0; p < p1; p++) {                                                                   \
-            T *xp = x + off[p], *vp = v + (m->voff ? m->voff[p] : p * vpos);                                  \
-            T *to = m->kind == MOVE_READ ? vp : xp, *from = m->kind == MOVE_READ ? xp : vp;                   \
-            int64_t ts = m->kind == MOVE_READ ? m->vs : m->xs, fs = m->kind == MOVE_READ ? m->xs : m->vs;     \
-            if (ts == 1 && fs == 1)                                                                           \
-                memcpy(to, from, (size_t)n * W);                                                              \
-            else                                                                                              \
-                for (int64_t k = 0; k < n; k++) to[k * ts] = from[k * fs];                                    \
-        }                                                                                                     \
+#define MOVERS(T, W)                                                                                         \
+    static void move_##T(const move *m, int64_t xat, int64_t vat, int64_t p0, int64_t p1, int64_t n) {       \
+        const int64_t *off = m->off, vpos = m->vpos;                                                         \
+        T *x = (T *)m->x + xat, *v = (T *)m->v + vat;                                                        \
+        if (n == 1 && !m->voff) {                                                                            \
+            if (m->kind == MOVE_READ)                                                                        \
+                for (int64_t p = p0; p < p1; p++) v[p * vpos] = x[off[p]];                                   \
+            else                                                                                             \
+                for (int64_t p = p0; p < p1; p++) x[off[p]] = v[p * vpos];                                   \
+            return;                                                                                          \
+        }                                                                                                    \
+        for (int64_t p = p0; p < p1; p++) {                                                                  \
+            T *xp = x + off[p], *vp = v + (m->voff ? m->voff[p] : p * vpos);                                 \
+            T *to = m->kind == MOVE_READ ? vp : xp, *from = m->kind == MOVE_READ ? xp : vp;                  \
+            int64_t ts = m->kind == MOVE_READ ? m->vs : m->xs, fs = m->kind == MOVE_READ ? m->xs : m->vs;    \
+            if (ts == 1 && fs == 1) memcpy(to, from, (size_t)n * W);                                         \
+            else                                                                                             \
+                for (int64_t k = 0; k < n; k++) to[k * ts] = from[k * fs];                                   \
+        }                                                                                                    \
     }
 MOVERS(uint8_t, 1)
 MOVERS(uint16_t, 2)
 MOVERS(uint32_t, 4)
 MOVERS(uint64_t, 8)
 
-#define ADD_LOOP(T)                                                                                           \
-    {                                                                                                         \
-        T *d = (T *)dst;                                                                                      \
-        const T *s = (const T *)src;                                                                          \
-        for (int64_t k = 0; k < n; k++) d[k * ds] = (T)(d[k * ds] + s[k * ss]);                               \
-        return;                                                                                               \
+#define ADD_LOOP(T)                                                                                          \
+    {                                                                                                        \
+        T *d = (T *)dst;                                                                                     \
+        const T *s = (const T *)src;                                                                         \
+        for (int64_t k = 0; k < n; k++) d[k * ds] = (T)(d[k * ds] + s[k * ss]);                              \
+        return;                                                                                              \
     }
 
 void row_add(int dtype, int64_t n, char *dst, int64_t ds, const char *src, int64_t ss) {
@@ -231,13 +233,20 @@ void row_add(int dtype, int64_t n, char *dst, int64_t ds, const char *src, int64
         return;
     }
     switch (dtype) {
-    case AD_F32: ADD_LOOP(float)
-    case AD_F64: ADD_LOOP(double)
-    case AD_I64: ADD_LOOP(uint64_t) /* unsigned: overflow wraps */
-    case AD_I32: ADD_LOOP(uint32_t)
-    case AD_I16: ADD_LOOP(int16_t)
-    case AD_I8: ADD_LOOP(int8_t)
-    case AD_U8: ADD_LOOP(uint8_t)
+    case AD_F32:
+        ADD_LOOP(float)
+    case AD_F64:
+        ADD_LOOP(double)
+    case AD_I64:
+        ADD_LOOP(uint64_t) /* unsigned: overflow wraps */
+    case AD_I32:
+        ADD_LOOP(uint32_t)
+    case AD_I16:
+        ADD_LOOP(int16_t)
+    case AD_I8:
+        ADD_LOOP(int8_t)
+    case AD_U8:
+        ADD_LOOP(uint8_t)
     case AD_BOOL:
         for (int64_t k = 0; k < n; k++) dst[k * ds] = (char)((dst[k * ds] | src[k * ss]) != 0);
         return;
@@ -256,15 +265,23 @@ static void move_positions(const move *m, int64_t xat, int64_t vat, int64_t p0, 
     if (m->kind == MOVE_ADD) {
         for (int64_t p = p0; p < p1; p++) {
             int64_t vo = m->voff ? m->voff[p] : p * m->vpos;
-            row_add(m->dtype, n, m->x + (xat + m->off[p]) * m->size, m->xs, m->v + (vat + vo) * m->size, m->vs);
+            row_add(m->dtype, n, m->x + (xat + m->off[p]) * m->size, m->xs, m->v + (vat + vo) * m->size,
+                    m->vs);
         }
         return;
     }
     switch (m->size) {
-    case 1: move_uint8_t(m, xat, vat, p0, p1, n); break;
-    case 2: move_uint16_t(m, xat, vat, p0, p1, n); break;
-    case 4: move_uint32_t(m, xat, vat, p0, p1, n); break;
-    default: move_uint64_t(m, xat, vat, p0, p1, n);
+    case 1:
+        move_uint8_t(m, xat, vat, p0, p1, n);
+        break;
+    case 2:
+        move_uint16_t(m, xat, vat, p0, p1, n);
+        break;
+    case 4:
+        move_uint32_t(m, xat, vat, p0, p1, n);
+        break;
+    default:
+        move_uint64_t(m, xat, vat, p0, p1, n);
     }
 }
 
@@ -302,18 +319,28 @@ static void move_write_range(int64_t begin, int64_t end, void *ctx) {
 
 #define WORK (1 << 15) /* elements worth another thread */
 
-void index_move(const index_plan *p, int kind, const int64_t *off, ad_tensor *x, ad_tensor *v, const int64_t *vstrides) {
-    move m = {.kind = kind, .dtype = x->dtype, .size = dtype_size[x->dtype], .x = tensor_data(x), .v = tensor_data(v),
-              .off = off, .npos = p->npos, .outer = 1, .n = 1, .xs = 1, .vs = 1};
+void index_move(const index_plan *p, int kind, const int64_t *off, ad_tensor *x, ad_tensor *v,
+                const int64_t *vstrides) {
+    move m = {.kind = kind,
+              .dtype = x->dtype,
+              .size = dtype_size[x->dtype],
+              .x = tensor_data(x),
+              .v = tensor_data(v),
+              .off = off,
+              .npos = p->npos,
+              .outer = 1,
+              .n = 1,
+              .xs = 1,
+              .vs = 1};
     /* dimensions other than the positions, neighbours merged; the last is the inner one */
     int n = 0;
     for (int d = 0; d < p->ndim; d++) {
         if ((d >= p->nb && d < p->nb + p->np) || p->sizes[d] == 1) continue;
         if (p->sizes[d] == 0) return;
-        if (n && d != p->nb + p->np && m.ox[n - 1] == p->xstrides[d] * p->sizes[d] && m.ov[n - 1] == vstrides[d] * p->sizes[d]) {
+        if (n && d != p->nb + p->np && m.ox[n - 1] == p->xstrides[d] * p->sizes[d] &&
+            m.ov[n - 1] == vstrides[d] * p->sizes[d]) {
             m.osizes[n - 1] *= p->sizes[d];
-        } else
-            m.osizes[n++] = p->sizes[d];
+        } else m.osizes[n++] = p->sizes[d];
         m.ox[n - 1] = p->xstrides[d];
         m.ov[n - 1] = vstrides[d];
     }
@@ -331,10 +358,8 @@ void index_move(const index_plan *p, int kind, const int64_t *off, ad_tensor *x,
     bool even = true;
     for (int d = p->nb + p->np - 1; d >= p->nb && even; d--) {
         if (p->sizes[d] == 1) continue;
-        if (have == 1)
-            step = vstrides[d];
-        else
-            even = vstrides[d] == step * have;
+        if (have == 1) step = vstrides[d];
+        else even = vstrides[d] == step * have;
         have *= p->sizes[d];
     }
     m.vpos = step;
@@ -367,15 +392,16 @@ void index_move(const index_plan *p, int kind, const int64_t *off, ad_tensor *x,
 
 static int check_indices(const ad_tensor *x, int nidx, ad_tensor *const *idx, const int64_t *dims, bool any) {
     if (nidx > 14) return ad_fail(AD_ERR_RUNTIME, "indexing takes at most 14 index tensors, got %d", nidx);
-    if (nidx > x->ndim) return ad_fail(AD_ERR_INDEX, "too many indices for tensor of dimension %d (got %d)", x->ndim, nidx);
+    if (nidx > x->ndim)
+        return ad_fail(AD_ERR_INDEX, "too many indices for tensor of dimension %d (got %d)", x->ndim, nidx);
     for (int i = 0; i < nidx; i++) {
         int64_t size = x->sizes[dims[i]], bad = 0;
         if (idx[i]->dtype != AD_I64 && idx[i]->dtype != AD_I32)
             return ad_fail(AD_ERR_INDEX, "tensors used as indices must be long, int, byte or bool tensors");
         if (!any || !index_bad(idx[i], -size, size, &bad)) continue;
         if (!size) return ad_fail(AD_ERR_INDEX, "index is out of bounds for dimension with size 0");
-        return ad_fail(AD_ERR_INDEX, "index %lld is out of bounds for dimension %lld with size %lld", (long long)bad,
-                       (long long)dims[i], (long long)size);
+        return ad_fail(AD_ERR_INDEX, "index %lld is out of bounds for dimension %lld with size %lld",
+                       (long long)bad, (long long)dims[i], (long long)size);
     }
     return 0;
 }
@@ -407,7 +433,8 @@ static size_t offsets_bytes(int nidx, ad_tensor *const *idx) { /* room for two l
     for (int64_t d = 1; d <= np; d++) {
         int64_t size = 1;
         for (int i = 0; i < nidx; i++)
-            if (idx[i]->ndim >= d && idx[i]->sizes[idx[i]->ndim - d] != 1) size = idx[i]->sizes[idx[i]->ndim - d];
+            if (idx[i]->ndim >= d && idx[i]->sizes[idx[i]->ndim - d] != 1)
+                size = idx[i]->sizes[idx[i]->ndim - d];
         n *= size;
     }
     return 2 * (size_t)(n + 1) * sizeof(int64_t);
@@ -430,7 +457,8 @@ static int saved_indices(ad_vjp *v, int first, ad_tensor **in) {
     return n;
 }
 
-static ad_tensor *emit_index_grad(ad_em *E, ad_tensor *g, int n, ad_tensor **idx, const int64_t *dims, const ad_meta *m) {
+static ad_tensor *emit_index_grad(ad_em *E, ad_tensor *g, int n, ad_tensor **idx, const int64_t *dims,
+                                  const ad_meta *m) {
     ad_tensor *in[16] = {g};
     int64_t list[2 * AD_MAXDIM];
     memcpy(in + 1, idx, (size_t)n * sizeof *idx);
@@ -484,15 +512,19 @@ int index_put_infer(ad_call *c) {
     if (check_indices(x, nidx, c->in + 2, c->at->list, !rest_empty(&p))) return -1;
     if (value->dtype != x->dtype)
         return ad_fail(AD_ERR_RUNTIME,
-                       "Index put requires the source and destination dtypes match, got %s for the destination and %s for "
+                       "Index put requires the source and destination dtypes match, got %s for the "
+                       "destination and %s for "
                        "the source.",
                        dtype_class[x->dtype], dtype_class[value->dtype]);
     lead = p.ndim - value->ndim;
     bool fits = lead >= 0;
-    for (int d = 0; d < value->ndim && fits; d++) fits = value->sizes[d] == 1 || value->sizes[d] == p.sizes[d + lead];
+    for (int d = 0; d < value->ndim && fits; d++)
+        fits = value->sizes[d] == 1 || value->sizes[d] == p.sizes[d + lead];
     if (!fits)
-        return ad_fail(AD_ERR_RUNTIME, "shape mismatch: value tensor of shape %s cannot be broadcast to indexing result of shape %s",
-                       fmt_sizes(value->ndim, value->sizes), fmt_sizes(p.ndim, p.sizes));
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "shape mismatch: value tensor of shape %s cannot be broadcast to indexing result of shape %s",
+            fmt_sizes(value->ndim, value->sizes), fmt_sizes(p.ndim, p.sizes));
     spec_like(&c->spec[0], x);
     return 0;
 }
@@ -512,8 +544,7 @@ void index_put_vjp(ad_vjp *v) {
     int n = saved_indices(v, 2, in + 2);
     if (n < 0) return;
     if (vjp_needs(v, 0)) {
-        if (v->at->i[0])
-            v->gin[0] = v->g[0];
+        if (v->at->i[0]) v->gin[0] = v->g[0];
         else if ((in[1] = em_zeros(&v->E, v->g[0]->dtype, 0, NULL))) {
             ad_attr at = {.list = v->at->list, .nlist = n};
             v->gin[0] = em_op(&v->E, OP_index_put, n + 2, in, &at);
@@ -539,7 +570,8 @@ static void as_vector(ad_tensor *t, const ad_tensor *of, int64_t *one) { /* one:
 }
 
 /* Moves between x (a 0-d one counts as a vector) and v along dim. */
-static void along(const ad_call *c, int kind, const ad_tensor *x, const ad_tensor *index, const ad_tensor *v) {
+static void along(const ad_call *c, int kind, const ad_tensor *x, const ad_tensor *index,
+                  const ad_tensor *v) {
     int64_t one[6], vstrides[2 * AD_MAXDIM], dim;
     ad_tensor xv, iv, vv, *idx = &iv;
     index_plan p;
@@ -562,9 +594,13 @@ int index_select_infer(ad_call *c) {
     if (index->dtype != AD_I64 && index->dtype != AD_I32)
         return ad_fail(AD_ERR_RUNTIME, "index_select(): Expected dtype int32 or int64 for index");
     if (!x->ndim && index->numel != 1)
-        return ad_fail(AD_ERR_RUNTIME, "index_select(): Index to scalar can have only 1 value, got %lld value(s)", (long long)index->numel);
+        return ad_fail(AD_ERR_RUNTIME,
+                       "index_select(): Index to scalar can have only 1 value, got %lld value(s)",
+                       (long long)index->numel);
     if (index_bad(index, 0, x->ndim ? x->sizes[dim] : 1, &bad))
-        return ad_fail(AD_ERR_INDEX, "index out of range in self: index_select() met index %lld in dimension %lld of a tensor of size %s",
+        return ad_fail(AD_ERR_INDEX,
+                       "index out of range in self: index_select() met index %lld in dimension %lld of a "
+                       "tensor of size %s",
                        (long long)bad, (long long)dim, fmt_sizes(x->ndim, x->sizes));
     spec_like(&c->spec[0], x);
     if (x->ndim) c->spec[0].sizes[dim] = index->numel;
@@ -588,10 +624,11 @@ static int along_infer(ad_call *c, const char *name, bool longs, int64_t lo_by_s
     if (dim < 0) return -1;
     size = x->ndim ? x->sizes[dim] : 1;
     if (index->dtype != AD_I64 && (longs || index->dtype != AD_I32))
-        return ad_fail(AD_ERR_RUNTIME, "%s: Expected a long tensor for index, but got %s", name, dtype_class[index->dtype]);
+        return ad_fail(AD_ERR_RUNTIME, "%s: Expected a long tensor for index, but got %s", name,
+                       dtype_class[index->dtype]);
     if (index_bad(index, lo_by_size ? -size : 0, size, &bad))
-        return ad_fail(class_of_range, "%s: index %lld is out of bounds for dimension %lld with size %lld", name,
-                       (long long)bad, (long long)dim, (long long)size);
+        return ad_fail(class_of_range, "%s: index %lld is out of bounds for dimension %lld with size %lld",
+                       name, (long long)bad, (long long)dim, (long long)size);
     spec_like(&c->spec[0], x);
     return 0;
 }
@@ -608,20 +645,29 @@ int index_add_infer(ad_call *c) { /* f[0] = alpha */
     int64_t dim = dim_wrap(c->at->i[0], x->ndim);
     if (dim < 0) return -1;
     if (index->ndim > 1)
-        return ad_fail(AD_ERR_INDEX, "index_add_(): Index is supposed to be a vector, but got dim: %d with type: %s and size: %s",
-                       index->ndim, dtype_class[index->dtype], fmt_sizes(index->ndim, index->sizes));
+        return ad_fail(
+            AD_ERR_INDEX,
+            "index_add_(): Index is supposed to be a vector, but got dim: %d with type: %s and size: %s",
+            index->ndim, dtype_class[index->dtype], fmt_sizes(index->ndim, index->sizes));
     if (index->dtype != AD_I64 && index->dtype != AD_I32)
-        return ad_fail(AD_ERR_RUNTIME, "index_add_(): Expected dtype int32/int64 for index but got: %s", dtype_class[index->dtype]);
+        return ad_fail(AD_ERR_RUNTIME, "index_add_(): Expected dtype int32/int64 for index but got: %s",
+                       dtype_class[index->dtype]);
     if (x->dtype != src->dtype)
-        return ad_fail(AD_ERR_RUNTIME, "index_add_(): self (%s) and source (%s) must have the same scalar type",
+        return ad_fail(AD_ERR_RUNTIME,
+                       "index_add_(): self (%s) and source (%s) must have the same scalar type",
                        dtype_class[x->dtype], dtype_class[src->dtype]);
     if ((src->ndim ? dim < src->ndim ? src->sizes[dim] : -1 : 1) != index->numel)
-        return ad_fail(AD_ERR_RUNTIME, "index_add_(): Number of indices (%lld) should be equal to source.size(dim): (%lld), for dim: %lld",
-                       (long long)index->numel, (long long)(src->ndim > dim ? src->sizes[dim] : 1), (long long)dim);
+        return ad_fail(AD_ERR_RUNTIME,
+                       "index_add_(): Number of indices (%lld) should be equal to source.size(dim): (%lld), "
+                       "for dim: %lld",
+                       (long long)index->numel, (long long)(src->ndim > dim ? src->sizes[dim] : 1),
+                       (long long)dim);
     if (!slices_agree(x, src, dim))
-        return ad_fail(AD_ERR_RUNTIME, "source tensor shape must match self tensor shape, excluding the specified dimension. Got "
-                                       "self.shape = %s source.shape = %s",
-                       fmt_sizes(x->ndim, x->sizes), fmt_sizes(src->ndim, src->sizes));
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "source tensor shape must match self tensor shape, excluding the specified dimension. Got "
+            "self.shape = %s source.shape = %s",
+            fmt_sizes(x->ndim, x->sizes), fmt_sizes(src->ndim, src->sizes));
     return along_infer(c, "index_add_()", false, 0, AD_ERR_RUNTIME);
 }
 size_t index_add_scratch(const ad_call *c) { return offsets_bytes(1, c->in + 1); }
@@ -638,23 +684,33 @@ int index_copy_infer(ad_call *c) {
     int64_t dim = dim_wrap(c->at->i[0], x->ndim);
     if (dim < 0) return -1;
     if (index->ndim > 1)
-        return ad_fail(AD_ERR_INDEX, "index_copy_(): Index should have dimension 1 or 0 (got %d)", index->ndim);
+        return ad_fail(AD_ERR_INDEX, "index_copy_(): Index should have dimension 1 or 0 (got %d)",
+                       index->ndim);
     if (!src->ndim && index->numel != 1)
-        return ad_fail(AD_ERR_INDEX, "index_copy_(): When source is scalar, index should have one element (got %lld)", (long long)index->numel);
+        return ad_fail(AD_ERR_INDEX,
+                       "index_copy_(): When source is scalar, index should have one element (got %lld)",
+                       (long long)index->numel);
     if (src->ndim != x->ndim && src->ndim && x->ndim)
-        return ad_fail(AD_ERR_INDEX, "index_copy_(): When source and destination are not scalars, their dimensionality must "
-                                     "match. Source dimensionality (%d), destination dimensionality (%d)",
-                       src->ndim, x->ndim);
+        return ad_fail(
+            AD_ERR_INDEX,
+            "index_copy_(): When source and destination are not scalars, their dimensionality must "
+            "match. Source dimensionality (%d), destination dimensionality (%d)",
+            src->ndim, x->ndim);
     if (x->dtype != src->dtype)
-        return ad_fail(AD_ERR_RUNTIME, "index_copy_(): self and source expected to have the same dtype, but got (self) %s and (source) %s",
+        return ad_fail(AD_ERR_RUNTIME,
+                       "index_copy_(): self and source expected to have the same dtype, but got (self) %s "
+                       "and (source) %s",
                        dtype_class[x->dtype], dtype_class[src->dtype]);
     bool lone = (x->ndim <= 1 && src->ndim <= 1);
     if (!lone && !slices_agree(x, src, dim))
-        return ad_fail(AD_ERR_RUNTIME, "index_copy_(): Source/destination tensor must have same slice shapes. Destination shape: %s "
-                                       "at dimension %lld and source shape: %s at dimension %lld.",
-                       fmt_sizes(x->ndim, x->sizes), (long long)dim, fmt_sizes(src->ndim, src->sizes), (long long)dim);
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "index_copy_(): Source/destination tensor must have same slice shapes. Destination shape: %s "
+            "at dimension %lld and source shape: %s at dimension %lld.",
+            fmt_sizes(x->ndim, x->sizes), (long long)dim, fmt_sizes(src->ndim, src->sizes), (long long)dim);
     if (src->ndim && src->sizes[dim] != index->numel)
-        return ad_fail(AD_ERR_INDEX, "index_copy_(): Number of indices (%lld) should be equal to source.size(dim) (%lld)",
+        return ad_fail(AD_ERR_INDEX,
+                       "index_copy_(): Number of indices (%lld) should be equal to source.size(dim) (%lld)",
                        (long long)index->numel, (long long)src->sizes[dim]);
     return along_infer(c, "index_copy_()", true, 0, AD_ERR_INDEX);
 }
@@ -667,15 +723,19 @@ void index_copy_vjp(ad_vjp *v) {
     if (!in[1]) return;
     if (vjp_needs(v, 0) && (in[2] = em_zeros(&v->E, v->g[0]->dtype, 0, NULL)))
         v->gin[0] = em_op(&v->E, OP_index_fill, 3, in, &at);
-    if (vjp_needs(v, 2)) v->gin[2] = em_reshape(&v->E, em_op(&v->E, OP_index_select, 2, in, &at), m->ndim, m->sizes);
+    if (vjp_needs(v, 2))
+        v->gin[2] = em_reshape(&v->E, em_op(&v->E, OP_index_select, 2, in, &at), m->ndim, m->sizes);
 }
 
 int index_fill_infer(ad_call *c) {
     if (c->in[2]->ndim)
-        return ad_fail(AD_ERR_RUNTIME, "index_fill_ only supports a 0-dimensional value tensor, but got tensor with %d dimension(s).",
-                       c->in[2]->ndim);
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "index_fill_ only supports a 0-dimensional value tensor, but got tensor with %d dimension(s).",
+            c->in[2]->ndim);
     if (c->in[1]->ndim > 1) return ad_fail(AD_ERR_RUNTIME, "index_fill_(): Index has to be a vector/scalar");
-    if (c->in[1]->dtype != AD_I64) return ad_fail(AD_ERR_INDEX, "index_fill_(): Expected dtype int64 for index.");
+    if (c->in[1]->dtype != AD_I64)
+        return ad_fail(AD_ERR_INDEX, "index_fill_(): Expected dtype int64 for index.");
     return along_infer(c, "index_fill_()", true, 1, AD_ERR_INDEX);
 }
 size_t index_fill_scratch(const ad_call *c) { return offsets_bytes(1, c->in + 1); }
@@ -698,6 +758,7 @@ void index_fill_vjp(ad_vjp *v) {
         ad_tensor *at_index[2] = {g, em_reshape(&v->E, in[1], 1, &count)};
         ad_attr pick = {.list = &dim, .nlist = 1};
         if (!g || !at_index[1]) return;
-        v->gin[2] = em_cast(&v->E, em_sum_to(&v->E, em_op(&v->E, OP_index, 2, at_index, &pick), 0, NULL), vjp_meta(v, 2)->dtype);
+        v->gin[2] = em_cast(&v->E, em_sum_to(&v->E, em_op(&v->E, OP_index, 2, at_index, &pick), 0, NULL),
+                            vjp_meta(v, 2)->dtype);
     }
 }

@@ -35,13 +35,14 @@ typedef struct index_plan {
 /* -1 with the error when the index tensors do not broadcast. */
 int index_plan_set(index_plan *p, const ad_tensor *x, int nidx, ad_tensor *const *idx, const int64_t *dims);
 /* Offsets in x, in elements, of the positions. */
-void index_offsets(const index_plan *p, const ad_tensor *x, int nidx, ad_tensor *const *idx, const int64_t *dims,
-                   int64_t *off);
+void index_offsets(const index_plan *p, const ad_tensor *x, int nidx, ad_tensor *const *idx,
+                   const int64_t *dims, int64_t *off);
 
 enum { MOVE_READ, MOVE_WRITE, MOVE_ADD };
 /* Moves between x at the positions and v, whose strides over the result are given. Positions that repeat
  * are taken in order. */
-void index_move(const index_plan *p, int kind, const int64_t *off, ad_tensor *x, ad_tensor *v, const int64_t *vstrides);
+void index_move(const index_plan *p, int kind, const int64_t *off, ad_tensor *x, ad_tensor *v,
+                const int64_t *vstrides);
 /* Strides of t stretched to the sizes. */
 void stretched_strides(const ad_tensor *t, int ndim, const int64_t *sizes, int64_t *strides);
 /* dst[k] += src[k], n elements of a dtype, strides in elements. */

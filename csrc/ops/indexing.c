@@ -6,12 +6,12 @@
 #include "index.h"
 
 enum {
-    CODE_INT,      /* index */
-    CODE_SLICE,    /* start, stop, step */
+    CODE_INT,   /* index */
+    CODE_SLICE, /* start, stop, step */
     CODE_NONE,
     CODE_ELLIPSIS,
-    CODE_TENSOR,   /* the next tensor of the call */
-    CODE_BOOL,     /* 0 or 1 */
+    CODE_TENSOR, /* the next tensor of the call */
+    CODE_BOOL,   /* 0 or 1 */
 };
 static const int code_length[] = {2, 4, 1, 1, 1, 2};
 
@@ -19,7 +19,8 @@ static const int code_length[] = {2, 4, 1, 1, 1, 2};
 
 static int64_t dims_consumed(const int64_t *codes, int64_t n) {
     int64_t used = 0;
-    for (int64_t k = 0; k < n; k += code_length[codes[k]]) used += codes[k] == CODE_INT || codes[k] == CODE_SLICE;
+    for (int64_t k = 0; k < n; k += code_length[codes[k]])
+        used += codes[k] == CODE_INT || codes[k] == CODE_SLICE;
     return used;
 }
 
@@ -37,20 +38,24 @@ int index_view_infer(ad_call *c) {
     for (int64_t k = 0; k < n; k += code_length[codes[k]]) {
         const int64_t *a = codes + k + 1;
         int64_t size = d < x->ndim ? x->sizes[d] : 1, stride = d < x->ndim ? x->strides[d] : 1;
-        if (o >= AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: more than %d in the result of an index", AD_MAXDIM);
+        if (o >= AD_MAXDIM)
+            return ad_fail(AD_ERR_RUNTIME, "too many dimensions: more than %d in the result of an index",
+                           AD_MAXDIM);
         switch (codes[k]) {
         case CODE_INT: {
             int64_t i = a[0];
             if (i < -size || i >= size)
-                return ad_fail(AD_ERR_INDEX, "index %lld is out of bounds for dimension %d with size %lld", (long long)i, d,
-                               (long long)size);
+                return ad_fail(AD_ERR_INDEX, "index %lld is out of bounds for dimension %d with size %lld",
+                               (long long)i, d, (long long)size);
             s->offset += (i < 0 ? i + size : i) * stride;
             d++;
             break;
         }
         case CODE_SLICE: {
             int64_t start = a[0], stop = a[1], step = a[2];
-            if (step <= 0) return ad_fail(AD_ERR_VALUE, step ? "step must be greater than zero" : "slice step cannot be zero");
+            if (step <= 0)
+                return ad_fail(AD_ERR_VALUE,
+                               step ? "step must be greater than zero" : "slice step cannot be zero");
             if (start < 0) start += size;
             if (stop < 0) stop += size;
             start = start < 0 ? 0 : start > size ? size : start;
@@ -70,7 +75,9 @@ int index_view_infer(ad_call *c) {
             if (dots) break; /* a second one stands for nothing */
             dots = true;
             for (int64_t kept = x->ndim - used; kept > 0; kept--) {
-                if (o >= AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: more than %d in the result of an index", AD_MAXDIM);
+                if (o >= AD_MAXDIM)
+                    return ad_fail(AD_ERR_RUNTIME,
+                                   "too many dimensions: more than %d in the result of an index", AD_MAXDIM);
                 s->sizes[o] = x->sizes[d];
                 s->strides[o++] = x->strides[d++];
             }
@@ -94,11 +101,14 @@ int view_scatter_infer(ad_call *c) {
     const ad_tensor *src = c->in[1];
     ad_spec part = {.ndim = 0};
     ad_call view = {.op = &ad_ops[c->at->i[7]], .nin = 1, .nout = 1, .in = c->in, .spec = &part, .at = c->at};
-    if (c->at->i[7] == OP_slice && c->at->i[3] <= 0) return ad_fail(AD_ERR_RUNTIME, "slice step must be positive");
+    if (c->at->i[7] == OP_slice && c->at->i[3] <= 0)
+        return ad_fail(AD_ERR_RUNTIME, "slice step must be positive");
     if (view.op->infer(&view)) return -1;
     if (!dims_equal(part.ndim, part.sizes, src->ndim, src->sizes))
-        return ad_fail(AD_ERR_RUNTIME, "expected src to have a size equal to the slice of self. src size = %s, slice size = %s",
-                       fmt_sizes(src->ndim, src->sizes), fmt_sizes(part.ndim, part.sizes));
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "expected src to have a size equal to the slice of self. src size = %s, slice size = %s",
+            fmt_sizes(src->ndim, src->sizes), fmt_sizes(part.ndim, part.sizes));
     spec_like(&c->spec[0], c->in[0]);
     return 0;
 }
@@ -119,7 +129,8 @@ void view_scatter_vjp(ad_vjp *v) {
         ad_tensor *in[2] = {v->g[0], em_zeros(&v->E, v->g[0]->dtype, m->ndim, m->sizes)};
         if (in[1]) v->gin[0] = em_op(&v->E, OP_view_scatter, 2, in, v->at);
     }
-    if (vjp_needs(v, 1)) v->gin[1] = em_cast(&v->E, em_op(&v->E, (int)v->at->i[7], 1, &v->g[0], v->at), m->dtype);
+    if (vjp_needs(v, 1))
+        v->gin[1] = em_cast(&v->E, em_op(&v->E, (int)v->at->i[7], 1, &v->g[0], v->at), m->dtype);
 }
 
 /* ---- taking an expression apart ---- */
@@ -162,7 +173,8 @@ static ad_tensor *bool_index(bool on) {
 }
 
 /* Splits codes into the view and the index tensors. */
-static int take_apart(expression *e, ad_tensor *x, const int64_t *codes, int64_t n, ad_tensor *const *tensors, bool write) {
+static int take_apart(expression *e, ad_tensor *x, const int64_t *codes, int64_t n, ad_tensor *const *tensors,
+                      bool write) {
     int64_t list[INDEX_CODES], at = 0, used = 0, next = 0, dim = 0;
     bool plain = true, dots = false;
     memset(e, 0, offsetof(expression, adv));
@@ -171,7 +183,8 @@ static int take_apart(expression *e, ad_tensor *x, const int64_t *codes, int64_t
         if (codes[k] == CODE_INT || codes[k] == CODE_SLICE) used++;
         if (codes[k] != CODE_TENSOR) continue;
         const ad_tensor *t = tensors[next++];
-        if (t->dtype != AD_I64 && t->dtype != AD_I32 && !is_mask(t) && !(t->ndim == 0 && dtype_is_int(t->dtype)))
+        if (t->dtype != AD_I64 && t->dtype != AD_I32 && !is_mask(t) &&
+            !(t->ndim == 0 && dtype_is_int(t->dtype)))
             return ad_fail(AD_ERR_INDEX, "tensors used as indices must be long, int, byte or bool tensors");
         used += is_mask(t) ? t->ndim : 1;
     }
@@ -185,11 +198,13 @@ static int take_apart(expression *e, ad_tensor *x, const int64_t *codes, int64_t
     }
     next = 0;
     for (int64_t k = 0; k < n; k += code_length[codes[k]]) {
-        int64_t code = codes[k], len = code_length[code], keep = code == CODE_INT || code == CODE_NONE || code == CODE_SLICE ? len : 0;
+        int64_t code = codes[k], len = code_length[code],
+                keep = code == CODE_INT || code == CODE_NONE || code == CODE_SLICE ? len : 0;
         ad_tensor *t = NULL;
         if (code == CODE_TENSOR) t = tensors[next++];
         if (at + 4 * (t ? t->ndim + 1 : 1) > INDEX_CODES)
-            return ad_fail(AD_ERR_INDEX, "too many indices: the result would have more than %d dimensions", AD_MAXDIM);
+            return ad_fail(AD_ERR_INDEX, "too many indices: the result would have more than %d dimensions",
+                           AD_MAXDIM);
         memcpy(list + at, codes + k, (size_t)keep * sizeof *list);
         switch (code) {
         case CODE_INT:
@@ -235,7 +250,8 @@ static int take_apart(expression *e, ad_tensor *x, const int64_t *codes, int64_t
                 break;
             }
             int covers = is_mask(t) ? t->ndim : 1;
-            for (int d = 0; d < covers; d++) memcpy(list + at + 4 * d, (int64_t[4]){CODE_SLICE, 0, INT64_MAX, 1}, 4 * sizeof *list);
+            for (int d = 0; d < covers; d++)
+                memcpy(list + at + 4 * d, (int64_t[4]){CODE_SLICE, 0, INT64_MAX, 1}, 4 * sizeof *list);
             keep = 4 * covers;
             if (add_advanced(e, tensor_ref(t), dim)) return -1;
             dim += covers;
@@ -255,8 +271,11 @@ static int take_apart(expression *e, ad_tensor *x, const int64_t *codes, int64_t
 static int check_mask(const expression *e, const advanced *a) {
     for (int d = 0; d < a->t->ndim; d++)
         if (a->t->sizes[d] != e->view->sizes[a->dim + d])
-            return ad_fail(AD_ERR_INDEX, "The shape of the mask %s at index %d does not match the shape of the indexed tensor %s at index %d",
-                           fmt_sizes(a->t->ndim, a->t->sizes), d, fmt_sizes(e->view->ndim, e->view->sizes), a->dim + d);
+            return ad_fail(AD_ERR_INDEX,
+                           "The shape of the mask %s at index %d does not match the shape of the indexed "
+                           "tensor %s at index %d",
+                           fmt_sizes(a->t->ndim, a->t->sizes), d, fmt_sizes(e->view->ndim, e->view->sizes),
+                           a->dim + d);
     return 0;
 }
 
@@ -282,7 +301,8 @@ static int resolve(expression *e) {
         ad_tensor *where = ad_apply1(OP_nonzero, 1, &a->t, NULL);
         if (!where) return -1;
         for (int d = 0; d < covers; d++) {
-            ad_tensor *column = tensor_alias(where, 1, where->sizes, where->strides, where->offset + d * where->strides[1]);
+            ad_tensor *column =
+                tensor_alias(where, 1, where->sizes, where->strides, where->offset + d * where->strides[1]);
             if (!column) {
                 tensor_unref(where);
                 return -1;
@@ -308,14 +328,12 @@ ad_handle ad_getitem(ad_handle x, const int64_t *codes, int64_t n, const ad_hand
     expression e;
     ad_tensor *y = NULL;
     if (!take_apart(&e, (ad_tensor *)x, codes, n, (ad_tensor *const *)tensors, false)) {
-        if (!e.nadv)
-            y = tensor_ref(e.view);
+        if (!e.nadv) y = tensor_ref(e.view);
         else if (e.nadv == 1 && is_mask(e.adv[0].t) && e.adv[0].t->ndim == e.view->ndim) {
             ad_tensor *mask = check_mask(&e, &e.adv[0]) ? NULL : bool_mask(e.adv[0].t);
             if (mask) y = ad_apply1(OP_masked_select, 2, (ad_tensor *[]){e.view, mask}, NULL);
             tensor_unref(mask);
-        } else
-            y = apply_index(&e, OP_index, NULL, 0, false);
+        } else y = apply_index(&e, OP_index, NULL, 0, false);
     }
     expression_free(&e);
     return (ad_handle)y;
@@ -338,24 +356,26 @@ static ad_tensor *number_as(int dtype, int kind, double f, int64_t i) {
     static const int64_t highest[] = {INT64_MAX, UINT8_MAX, INT8_MAX, INT16_MAX, INT32_MAX, INT64_MAX};
     if (dtype_is_float(dtype)) {
         if (kind) f = (double)i;
-        if (dtype != AD_F64 && dtype != AD_BF16 && isfinite(f) && fabs(f) > (dtype == AD_F16 ? 65504.0 : 3.4028234663852886e38))
+        if (dtype != AD_F64 && dtype != AD_BF16 && isfinite(f) &&
+            fabs(f) > (dtype == AD_F16 ? 65504.0 : 3.4028234663852886e38))
             goto bad;
     } else if (!kind) {
-        if (dtype == AD_BOOL)
-            i = f != 0;
-        else if (!(f >= -9223372036854775808.0 && f < 9223372036854775808.0))
-            goto bad;
-        else
-            i = (int64_t)f;
+        if (dtype == AD_BOOL) i = f != 0;
+        else if (!(f >= -9223372036854775808.0 && f < 9223372036854775808.0)) goto bad;
+        else i = (int64_t)f;
     }
     /* unsigned takes what its signed counterpart would, as PyTorch does */
-    if (!dtype_is_float(dtype) && (i < (dtype == AD_U8 ? -255 : lowest[dtype]) || i > highest[dtype])) goto bad;
+    if (!dtype_is_float(dtype) && (i < (dtype == AD_U8 ? -255 : lowest[dtype]) || i > highest[dtype]))
+        goto bad;
     return tensor_scalar(dtype, f, i);
 bad:
-    return ad_fail_null(AD_ERR_RUNTIME, "value cannot be converted to type %s without overflow", dtype_name[dtype]);
+    return ad_fail_null(AD_ERR_RUNTIME, "value cannot be converted to type %s without overflow",
+                        dtype_name[dtype]);
 }
 
-ad_handle ad_number(int dtype, int kind, double f, int64_t i) { return (ad_handle)number_as(dtype, kind, f, i); }
+ad_handle ad_number(int dtype, int kind, double f, int64_t i) {
+    return (ad_handle)number_as(dtype, kind, f, i);
+}
 
 /* A mask beside a tensor with `after` more dimensions. */
 static ad_tensor *trailing_ones(ad_tensor *mask, int after) {
@@ -389,16 +409,15 @@ static ad_tensor *write_basic(ad_tensor *view, ad_tensor *value) {
     return y;
 }
 
-static ad_tensor *write_advanced(expression *e, ad_tensor *value, int64_t accumulate, bool inplace) {
+static ad_tensor *write_advanced(expression *e, ad_tensor *value, int64_t accumulate, bool inplace,
+                                 bool convert) {
     ad_tensor *fit = NULL, *y = NULL;
     bool shares = value->storage == e->view->storage;
-    if (!value->ndim && value->dtype != e->view->dtype) {
+    if (convert && !value->ndim && value->dtype != e->view->dtype) {
         ad_attr at = {.i = {e->view->dtype}};
         fit = ad_apply1(OP_to, 1, &value, &at);
-    } else if (shares && inplace)
-        fit = ad_apply1(OP_clone, 1, &value, NULL);
-    else
-        fit = tensor_ref(value);
+    } else if (shares && inplace) fit = ad_apply1(OP_clone, 1, &value, NULL);
+    else fit = tensor_ref(value);
     int lead = 0; /* leading ones that the result has no place for */
     while (fit && lead < fit->ndim && fit->sizes[lead] == 1) lead++;
     if (fit && lead && fit->ndim > 1) {
@@ -412,18 +431,18 @@ static ad_tensor *write_advanced(expression *e, ad_tensor *value, int64_t accumu
 }
 
 /* x[codes] = value. `value` 0: the number f (kind 0) or i. */
-int ad_setitem(ad_handle x, const int64_t *codes, int64_t n, const ad_handle *tensors, ad_handle value, int kind, double f, int64_t i) {
+int ad_setitem(ad_handle x, const int64_t *codes, int64_t n, const ad_handle *tensors, ad_handle value,
+               int kind, double f, int64_t i) {
     expression e;
     ad_tensor *v = (ad_tensor *)value, *y = NULL, *target = (ad_tensor *)x;
     v = v ? tensor_ref(v) : number_as(target->dtype, kind, f, i);
     if (!v) return -1;
     if (!take_apart(&e, target, codes, n, (ad_tensor *const *)tensors, true)) {
-        if (!e.nadv)
-            y = write_basic(e.view, v);
-        else if (e.nadv == 1 && is_mask(e.adv[0].t) && v->numel == 1 && (!v->ndim || v->dtype == e.view->dtype))
+        if (!e.nadv) y = write_basic(e.view, v);
+        else if (e.nadv == 1 && is_mask(e.adv[0].t) && v->numel == 1 &&
+                 (!v->ndim || v->dtype == e.view->dtype))
             y = fill_masked(&e, v);
-        else
-            y = write_advanced(&e, v, 0, true);
+        else y = write_advanced(&e, v, 0, true, true);
     }
     expression_free(&e);
     tensor_unref(v);
@@ -432,11 +451,12 @@ int ad_setitem(ad_handle x, const int64_t *codes, int64_t n, const ad_handle *te
 }
 
 /* index_put: the expression is tensors alone. */
-ad_handle ad_index_put(ad_handle x, const ad_handle *tensors, const int64_t *codes, int64_t n, ad_handle value, int accumulate, int inplace) {
+ad_handle ad_index_put(ad_handle x, const ad_handle *tensors, const int64_t *codes, int64_t n,
+                       ad_handle value, int accumulate, int inplace) {
     expression e;
     ad_tensor *y = NULL;
     if (!take_apart(&e, (ad_tensor *)x, codes, n, (ad_tensor *const *)tensors, true))
-        y = write_advanced(&e, (ad_tensor *)value, accumulate, inplace);
+        y = write_advanced(&e, (ad_tensor *)value, accumulate, inplace, false);
     expression_free(&e);
     return (ad_handle)y;
 }
@@ -444,28 +464,38 @@ ad_handle ad_index_put(ad_handle x, const ad_handle *tensors, const int64_t *cod
 /* ---- take_along_dim: gather with the other dimensions broadcast ---- */
 
 ad_handle ad_take_along_dim(ad_handle xh, ad_handle ih, int64_t dim) {
-    ad_tensor *x = (ad_tensor *)xh, *index = (ad_tensor *)ih, *in[2] = {NULL, NULL}, *y = NULL, *neg = NULL, *wrapped = NULL;
+    ad_tensor *x = (ad_tensor *)xh, *index = (ad_tensor *)ih, *in[2] = {NULL, NULL}, *y = NULL, *neg = NULL,
+              *wrapped = NULL;
     if (index->dtype != AD_I64)
-        return ad_fail(AD_ERR_RUNTIME, "take_along_dim(): dtype of indices should be Long but got %s", dtype_class[index->dtype]), 0;
+        return ad_fail(AD_ERR_RUNTIME, "take_along_dim(): dtype of indices should be Long but got %s",
+                       dtype_class[index->dtype]),
+               0;
     if (x->ndim != index->ndim)
-        return ad_fail(AD_ERR_RUNTIME, "take_along_dim(): input and indices should have the same number of dimensions, but got %d "
-                                       "dimensions for input, and %d dimensions for indices",
-                       x->ndim, index->ndim), 0;
+        return ad_fail(AD_ERR_RUNTIME,
+                       "take_along_dim(): input and indices should have the same number of dimensions, but "
+                       "got %d "
+                       "dimensions for input, and %d dimensions for indices",
+                       x->ndim, index->ndim),
+               0;
     int d = dim_wrap(dim, x->ndim);
     if (d < 0) return 0;
     int64_t xs[AD_MAXDIM], is[AD_MAXDIM];
     for (int k = 0; k < x->ndim; k++) {
         int64_t a = x->sizes[k], b = index->sizes[k], both = a == 1 ? b : a;
         if (k != d && a != b && a != 1 && b != 1)
-            return ad_fail(AD_ERR_RUNTIME, "The size of tensor a (%lld) must match the size of tensor b (%lld) at non-singleton dimension %d",
-                           (long long)a, (long long)b, k), 0;
+            return ad_fail(AD_ERR_RUNTIME,
+                           "The size of tensor a (%lld) must match the size of tensor b (%lld) at "
+                           "non-singleton dimension %d",
+                           (long long)a, (long long)b, k),
+                   0;
         xs[k] = k == d ? a : both;
         is[k] = k == d ? b : both;
     }
     int64_t size = x->ndim ? x->sizes[d] : 1, bad;
     ad_tensor *i = tensor_ref(index);
     if (index_bad(index, -size, size, &bad)) {
-        ad_fail(AD_ERR_RUNTIME, "index %lld is out of bounds for dimension %d with size %lld", (long long)bad, d, (long long)size);
+        ad_fail(AD_ERR_RUNTIME, "index %lld is out of bounds for dimension %d with size %lld", (long long)bad,
+                d, (long long)size);
         goto done;
     }
     if (tls.capture || index_bad(index, 0, size, &bad)) { /* negative ones count from the end */
@@ -480,7 +510,8 @@ ad_handle ad_take_along_dim(ad_handle xh, ad_handle ih, int64_t dim) {
     }
     ad_attr ex = {.list = xs, .nlist = x->ndim}, ei = {.list = is, .nlist = x->ndim}, at = {.i = {dim}};
     in[0] = dims_equal(x->ndim, x->sizes, x->ndim, xs) ? tensor_ref(x) : ad_apply1(OP_expand, 1, &x, &ex);
-    if (in[0]) in[1] = dims_equal(x->ndim, i->sizes, x->ndim, is) ? tensor_ref(i) : ad_apply1(OP_expand, 1, &i, &ei);
+    if (in[0])
+        in[1] = dims_equal(x->ndim, i->sizes, x->ndim, is) ? tensor_ref(i) : ad_apply1(OP_expand, 1, &i, &ei);
     if (in[1]) y = ad_apply1(OP_gather, 2, in, &at);
 done:
     tensor_unref(i);

@@ -61,7 +61,8 @@ static char *row_data(const row_walk *w, int k, const ad_tensor *t) {
 
 #define TILE 1024
 /* Up to TILE mask bytes from position `from` of the row: in place, or gathered into the tile. */
-static const uint8_t *mask_tile(const row_walk *w, int k, const ad_tensor *mask, int64_t from, int64_t n, uint8_t *tile) {
+static const uint8_t *mask_tile(const row_walk *w, int k, const ad_tensor *mask, int64_t from, int64_t n,
+                                uint8_t *tile) {
     int64_t stride = row_stride(w, k);
     const uint8_t *p = (const uint8_t *)row_data(w, k, mask) + from * stride;
     if (stride == 1) return p;
@@ -74,8 +75,7 @@ static int64_t mask_count(int ndim, const int64_t *sizes, const ad_tensor *mask)
     uint8_t tile[TILE];
     int64_t total = 0;
     row_start(&w, ndim, sizes, 1, &mask);
-    if (w.left)
-        do {
+    if (w.left) do {
             if (row_stride(&w, 0) == 1)
                 total += kern->mask_count(w.n, (const uint8_t *)row_data(&w, 0, mask));
             else
@@ -99,10 +99,13 @@ static int common_sizes(const ad_call *c, ad_spec *s) {
 
 int masked_fill_infer(ad_call *c) {
     if (c->in[1]->dtype != AD_BOOL)
-        return ad_fail(AD_ERR_RUNTIME, "masked_fill_ only supports boolean masks, but got mask with dtype %s", dtype_name[c->in[1]->dtype]);
+        return ad_fail(AD_ERR_RUNTIME, "masked_fill_ only supports boolean masks, but got mask with dtype %s",
+                       dtype_name[c->in[1]->dtype]);
     if (c->in[2]->ndim)
-        return ad_fail(AD_ERR_RUNTIME, "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with %d dimension(s).",
-                       c->in[2]->ndim);
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with %d dimension(s).",
+            c->in[2]->ndim);
     return common_sizes(c, &c->spec[0]);
 }
 
@@ -115,7 +118,8 @@ typedef struct fill_job {
 
 static void fill_range(int64_t begin, int64_t end, void *ctx) {
     const fill_job *j = ctx;
-    kern->mask_fill[log2_size[j->size]](end - begin, j->out + begin * j->size, j->x + begin * j->size, j->mask + begin, j->value);
+    kern->mask_fill[log2_size[j->size]](end - begin, j->out + begin * j->size, j->x + begin * j->size,
+                                        j->mask + begin, j->value);
 }
 
 void masked_fill_run(const ad_call *c) {
@@ -127,13 +131,14 @@ void masked_fill_run(const ad_call *c) {
     if (!out->numel) return;
     tensor_copy_data(&one, c->in[2]);
     int size = dtype_size[out->dtype];
-    if (tensor_same_sizes(x, out) && tensor_same_sizes(mask, out) && tensor_is_contiguous(x) && tensor_is_contiguous(mask) &&
-        tensor_is_contiguous(out)) {
+    if (tensor_same_sizes(x, out) && tensor_same_sizes(mask, out) && tensor_is_contiguous(x) &&
+        tensor_is_contiguous(mask) && tensor_is_contiguous(out)) {
         fill_job j = {tensor_data(out), tensor_data(x), value, tensor_data(mask), size};
         pool_parallel_for(out->numel, 1 << 15, fill_range, &j);
         return;
     }
-    bool same = tensor_data(x) == tensor_data(out) && tensor_same_sizes(x, out) && dims_equal(x->ndim, x->strides, out->ndim, out->strides);
+    bool same = tensor_data(x) == tensor_data(out) && tensor_same_sizes(x, out) &&
+                dims_equal(x->ndim, x->strides, out->ndim, out->strides);
     if (!same) tensor_copy_data(out, x);
     row_walk w;
     uint8_t tile[TILE];
@@ -150,8 +155,7 @@ void masked_fill_run(const ad_call *c) {
             int64_t n = w.n - k < TILE ? w.n - k : TILE;
             const uint8_t *m = mask_tile(&w, 1, mask, k, n, tile);
             char *q = p + k * stride;
-            if (stride == size)
-                kern->mask_fill[log2_size[size]](n, q, q, m, value);
+            if (stride == size) kern->mask_fill[log2_size[size]](n, q, q, m, value);
             else
                 for (int64_t j = 0; j < n; j++)
                     if (m[j]) memcpy(q + j * stride, value, (size_t)size);
@@ -180,7 +184,8 @@ void masked_fill_vjp(ad_vjp *v) {
 
 int masked_select_infer(ad_call *c) {
     ad_spec *s = &c->spec[0], common;
-    if (c->in[1]->dtype != AD_BOOL) return ad_fail(AD_ERR_RUNTIME, "masked_select: expected BoolTensor for mask");
+    if (c->in[1]->dtype != AD_BOOL)
+        return ad_fail(AD_ERR_RUNTIME, "masked_select: expected BoolTensor for mask");
     if (common_sizes(c, &common)) return -1;
     s->dtype = c->in[0]->dtype;
     s->ndim = 1;
@@ -188,24 +193,24 @@ int masked_select_infer(ad_call *c) {
     return 0;
 }
 
-#define PICK(T)                                                                                               \
-    static int64_t pick_##T(int64_t n, const T *x, int64_t xs, const uint8_t *m, T *out, int64_t room) {      \
-        int64_t j = 0, k = 0;                                                                                 \
-        while (k < n && j < room) {                                                                           \
-            uint64_t eight;                                                                                   \
-            if (n - k >= 8) {                                                                                 \
-                memcpy(&eight, m + k, 8);                                                                     \
-                if (!eight) {                                                                                 \
-                    k += 8;                                                                                   \
-                    continue;                                                                                 \
-                }                                                                                             \
-            }                                                                                                 \
-            for (int64_t end = n - k >= 8 ? k + 8 : n; k < end && j < room; k++) {                            \
-                out[j] = x[k * xs];                                                                           \
-                j += m[k] != 0;                                                                               \
-            }                                                                                                 \
-        }                                                                                                     \
-        return j;                                                                                             \
+#define PICK(T)                                                                                              \
+    static int64_t pick_##T(int64_t n, const T *x, int64_t xs, const uint8_t *m, T *out, int64_t room) {     \
+        int64_t j = 0, k = 0;                                                                                \
+        while (k < n && j < room) {                                                                          \
+            uint64_t eight;                                                                                  \
+            if (n - k >= 8) {                                                                                \
+                memcpy(&eight, m + k, 8);                                                                    \
+                if (!eight) {                                                                                \
+                    k += 8;                                                                                  \
+                    continue;                                                                                \
+                }                                                                                            \
+            }                                                                                                \
+            for (int64_t end = n - k >= 8 ? k + 8 : n; k < end && j < room; k++) {                           \
+                out[j] = x[k * xs];                                                                          \
+                j += m[k] != 0;                                                                              \
+            }                                                                                                \
+        }                                                                                                    \
+        return j;                                                                                            \
     }
 PICK(uint8_t)
 PICK(uint16_t)
@@ -273,7 +278,8 @@ void masked_pack_run(const ad_call *c) {
 }
 void masked_pack_vjp(ad_vjp *v) {
     const ad_meta *m = vjp_meta(v, 0);
-    v->gin[0] = em3(&v->E, OP_masked_scatter, em_zeros(&v->E, m->dtype, m->ndim, m->sizes), vjp_in(v, 1), v->g[0]);
+    v->gin[0] =
+        em3(&v->E, OP_masked_scatter, em_zeros(&v->E, m->dtype, m->ndim, m->sizes), vjp_in(v, 1), v->g[0]);
 }
 
 /* ---- masked_scatter(self, mask, source): the source's elements in order where the mask is set ---- */
@@ -281,15 +287,19 @@ void masked_pack_vjp(ad_vjp *v) {
 int masked_scatter_infer(ad_call *c) {
     ad_spec *s = &c->spec[0];
     if (c->in[1]->dtype != AD_BOOL)
-        return ad_fail(AD_ERR_RUNTIME, "masked_scatter_ only supports boolean masks, but got mask with dtype %s", dtype_class[c->in[1]->dtype]);
+        return ad_fail(AD_ERR_RUNTIME,
+                       "masked_scatter_ only supports boolean masks, but got mask with dtype %s",
+                       dtype_class[c->in[1]->dtype]);
     if (c->in[0]->dtype != c->in[2]->dtype)
-        return ad_fail(AD_ERR_RUNTIME, "masked_scatter: expected self and source to have same dtypes but got %s and %s",
+        return ad_fail(AD_ERR_RUNTIME,
+                       "masked_scatter: expected self and source to have same dtypes but got %s and %s",
                        dtype_class[c->in[0]->dtype], dtype_class[c->in[2]->dtype]);
     if (common_sizes(c, s)) return -1;
     int64_t numel;
     if (dims_numel(s->ndim, s->sizes, &numel)) return -1;
     if (c->in[2]->numel < numel && c->in[2]->numel < mask_count(s->ndim, s->sizes, c->in[1]))
-        return ad_fail(AD_ERR_RUNTIME, "masked_scatter: Number of elements of source < number of ones in mask");
+        return ad_fail(AD_ERR_RUNTIME,
+                       "masked_scatter: Number of elements of source < number of ones in mask");
     return 0;
 }
 
@@ -336,8 +346,7 @@ static int64_t count_nonzero(const ad_tensor *x) {
     uint8_t tile[TILE];
     int64_t total = 0, b = dtype_size[x->dtype];
     row_start(&w, x->ndim, x->sizes, 1, &x);
-    if (w.left)
-        do {
+    if (w.left) do {
             for (int64_t j = 0; j < w.n; j += TILE) {
                 int64_t n = w.n - j < TILE ? w.n - j : TILE, stride = row_stride(&w, 0) * b;
                 dtype_load_bool[x->dtype](n, tile, row_data(&w, 0, x) + j * stride, stride);
@@ -363,7 +372,8 @@ int nonzero_infer(ad_call *c) {
 void nonzero_run(const ad_call *c) {
     const ad_tensor *x = c->in[0];
     ad_tensor *out = c->out[0];
-    int64_t *col = tensor_data(out), room = out->sizes[0], j = 0, index[AD_MAXDIM] = {0}, at = 0, b = dtype_size[x->dtype];
+    int64_t *col = tensor_data(out), room = out->sizes[0], j = 0, index[AD_MAXDIM] = {0}, at = 0,
+            b = dtype_size[x->dtype];
     uint8_t tile[TILE];
     int last = x->ndim - 1;
     if (!out->numel) return;
@@ -409,16 +419,21 @@ int one_hot_infer(ad_call *c) {
     const ad_tensor *x = c->in[0];
     ad_spec *s = &c->spec[0];
     int64_t n = c->at->i[0], bad;
-    if (x->dtype != AD_I64) return ad_fail(AD_ERR_RUNTIME, "one_hot is only applicable to index tensor of type LongTensor.");
-    if (!x->numel && n <= 0) return ad_fail(AD_ERR_RUNTIME, "Can not infer total number of classes from empty tensor.");
+    if (x->dtype != AD_I64)
+        return ad_fail(AD_ERR_RUNTIME, "one_hot is only applicable to index tensor of type LongTensor.");
+    if (!x->numel && n <= 0)
+        return ad_fail(AD_ERR_RUNTIME, "Can not infer total number of classes from empty tensor.");
     if (n == -1) {
         if (tls.capture) return program_refuse("one_hot without num_classes");
         n = largest(x);
         if (n < INT64_MAX) n++;
     }
-    if (index_bad(x, 0, INT64_MAX, &bad)) return ad_fail(AD_ERR_RUNTIME, "Class values must be non-negative.");
-    if (n < 0 || index_bad(x, 0, n, &bad)) return ad_fail(AD_ERR_RUNTIME, "Class values must be smaller than num_classes.");
-    if (x->ndim + 1 > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %d, the most is %d", x->ndim + 1, AD_MAXDIM);
+    if (index_bad(x, 0, INT64_MAX, &bad))
+        return ad_fail(AD_ERR_RUNTIME, "Class values must be non-negative.");
+    if (n < 0 || index_bad(x, 0, n, &bad))
+        return ad_fail(AD_ERR_RUNTIME, "Class values must be smaller than num_classes.");
+    if (x->ndim + 1 > AD_MAXDIM)
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %d, the most is %d", x->ndim + 1, AD_MAXDIM);
     spec_like(s, x);
     s->sizes[s->ndim++] = n;
     return 0;
