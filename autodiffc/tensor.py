@@ -300,8 +300,6 @@ class Tensor(TensorObject):
     __iadd__ = _call.inplace(OP["add"])
     add, sub, mul, relu, exp = ew.add, ew.sub, ew.mul, ew.relu, ew.exp
 
-    def __matmul__(self, other):
-        return wrap(lib.ad_matmul(self._h, other._h))
     # ---- reductions ----
 
     sum, mean, prod, nansum, nanmean = reduce.sum, reduce.mean, reduce.prod, reduce.nansum, reduce.nanmean
@@ -318,23 +316,27 @@ class Tensor(TensorObject):
     # ---- products ----
 
     def __matmul__(self, other):
-        return _call.binary(OP["mm"], self, other)
+        return wrap(lib.ad_matmul(self._h, other._h))
 
     # ---- indexing ----
 
     __getitem__, __setitem__ = indexing.getitem, indexing.setitem
-    gather, take, take_along_dim, put, put_ = indexing.gather, indexing.take, indexing.take_along_dim, indexing.put, indexing.put_
-    scatter, scatter_, scatter_add, scatter_add_ = indexing.scatter, indexing.scatter_, indexing.scatter_add, indexing.scatter_add_
-    scatter_reduce, scatter_reduce_ = indexing.scatter_reduce, indexing.scatter_reduce_
-    index_select, index_put, index_put_ = indexing.index_select, indexing.index_put, indexing.index_put_
-    index_add, index_add_, index_copy, index_copy_ = indexing.index_add, indexing.index_add_, indexing.index_copy, indexing.index_copy_
+    gather, take = indexing.gather, indexing.take
+    take_along_dim, put = indexing.take_along_dim, indexing.put
+    put_, scatter = indexing.put_, indexing.scatter
+    scatter_, scatter_add = indexing.scatter_, indexing.scatter_add
+    scatter_add_, scatter_reduce = indexing.scatter_add_, indexing.scatter_reduce
+    scatter_reduce_, index_select = indexing.scatter_reduce_, indexing.index_select
+    index_put, index_put_ = indexing.index_put, indexing.index_put_
+    index_add, index_add_ = indexing.index_add, indexing.index_add_
+    index_copy, index_copy_ = indexing.index_copy, indexing.index_copy_
     index_fill, index_fill_ = indexing.index_fill, indexing.index_fill_
     index_reduce, index_reduce_ = indexing.index_reduce, indexing.index_reduce_
-    masked_fill, masked_fill_, masked_select = indexing.masked_fill, indexing.masked_fill_, indexing.masked_select
-    masked_scatter, masked_scatter_ = indexing.masked_scatter, indexing.masked_scatter_
-    nonzero, argwhere = indexing.nonzero, indexing.argwhere
-    select_scatter, slice_scatter = indexing.select_scatter, indexing.slice_scatter
-    diagonal_scatter = indexing.diagonal_scatter
+    masked_fill, masked_fill_ = indexing.masked_fill, indexing.masked_fill_
+    masked_select, masked_scatter = indexing.masked_select, indexing.masked_scatter
+    masked_scatter_, nonzero = indexing.masked_scatter_, indexing.nonzero
+    argwhere, select_scatter = indexing.argwhere, indexing.select_scatter
+    slice_scatter, diagonal_scatter = indexing.slice_scatter, indexing.diagonal_scatter
 
     # ---- random numbers ----
 

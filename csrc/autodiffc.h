@@ -111,6 +111,7 @@ int ad_setitem(ad_handle x, const int64_t *codes, int64_t n, const ad_handle *te
                double f, int64_t i); /* value 0: the number f (kind 0) or i (kind 1) */
 ad_handle ad_index_put(ad_handle x, const ad_handle *tensors, const int64_t *codes, int64_t n, ad_handle value,
                        int accumulate, int inplace);
+int ad_check_out(ad_handle out, const ad_handle *in, int64_t n);
 ad_handle ad_take_along_dim(ad_handle x, ad_handle indices, int64_t dim);
 ad_handle ad_number(int dtype, int kind, double f, int64_t i); /* 0-d; an error where it does not fit */
 

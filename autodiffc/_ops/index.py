@@ -96,7 +96,8 @@ def _is_tuple_like(seq):
     """Whether a list is meant as the tuple of its elements, as old NumPy had it."""
     if len(seq) >= 32:
         return False
-    return any(v is None or v is Ellipsis or isinstance(v, (slice, list, tuple, range, np.ndarray, TensorBase)) for v in seq)
+    nested = (slice, list, tuple, range, np.ndarray, TensorBase)
+    return any(v is None or v is Ellipsis or isinstance(v, nested) for v in seq)
 
 
 def _encode(items):
@@ -145,7 +146,8 @@ def _items(index):
         return index
     if isinstance(index, list) and _is_tuple_like(index):
         warnings.warn(
-            "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] instead of x[seq].",
+            "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] instead of "
+            "x[seq].",
             UserWarning,
             stacklevel=3,
         )
@@ -157,7 +159,9 @@ def _items(index):
 
 def _warn_uint8():
     warnings.warn(
-        "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.", UserWarning, stacklevel=4
+        "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
+        UserWarning,
+        stacklevel=4,
     )
 
 
@@ -250,9 +254,17 @@ def _number(like, value, name):
     raise TypeError(f"{name}(): argument 'value' must be Tensor or a number, not {type(value).__name__}")
 
 
-def _result(t, out):
+def _result(t, out, *inputs):
+    """The result itself, or out holding it; out must not overlap the inputs that PyTorch reads while writing."""
     if out is None:
         return t
+    if not isinstance(out, TensorBase):
+        raise TypeError(f"argument 'out' must be Tensor, not {type(out).__name__}")
+    if inputs:
+        if out.dtype is not t.dtype:
+            raise RuntimeError(f"Expected out tensor to have dtype {t.dtype}, but got {out.dtype} instead")
+        if lib.ad_check_out(out._h, [i._h for i in inputs], len(inputs)) < 0:
+            fail()
     h = t._h
     lib.ad_retain(h)
     return to_out(h, out)
@@ -268,17 +280,17 @@ def index_select(input, dim, index, *, out=None):
     IndexError for an index out of range; negative ones are.
     """
     _tensors("index_select", ("input", input), ("dim", input), ("index", index))
-    return _result(apply(OP["index_select"], (input, index), (_dim("index_select", dim),)), out)
+    return _result(apply(OP["index_select"], (input, index), (_dim("index_select", dim),)), out, input, index)
 
 
-def _index_add(input, dim, index, source, alpha, name, out):
+def _index_add(input, dim, index, source, alpha, name, write):
     _tensors(name, ("input", input), ("dim", input), ("index", index), ("source", source))
     if alpha != 1:
-        if not input.dtype.is_floating_point:
-            alpha = int(alpha)
-        source = source * alpha
+        source = (source * _number(source, alpha if source.dtype.is_floating_point else int(alpha), name)).to(source.dtype)
     ints = (_dim(name, dim),)
-    return in_place(OP["index_add"], input, (index, source), ints) if out else apply(OP["index_add"], (input, index, source), ints)
+    if write:
+        return in_place(OP["index_add"], input, (index, source), ints)
+    return apply(OP["index_add"], (input, index, source), ints)
 
 
 def index_add(input, dim, index, source, *, alpha=1, out=None):
@@ -345,7 +357,8 @@ def _index_reduce(input, dim, index, source, reduce, include_self, name, write):
         raise RuntimeError(f"{name}(): Number of indices ({index.shape.numel()}) should be equal to source.size(dim)")
     own = list(input.shape)
     if len(own) != n or any(a != b for d, (a, b) in enumerate(zip(own, shape)) if d != dim % n):
-        raise RuntimeError(f"{name}(): source tensor shape must match self tensor shape, excluding the specified dimension.")
+        raise RuntimeError(f"{name}(): source tensor shape must match self tensor shape, excluding the specified dimension: "
+                           f"got {tuple(own)} and {tuple(shape)}")
     wide = index.reshape([-1 if d == dim % n else 1 for d in range(n)]).expand(shape) if n else index.reshape(())
     return _scatter(input, dim, wide, source, _REDUCE[reduce], not include_self, False, write)
 
@@ -370,7 +383,8 @@ def index_put_(self, indices, values, accumulate=False):
 def _index_put(name, input, indices, values, accumulate, write):
     _tensors(name, ("input", input), ("indices", input), ("values", values))
     if not isinstance(indices, (tuple, list)):
-        raise TypeError(f"{name}(): argument 'indices' (position 2) must be tuple of Tensors, not {type(indices).__name__}")
+        raise TypeError(
+            f"{name}(): argument 'indices' (position 2) must be tuple of Tensors, not {type(indices).__name__}")
     codes = []
     for k, t in enumerate(indices):
         if not isinstance(t, TensorBase):
@@ -386,7 +400,7 @@ def take(input, index, *, out=None):
     """The elements of input at flat indices: a Tensor of index's sizes. Negative ones count from the end;
     IndexError when one is out of range."""
     _tensors("take", ("input", input), ("index", index))
-    return _result(apply(OP["take"], (input, index)), out)
+    return _result(apply(OP["take"], (input, index)), out, input, index)
 
 
 def put(input, index, source, accumulate=False):
@@ -411,7 +425,7 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
     of index's sizes. RuntimeError for an index out of range. Gradients are dense, sparse_grad or not.
     """
     _tensors("gather", ("input", input), ("dim", input), ("index", index))
-    return _result(apply(OP["gather"], (input, index), (_dim("gather", dim),)), out)
+    return _result(apply(OP["gather"], (input, index), (_dim("gather", dim),)), out, input, index)
 
 
 def take_along_dim(input, indices, dim=None, *, out=None):
@@ -516,7 +530,7 @@ def masked_select(input, mask, *, out=None):
     """The elements where the bool mask is set, in order: a 1-d Tensor. Its size depends on the data, so that it
     cannot be captured."""
     _tensors("masked_select", ("input", input), ("mask", mask))
-    return _result(apply(OP["masked_select"], (input, mask)), out)
+    return _result(apply(OP["masked_select"], (input, mask)), out, input, mask)
 
 
 def masked_scatter(input, mask, source):
@@ -552,7 +566,8 @@ def argwhere(input):
 def select_scatter(input, src, dim, index):
     """input with src at one index of dim. RuntimeError when src has not the slice's sizes."""
     _tensors("select_scatter", ("input", input), ("src", src))
-    return apply(OP["view_scatter"], (input, src), (_dim("select_scatter", dim), operator.index(index), 0, 0, 0, 0, 0, OP["select"]))
+    ints = (_dim("select_scatter", dim), operator.index(index), 0, 0, 0, 0, 0, OP["select"])
+    return apply(OP["view_scatter"], (input, src), ints)
 
 
 def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
@@ -565,7 +580,8 @@ def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
 def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
     """input with src on a diagonal of two dimensions."""
     _tensors("diagonal_scatter", ("input", input), ("src", src))
-    ints = (operator.index(offset), _dim("diagonal_scatter", dim1), _dim("diagonal_scatter", dim2), 0, 0, 0, 0, OP["diagonal"])
+    dims = _dim("diagonal_scatter", dim1), _dim("diagonal_scatter", dim2)
+    ints = (operator.index(offset), *dims, 0, 0, 0, 0, OP["diagonal"])
     return apply(OP["view_scatter"], (input, src), ints)
 
 
@@ -613,8 +629,8 @@ def pad(input, pad, mode="constant", value=None):
         try:
             amounts.append(operator.index(p))
         except TypeError:
-            raise TypeError(f"pad(): argument 'pad' failed to unpack the object at pos {k} with error \"type must be tuple "
-                            f"of ints,but got {type(p).__name__}\"") from None
+            raise TypeError(f"pad(): argument 'pad' failed to unpack the object at pos {k} with error \"type must be "
+                            f"tuple of ints,but got {type(p).__name__}\"") from None
     if mode == "constant":
         number = 0 if value is None else value
         if isinstance(number, TensorBase):

@@ -231,6 +231,7 @@ static void walk_run(int kind, int64_t dim, const ad_tensor *x, const ad_tensor 
 
 static int check_index(const char *name, const ad_tensor *x, const ad_tensor *index, int64_t dim) {
     int64_t bad, size = x->ndim ? x->sizes[dim] : 1;
+    if (!index->numel) return 0; /* of any dtype, as PyTorch has it */
     if (index->dtype != AD_I64 && index->dtype != AD_I32)
         return ad_fail(AD_ERR_RUNTIME, "%s(): Expected dtype int32/int64 for index", name);
     if (index_bad(index, 0, size, &bad))
@@ -436,38 +437,51 @@ static void extreme_vjp(ad_vjp *v, ad_tensor *x, ad_tensor *index, ad_tensor *sr
         v->gin[2] = emit_fit(E, em2(E, OP_mul, emit_gather(E, share, index, dim), theirs), vjp_meta(v, 2));
 }
 
-/* The product of all but one: division, except where a single zero makes it the only one that counts. */
-static void product_vjp(ad_vjp *v, ad_tensor *x, ad_tensor *index, ad_tensor *src, ad_tensor *y,
-                        int64_t dim) {
+/* once_only(x): x, whose gradient cannot be taken again. Where several zeros met, the gradient of a product
+ * is right (zero), but its derivative would not be. */
+void once_only_vjp(ad_vjp *v) {
+    ad_fail(AD_ERR_RUNTIME, "scatter_reduce(): Double backward is unsupported for src when >1 zeros in src are scattered to the "
+                            "same position in self");
+    v->E.failed = true;
+}
+
+static bool zeros_met(const ad_tensor *zeros) {
+    double n;
+    for (int64_t k = 0; k < zeros->numel; k++) {
+        dtype_loads[zeros->dtype][CT_F64](1, &n, (char *)tensor_data(zeros) + k * dtype_size[zeros->dtype], 0);
+        if (n >= 2) return true;
+    }
+    return false;
+}
+
+/* The product of all but one: the result over the one, and where that is zero the product without it. The
+ * forms keep what a zero multiplies, so that second derivatives see it. */
+static void product_vjp(ad_vjp *v, ad_tensor *x, ad_tensor *index, ad_tensor *src, ad_tensor *y, int64_t dim) {
     ad_em *E = &v->E;
     ad_tensor *g = v->g[0], *part = emit_cover(E, src, index);
-    if (!part || !y || E->failed) return;
+    ad_attr at = {.i = {dim, PUT_MUL}};
     bool own = !v->at->i[2];
     if (!own) x = emit_fill(E, x, index, 1, dim); /* where the own value is replaced it counts as one */
-    ad_tensor *zero = em_const(E, 0), *none = em_const(E, 1);
-    if (!x || E->failed) return;
-    ad_tensor *x_is0 = em2(E, OP_eq, x, zero), *s_is0 = em2(E, OP_eq, part, zero);
-    ad_tensor *zeros = emit_add(E, em_cast(E, x_is0, g->dtype), index, em_cast(E, s_is0, g->dtype), dim);
-    ad_tensor *xs = em3(E, OP_where, x_is0, none, x), *ss = em3(E, OP_where, s_is0, none, part);
-    ad_attr at = {.i = {dim, PUT_MUL}};
-    if (!zeros || !xs || !ss) return;
-    xs = em_cast(E, xs, g->dtype);
-    ss = em_cast(E, ss, g->dtype);
-    ad_tensor *others =
-        em_op(E, OP_scatter_reduce, 3, (ad_tensor *[]){xs, index, ss}, &at); /* without the zeros */
-    if (!others) return;
-    ad_tensor *clear = em_cast(E, em2(E, OP_eq, zeros, zero), g->dtype);
-    ad_tensor *lone = em_cast(E, em2(E, OP_eq, zeros, none), g->dtype);
+    ad_tensor *zero = em_const(E, 0), *one = em_const(E, 1);
+    if (!part || !y || !x || E->failed) return;
     if (vjp_needs(v, 0)) {
-        ad_tensor *d = em3(E, OP_where, x_is0, em2(E, OP_mul, others, lone),
-                           em2(E, OP_div, em2(E, OP_mul, others, clear), xs));
-        d = em2(E, OP_mul, g, d);
+        ad_tensor *xs = em_cast(E, em3(E, OP_where, em2(E, OP_eq, x, zero), one, x), g->dtype);
+        ad_tensor *others = xs ? em_op(E, OP_scatter_reduce, 3, (ad_tensor *[]){xs, index, part}, &at) : NULL;
+        ad_tensor *d = em2(E, OP_mul, g, em2(E, OP_div, others, xs));
         v->gin[0] = own ? d : emit_fill(E, d, index, 0, dim);
     }
     if (vjp_needs(v, 2)) {
-        ad_tensor *at0 = emit_gather(E, em2(E, OP_mul, others, lone), index, dim);
-        ad_tensor *at1 = em2(E, OP_div, emit_gather(E, em2(E, OP_mul, others, clear), index, dim), ss);
-        ad_tensor *d = em2(E, OP_mul, emit_gather(E, g, index, dim), em3(E, OP_where, s_is0, at0, at1));
+        const ad_meta *m = vjp_meta(v, 0);
+        ad_tensor *is0 = em2(E, OP_eq, part, zero);
+        ad_tensor *ss = em_cast(E, em3(E, OP_where, is0, one, part), g->dtype);
+        ad_tensor *zeros = emit_add(E, em_zeros(E, g->dtype, m->ndim, m->sizes), index, em_cast(E, is0, g->dtype), dim);
+        ad_tensor *others = ss ? em_op(E, OP_scatter_reduce, 3, (ad_tensor *[]){x, index, ss}, &at) : NULL;
+        if (!zeros || !others) return;
+        ad_tensor *lone = em2(E, OP_mul, others, em_cast(E, em2(E, OP_eq, zeros, one), g->dtype));
+        ad_tensor *rest = em2(E, OP_div, emit_gather(E, y, index, dim), ss);
+        ad_tensor *d = em3(E, OP_where, is0, emit_gather(E, lone, index, dim), rest);
+        d = em2(E, OP_mul, emit_gather(E, g, index, dim), d);
+        if (d && !tls.no_grad && zeros_met(zeros)) d = em1(E, OP_once_only, d);
         v->gin[2] = emit_fit(E, d, vjp_meta(v, 2));
     }
 }

@@ -752,13 +752,11 @@ void index_fill_vjp(ad_vjp *v) {
     if (!in[1]) return;
     if (vjp_needs(v, 0) && (in[2] = em_zeros(&v->E, v->g[0]->dtype, 0, NULL)))
         v->gin[0] = em_op(&v->E, OP_index_fill, 3, in, &at);
-    if (vjp_needs(v, 2)) { /* by index(): the indices may be negative */
-        int64_t n = 1, count = in[1]->numel, dim = v->g[0]->ndim ? dim_wrap(v->at->i[0], v->g[0]->ndim) : 0;
-        ad_tensor *g = v->g[0]->ndim ? v->g[0] : em_reshape(&v->E, v->g[0], 1, &n);
-        ad_tensor *at_index[2] = {g, em_reshape(&v->E, in[1], 1, &count)};
-        ad_attr pick = {.list = &dim, .nlist = 1};
-        if (!g || !at_index[1]) return;
-        v->gin[2] = em_cast(&v->E, em_sum_to(&v->E, em_op(&v->E, OP_index, 2, at_index, &pick), 0, NULL),
-                            vjp_meta(v, 2)->dtype);
+    if (vjp_needs(v, 2)) { /* by a mask: an index that repeats was filled once */
+        const ad_meta *m = vjp_meta(v, 0);
+        ad_tensor *mark[3] = {em_zeros(&v->E, AD_BOOL, m->ndim, m->sizes), in[1], em_const(&v->E, 1)};
+        ad_tensor *mask = mark[0] && mark[2] ? em_op(&v->E, OP_index_fill, 3, mark, &at) : NULL;
+        ad_tensor *d = em3(&v->E, OP_where, mask, v->g[0], em_const(&v->E, 0));
+        v->gin[2] = em_cast(&v->E, em_sum_to(&v->E, d, 0, NULL), vjp_meta(v, 2)->dtype);
     }
 }

@@ -521,3 +521,20 @@ done:
     tensor_unref(in[1]);
     return (ad_handle)y;
 }
+
+/* out= must not be read while it is written: not one of the inputs, nor a tensor that overlaps itself. */
+int ad_check_out(ad_handle out_h, const ad_handle *in, int64_t n) {
+    const ad_tensor *out = (ad_tensor *)out_h;
+    bool bad = tensor_self_overlaps(out);
+    for (int64_t k = 0; k < n && !bad; k++) {
+        const ad_tensor *t = (ad_tensor *)in[k];
+        int64_t last[2] = {0, 0};
+        if (t->storage != out->storage || !t->numel || !out->numel) continue;
+        for (int d = 0; d < t->ndim; d++) last[0] += (t->sizes[d] - 1) * t->strides[d];
+        for (int d = 0; d < out->ndim; d++) last[1] += (out->sizes[d] - 1) * out->strides[d];
+        bad = t->offset <= out->offset + last[1] && out->offset <= t->offset + last[0];
+    }
+    return bad ? ad_fail(AD_ERR_RUNTIME, "unsupported operation: some elements of the input tensor and the written-to tensor refer to "
+                                         "a single memory location. Please clone() the tensor before performing the operation.")
+               : 0;
+}
