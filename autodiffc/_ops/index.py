@@ -248,9 +248,9 @@ def _number(like, value, name):
         value = value.item()
     code = lib.ad_dtype_of(like._h)
     if isinstance(value, float):
-        return wrap(lib.ad_number(code, 0, value, 0))
+        return wrap(lib.ad_number_as(code, 0, value, 0))
     if isinstance(value, int):
-        return wrap(lib.ad_number(code, 1, 0.0, _checked(value)))
+        return wrap(lib.ad_number_as(code, 1, 0.0, _checked(value)))
     raise TypeError(f"{name}(): argument 'value' must be Tensor or a number, not {type(value).__name__}")
 
 

@@ -373,7 +373,7 @@ bad:
                         dtype_name[dtype]);
 }
 
-ad_handle ad_number(int dtype, int kind, double f, int64_t i) {
+ad_handle ad_number_as(int dtype, int kind, double f, int64_t i) {
     return (ad_handle)number_as(dtype, kind, f, i);
 }
 
