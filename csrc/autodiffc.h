@@ -65,6 +65,7 @@ int ad_storage_readonly(ad_handle t);
 int64_t ad_version_of(ad_handle t);
 void ad_bump_version(ad_handle t);
 int ad_is_contiguous(ad_handle t);
+int ad_overlaps(ad_handle a, ad_handle b); /* whether they may share elements */
 int ad_item(ad_handle t); /* what a one-element tensor holds: 0 float, 1 integer, 2 bool; -1 error */
 double ad_item_f(ad_handle t);
 int64_t ad_item_i(ad_handle t);
@@ -75,6 +76,11 @@ int ad_set_strided(ad_handle t, ad_handle src, int64_t offset, const int64_t *si
 int ad_become(ad_handle t, ad_handle view); /* t takes the geometry and history of a view of itself */
 ad_handle ad_detach(ad_handle t, int share_version);
 
+ad_handle ad_on_storage(ad_handle t, int dtype, int64_t offset, const int64_t *sizes, const int64_t *strides,
+                        int64_t ndim); /* another tensor, of any dtype, on the storage of t */
+intptr_t ad_dlpack_export(ad_handle t, int versioned, int copied);
+ad_handle ad_dlpack_import(intptr_t managed, int versioned, int64_t owner);
+void ad_dlpack_release(intptr_t managed, int versioned);
 ad_handle ad_reshape(ad_handle t, const int64_t *sizes, int64_t ndim); /* a view where it can be, else a copy */
 
 /* calling an operation; fixed arities are the fast paths */

@@ -461,6 +461,11 @@ static int send_root(walk *w, ad_tensor *root, ad_tensor *g) {
                            "Mismatch in shape: grad_output[0] has a shape of %s and output[0] has a shape "
                            "of %s.",
                            fmt_sizes(g->ndim, g->sizes), fmt_sizes(root->ndim, root->sizes));
+        if (g->dtype != root->dtype) {
+            ad_attr at = {.i = {root->dtype}};
+            g = seed = ad_apply1(OP_to, 1, &g, &at);
+            if (!g) return -1;
+        }
     } else {
         if (root->numel != 1)
             return ad_fail(AD_ERR_RUNTIME, "grad can be implicitly created only for scalar outputs");

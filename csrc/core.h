@@ -145,6 +145,7 @@ bool tensor_same_sizes(const ad_tensor *a, const ad_tensor *b);
 /* Whether the elements of `t` may overlap each other in memory (expanded dimensions). */
 bool tensor_self_overlaps(const ad_tensor *t);
 /* Whether a and b, of one storage, may share some but not all positions. Equal geometry is no overlap. */
+bool tensor_disjoint(const ad_tensor *a, const ad_tensor *b); /* of one storage: spans that do not meet */
 bool tensor_partial_overlap(const ad_tensor *a, const ad_tensor *b);
 /* -1 with the error when the dimension is out of range, else the wrapped one. Scalars take -1 and 0. */
 int dim_wrap(int64_t dim, int ndim);

@@ -492,6 +492,13 @@ ad_tensor *vjp_out(ad_vjp *v, int k) { return v->E.failed ? NULL : unpack(v, 655
 
 static void node_title(const ad_node *n, char *out, size_t room) { /* "as_strided" -> "AsStridedBackward0" */
     const char *from = n->op->name;
+    if (n->op == &ad_ops[OP_copy]) { /* PyTorch's odd one */
+        snprintf(out, room, "CopyBackwards");
+        return;
+    }
+    if (n->op == &ad_ops[OP_to]) from = "to_copy";
+    if (n->op == &ad_ops[OP_split]) from = n->at.i[1] ? "unbind" : "split";
+    if (n->op == &ad_ops[OP_unview] && n->at.i[7] == OP_diagonal) from = "diag_embed";
     size_t k = 0;
     bool up = true;
     for (; *from && k + 1 < room; from++) {

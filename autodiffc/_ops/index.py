@@ -286,7 +286,8 @@ def index_select(input, dim, index, *, out=None):
 def _index_add(input, dim, index, source, alpha, name, write):
     _tensors(name, ("input", input), ("dim", input), ("index", index), ("source", source))
     if alpha != 1:
-        source = (source * _number(source, alpha if source.dtype.is_floating_point else int(alpha), name)).to(source.dtype)
+        factor = _number(source, alpha if source.dtype.is_floating_point else int(alpha), name)
+        source = (source * factor).to(source.dtype)
     ints = (_dim(name, dim),)
     if write:
         return in_place(OP["index_add"], input, (index, source), ints)
@@ -357,8 +358,10 @@ def _index_reduce(input, dim, index, source, reduce, include_self, name, write):
         raise RuntimeError(f"{name}(): Number of indices ({index.shape.numel()}) should be equal to source.size(dim)")
     own = list(input.shape)
     if len(own) != n or any(a != b for d, (a, b) in enumerate(zip(own, shape)) if d != dim % n):
-        raise RuntimeError(f"{name}(): source tensor shape must match self tensor shape, excluding the specified dimension: "
-                           f"got {tuple(own)} and {tuple(shape)}")
+        raise RuntimeError(
+            f"{name}(): source tensor shape must match self tensor shape, excluding the specified dimension: got "
+            f"{tuple(own)} and {tuple(shape)}"
+        )
     wide = index.reshape([-1 if d == dim % n else 1 for d in range(n)]).expand(shape) if n else index.reshape(())
     return _scatter(input, dim, wide, source, _REDUCE[reduce], not include_self, False, write)
 
