@@ -296,8 +296,6 @@ class Tensor(TensorObject):
     repeat, tile, repeat_interleave = moved.repeat, moved.tile, moved.repeat_interleave
     tril, triu, tril_, triu_ = moved.tril, moved.triu, moved.tril_, moved.triu_
     diag, diag_embed, diagflat = moved.diag, moved.diag_embed, moved.diagflat
-    select_scatter, slice_scatter = moved.select_scatter, moved.slice_scatter
-    diagonal_scatter = moved.diagonal_scatter
     unsafe_chunk, unsafe_split = moved.unsafe_chunk, moved.unsafe_split
     unsafe_split_with_sizes = moved.unsafe_split_with_sizes
     resize_, resize_as_, set_ = moved.resize_, moved.resize_as_, moved.set_
