@@ -117,16 +117,15 @@ static int check_rare(const ad_call *c, int promo, int common) {
         return ad_fail(AD_ERR_RUNTIME, "Integers to negative integer powers are not allowed.");
     if ((promo & P_NO_HALF) && (common == AD_F16 || common == AD_BF16)) return refuse(c->op->name, common);
     if (promo & P_STRICT)
-        for (int i = 1; i < c->nin; i++)
-            if (!(in[i]->flags & AD_T_WRAPPED) && in[i]->dtype != in[0]->dtype &&
-                (in[i]->ndim || in[0]->ndim == 0 || i == 1))
-                return ad_fail(AD_ERR_RUNTIME,
-                               "%s: expected operands of one dtype, but operand 1 is %s and operand %d is %s",
+        for (int i = 1; i < c->nin; i++) /* a third operand without dimensions may differ, as a number may */
+            if (!(in[i]->flags & AD_T_WRAPPED) && in[i]->dtype != in[0]->dtype && (in[i]->ndim || i == 1))
+                return ad_fail(AD_ERR_RUNTIME, "%s: expected operands of one dtype, but operand 1 is %s and operand %d is %s",
                                c->op->name, dtype_name[in[0]->dtype], i + 1, dtype_name[in[i]->dtype]);
     return 0;
 }
 
 static int refuse_bool(const ad_call *c) {
+    if ((c->op->promo & P_EXPONENT) && c->in[1]->flags & AD_T_WRAPPED) return 0; /* of bool to True or False, which PyTorch allows */
     int op = (int)(c->op - ad_ops);
     if (op == OP_sub || op == OP_sub_scaled)
         return ad_fail(
@@ -173,7 +172,7 @@ int ew_infer(ad_call *c) {
     if (promo & P_NO_BOOL) {
         bool minus = c->op == &ad_ops[OP_sub] || c->op == &ad_ops[OP_sub_scaled];
         if (AD_UNLIKELY(common == AD_BOOL || (minus && (a->dtype == AD_BOOL || c->in[1]->dtype == AD_BOOL))))
-            return refuse_bool(c);
+            if (refuse_bool(c)) return -1;
     }
     if (AD_UNLIKELY(promo & (P_ALPHA | P_EXPONENT | P_STRICT | P_NO_HALF)) && check_rare(c, promo, common))
         return -1;
