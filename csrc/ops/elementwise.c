@@ -297,9 +297,7 @@ static void loop_range(int64_t begin, int64_t end, void *ctx) {
         if (o->mode == DIRECT) continue;
         whole = false;
         if (o->mode == CONSTANT) {
-            int64_t n = end - begin < EW_TILE ? end - begin : EW_TILE;
-            if (o->as_bool) dtype_load_bool[o->dtype](n, tiles[i], o->data, 0);
-            else dtype_loads[o->dtype][l->ct](n, tiles[i], o->data, 0);
+            fill_tile(l, o, end - begin < EW_TILE ? end - begin : EW_TILE, tiles[i], o->data);
         }
         in[i] = tiles[i];
     }
