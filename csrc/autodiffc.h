@@ -116,6 +116,17 @@ int ad_result_count(void);      /* outputs of the last call that had several */
 ad_handle ad_take_result(int k); /* moves output k out */
 ad_handle ad_copy_out(ad_handle src, ad_handle out); /* out= : resizes, checks the dtype, copies */
 
+/* indexing: an expression is a list of codes (ops/indexing.c) and the tensors that it names, in order */
+ad_handle ad_getitem(ad_handle x, const int64_t *codes, int64_t n, const ad_handle *tensors);
+ad_handle ad_getitem_int(ad_handle x, int64_t index);
+int ad_setitem(ad_handle x, const int64_t *codes, int64_t n, const ad_handle *tensors, ad_handle value, int kind,
+               double f, int64_t i); /* value 0: the number f (kind 0) or i (kind 1) */
+ad_handle ad_index_put(ad_handle x, const ad_handle *tensors, const int64_t *codes, int64_t n, ad_handle value,
+                       int accumulate, int inplace);
+int ad_check_out(ad_handle out, const ad_handle *in, int64_t n);
+ad_handle ad_take_along_dim(ad_handle x, ad_handle indices, int64_t dim);
+ad_handle ad_number_as(int dtype, int kind, double f, int64_t i); /* 0-d; an error where it does not fit */
+
 /* autograd */
 int ad_requires_grad(ad_handle t);
 int ad_set_requires_grad(ad_handle t, int on);

@@ -332,38 +332,6 @@ def vander(x, N=None, increasing=False):
     return views.stack(columns if increasing else columns[::-1], 1)
 
 
-# ---- copies with a part replaced ----
-
-
-def _scatter(name, input, src, view):
-    if not isinstance(input, TensorBase) or not isinstance(src, TensorBase):
-        raise not_a_tensor(name, src if isinstance(input, TensorBase) else input)
-    y = views.clone(input, memory_format=_dtype.contiguous_format if not lib.ad_is_contiguous(input._h)
-                    else _dtype.preserve_format)
-    part = view(y)
-    if shape_of(part) != shape_of(src):
-        raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {shape_of(src)}, slice size = "
-                           f"{shape_of(part)}")
-    views.copy_(part, src)
-    return y
-
-
-def select_scatter(input, src, dim, index):
-    """A copy of input with src written at one index of a dimension."""
-    return _scatter("select_scatter", input, src, lambda y: views.select(y, dim, index))
-
-
-def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
-    """A copy of input with src written at start:end:step of a dimension."""
-    start, end = 0 if start is None else start, (1 << 63) - 1 if end is None else end
-    return _scatter("slice_scatter", input, src, lambda y: views.slice_(y, dim, start, end, step))
-
-
-def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
-    """A copy of input with src written on a diagonal."""
-    return _scatter("diagonal_scatter", input, src, lambda y: views.diagonal(y, offset, dim1, dim2))
-
-
 # ---- copies of views ----
 
 

@@ -29,6 +29,7 @@
 #include "ew.h"
 #include "reduce.h"
 #undef CT
+#include "mask.h"
 
 #define KERN_STR_(s) #s
 #define KERN_STR(s) KERN_STR_(s)
@@ -100,4 +101,6 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .norm = OPT_ROW(opt_norm),
 #undef OPT_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
+    .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
+    .mask_count = k_mask_count,
 };

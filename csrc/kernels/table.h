@@ -76,6 +76,9 @@ typedef struct kern_table {
     softmax_cols_kernel softmax_cols[CT_COUNT];
     softmax_grad_cols_kernel softmax_grad_cols[CT_COUNT];
     const gemm_kernels *gemm[CT_COUNT]; /* NULL for i64 */
+    /* out[k] = m[k] ? *value : x[k], by the logarithm of an element's size; and how many of m are set */
+    void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);
+    int64_t (*mask_count)(int64_t n, const uint8_t *m);
     /* optimizers (kernels/optim.h), for float32 and float64 */
     void (*sgd[2])(int64_t n, void *p, const void *g, void *buffer, const double *h, int nesterov, int maximize);
     void (*adam[2])(int64_t n, void *p, const void *g, void *m, void *v, void *vmax, const double *h, int decoupled,
