@@ -1,0 +1,30 @@
+"""What the modules need of the core, named in one place."""
+from __future__ import annotations
+
+from typing import Any
+
+from .. import _ops as ops
+from ..autograd import Function, enable_grad, is_grad_enabled, no_grad
+from ..tensor import Tensor
+
+__all__ = ["Function", "Tensor", "enable_grad", "is_grad_enabled", "no_grad", "ops", "shape_text",
+           "subclass_of", "typename"]
+
+
+def subclass_of(cls: type, data: Tensor, requires_grad: bool) -> Tensor:
+    """A leaf of type ``cls`` that shares ``data``'s storage and has no history."""
+    return Tensor._make_subclass(cls, data, requires_grad)
+
+
+def typename(obj: Any) -> str:
+    """The type's name as error messages print it: ``torch.FloatTensor``, ``int``, ``collections.OrderedDict``."""
+    if isinstance(obj, Tensor):
+        return obj.type()
+    cls = type(obj)
+    module = cls.__module__
+    return cls.__qualname__ if module in ("builtins", "__builtin__", "") else f"{module}.{cls.__qualname__}"
+
+
+def shape_text(tensor: Tensor) -> str:
+    """A tensor's shape as PyTorch prints it, whatever our own Size class prints."""
+    return f"torch.Size({list(tensor.shape)})"
