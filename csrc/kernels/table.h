@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gemm_types.h"
+
 /* The types that elementwise kernels compute in. Narrower types are converted tile by tile. */
 enum { CT_F32, CT_F64, CT_I64, CT_COUNT };
 
@@ -36,7 +38,8 @@ enum ew_row {
 typedef struct kern_table {
     const char *name; /* "sse2", "avx2", "avx512", "neon" */
     int vector_bytes;
-    ew_kernel ew[EW_ROWS][CT_COUNT]; /* NULL where a row does not exist for a type */
+    ew_kernel ew[EW_ROWS][CT_COUNT];    /* NULL where a row does not exist for a type */
+    const gemm_kernels *gemm[CT_COUNT]; /* NULL for i64 */
 } kern_table;
 
 extern const kern_table kern_sse2, kern_avx2, kern_avx512, kern_neon;

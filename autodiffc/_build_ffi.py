@@ -1,0 +1,60 @@
+"""Builds autodiffc._native, the binding of the C core, through cffi's API mode."""
+
+import os
+import pathlib
+import sys
+
+import cffi
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CSRC = ROOT / "csrc"
+
+
+def cdef() -> str:
+    """The marked region of the public header, unchanged, and what C may call back."""
+    text = (CSRC / "autodiffc.h").read_text()
+    region = text.split("/* BEGIN CDEF */")[1].split("/* END CDEF */")[0]
+    return region + """
+    extern "Python" {
+        int py_backward(int64_t, int, ad_handle *, int, ad_handle *);
+        ad_handle py_hook(int64_t, ad_handle);
+        void py_drop(int64_t);
+    }
+    int check_interrupt(void);
+    """
+
+
+SOURCE = """
+#include "autodiffc.h"
+
+/* Runs Python's signal handlers, so that Ctrl-C is answered inside a long call. */
+static int check_interrupt(void) {
+    PyGILState_STATE s = PyGILState_Ensure();
+    int raised = PyErr_CheckSignals();
+    if (raised) PyErr_Clear(); /* the caller raises KeyboardInterrupt itself */
+    PyGILState_Release(s);
+    return raised;
+}
+"""
+
+
+def sources() -> list[str]:
+    """C files relative to the project, as setuptools wants them."""
+    return [os.path.relpath(p, ROOT) for d in ("", "ops", "isa") for p in sorted((CSRC / d).glob("*.c"))]
+
+
+ffibuilder = cffi.FFI()
+ffibuilder.cdef(cdef())
+flags = ["-std=gnu11", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra",
+         "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
+flags += os.environ.get("AUTODIFFC_CFLAGS", "").split()
+ffibuilder.set_source(
+    "autodiffc._native",
+    SOURCE,
+    sources=sources(),
+    include_dirs=["csrc"],
+    depends=[os.path.relpath(p, ROOT) for p in CSRC.rglob("*") if p.suffix in (".h", ".def")],
+    extra_compile_args=flags,
+    extra_link_args=os.environ.get("AUTODIFFC_LDFLAGS", "").split() + ([] if sys.platform == "darwin" else ["-lm", "-lpthread"]),
+    py_limited_api=True,
+)

@@ -1,0 +1,147 @@
+"""Handles and errors: the one place where Python meets the C core.
+
+A tensor is an integer handle, a counted reference to a C struct. Every call that returns a handle returns
+a new reference, which `wrap` puts into a Tensor; the Tensor gives it back when it is collected.
+"""
+
+import threading
+
+from ._native import ffi, lib
+
+OP = {ffi.string(lib.ad_op_name(k)).decode(): k for k in range(lib.ad_op_count())}
+"""Operation numbers by name, read once."""
+
+_ERRORS = {
+    lib.AD_ERR_RUNTIME: RuntimeError,
+    lib.AD_ERR_TYPE: TypeError,
+    lib.AD_ERR_INDEX: IndexError,
+    lib.AD_ERR_VALUE: ValueError,
+    lib.AD_ERR_MEMORY: MemoryError,
+    lib.AD_ERR_NOT_IMPLEMENTED: NotImplementedError,
+    lib.AD_ERR_INTERRUPT: KeyboardInterrupt,
+    lib.AD_ERR_ZERO_DIVISION: ZeroDivisionError,
+    lib.AD_ERR_OVERFLOW: OverflowError,
+    lib.AD_ERR_CAPTURE: RuntimeError,
+}
+
+_pending = threading.local()
+"""The exception that a Python callback raised inside a C call, until that call returns."""
+
+
+def fail():
+    """Raises the calling thread's last error as the class that PyTorch would raise."""
+    cls = lib.ad_error_class()
+    if cls == lib.AD_ERR_PYTHON:
+        raised = _pending.__dict__.pop("error", None)
+        if raised is not None:
+            raise raised
+    raise _ERRORS.get(cls, RuntimeError)(ffi.string(lib.ad_error_message()).decode(errors="replace"))
+
+
+class TensorBase:
+    """The handle, and nothing else; autodiffc.tensor.Tensor adds the names."""
+
+    __slots__ = ("_h", "_grad_ref", "__weakref__", "__dict__")
+
+    def __del__(self, _release=lib.ad_release):
+        try:
+            _release(self._h)
+        except AttributeError:  # a subclass whose __init__ raised before it had a handle
+            return
+
+
+Tensor = TensorBase  # replaced by autodiffc.tensor once it is defined
+_new = object.__new__
+
+
+def wrap(h):
+    """The Tensor of a new reference; raises the core's error when there is none."""
+    if not h:
+        fail()
+    t = _new(Tensor)
+    t._h = h
+    return t
+
+
+def wrap_results(first):
+    """All outputs of a call that had several, as a tuple; `first` is what the call returned."""
+    if not first:
+        fail()
+    n = lib.ad_result_count()
+    if n == 0:
+        return ()
+    return (wrap(first), *[wrap(lib.ad_take_result(k)) for k in range(1, n)])
+
+
+def check(status):
+    """Raises when a call that returns a status failed."""
+    if status < 0:
+        fail()
+    return status
+
+
+# ---- Python objects that the core holds by number: array owners, hooks, functions ----
+
+_held = {}
+_next_key = iter(range(1, 1 << 62)).__next__
+
+
+def hold(obj) -> int:
+    """Keeps obj alive until the core drops the returned key."""
+    key = _next_key()
+    _held[key] = obj
+    return key
+
+
+def held(key):
+    return _held[key]
+
+
+def drop(key):
+    _held.pop(key, None)
+
+
+@ffi.def_extern()
+def py_drop(key):
+    _held.pop(key, None)
+
+
+@ffi.def_extern(error=-1)
+def py_hook(key, grad):
+    try:
+        hook = _held[key]
+        lib.ad_retain(grad)
+        result = hook(wrap(grad))
+        if result is None:
+            return 0
+        if not isinstance(result, TensorBase):
+            raise TypeError(f"a tensor hook must return None or a Tensor, not {type(result).__name__}")
+        lib.ad_retain(result._h)
+        return result._h
+    except BaseException as e:  # carried across the C call, raised again by fail()
+        _pending.error = e
+        return -1
+
+
+@ffi.def_extern(error=-1)
+def py_backward(key, nout, grads, nin, result):
+    try:
+        given = []
+        for k in range(nout):
+            if grads[k]:
+                lib.ad_retain(grads[k])
+            given.append(wrap(grads[k]) if grads[k] else None)
+        got = _held[key](given)
+        for i, g in enumerate(got):
+            if g is not None and i < nin:
+                lib.ad_retain(g._h)
+                result[i] = g._h
+        return 0
+    except BaseException as e:  # carried across the C call, raised again by fail()
+        _pending.error = e
+        return -1
+
+
+_callbacks = ffi.new("ad_callbacks *", (lib.py_backward, lib.py_hook, lib.py_drop, ffi.addressof(lib, "check_interrupt")))
+if lib.ad_init(_callbacks):
+    fail()

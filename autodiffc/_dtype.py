@@ -1,0 +1,161 @@
+"""dtypes, devices, layouts, sizes: the small objects that describe a tensor."""
+
+import numpy as np
+
+from ._native import lib
+
+
+class dtype:
+    """The type of a tensor's elements. There is one object for each; compare with `is` or `==`."""
+
+    __slots__ = ("name", "code", "itemsize", "is_floating_point", "is_signed", "numpy")
+    is_complex = False
+
+    def __init__(self, name, code, itemsize, numpy):
+        self.name, self.code, self.itemsize, self.numpy = name, code, itemsize, numpy
+        self.is_floating_point = "float" in name
+        self.is_signed = name not in ("bool", "uint8")
+
+    def __repr__(self):
+        return "torch." + self.name
+
+    def __reduce__(self):
+        return (_dtype_named, (self.name,))
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def to_real(self):
+        return self
+
+
+_names = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64"]
+_sizes = [1, 1, 1, 2, 4, 8, 2, 2, 4, 8]
+DTYPES = [
+    dtype(n, k, s, None if n == "bfloat16" else np.dtype(n)) for k, (n, s) in enumerate(zip(_names, _sizes))
+]
+"""By the core's code."""
+
+bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 = DTYPES
+FROM_NUMPY = {d.numpy: d for d in DTYPES if d.numpy is not None}
+
+
+def _dtype_named(name):
+    return DTYPES[_names.index(name)]
+
+
+def get_default_dtype() -> dtype:
+    """The dtype of tensors made from Python floats."""
+    return DTYPES[lib.ad_default_dtype()]
+
+
+def set_default_dtype(d: dtype) -> None:
+    """Sets the dtype of tensors made from Python floats; TypeError unless it is a floating one."""
+    if not isinstance(d, dtype) or not d.is_floating_point:
+        raise TypeError(f"only floating-point types are supported as the default type, got {d}")
+    lib.ad_set_default_dtype(d.code)
+
+
+class Size(tuple):
+    """The sizes of a tensor: a tuple of int with numel()."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        n = 1
+        for s in self:
+            n *= s
+        return n
+
+    def __repr__(self):
+        return f"torch.Size({list(self)})"
+
+    def __add__(self, other):
+        return Size(tuple.__add__(self, tuple(other)))
+
+    def __getitem__(self, i):
+        r = tuple.__getitem__(self, i)
+        return Size(r) if isinstance(i, slice) else r
+
+
+class device:
+    """Where a tensor lives. There is only the CPU."""
+
+    __slots__ = ("type", "index")
+
+    def __init__(self, type="cpu", index=None):
+        if isinstance(type, device):
+            type, index = type.type, type.index
+        elif isinstance(type, int):
+            type, index = "cuda", type
+        elif ":" in type:
+            type, _, number = type.partition(":")
+            if not number.isdigit():
+                raise RuntimeError(f"Invalid device string: '{type}:{number}'")
+            index = int(number)
+        if type not in ("cpu", "cuda", "mps", "meta", "xpu"):
+            raise RuntimeError(
+                "Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, "
+                f"lazy, vulkan, mps, meta, hpu, mtia, privateuseone device type at start of device string: {type}"
+            )
+        self.type, self.index = type, index
+
+    def __repr__(self):
+        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+
+    def __str__(self):
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __eq__(self, other):
+        return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self):
+        return hash((self.type, self.index))
+
+    def __reduce__(self):
+        return (device, (self.type, self.index))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        return False
+
+
+CPU = device("cpu")
+
+
+def check_device(d) -> None:
+    """Accepts None and any spelling of the CPU; raises as a PyTorch without CUDA does for the others."""
+    if d is None or d is CPU or d == "cpu":
+        return
+    kind = device(d).type
+    if kind == "cpu":
+        return
+    if kind == "cuda":
+        raise AssertionError("Torch not compiled with CUDA enabled")
+    raise RuntimeError(f"device '{d}' is not available: autodiffc computes on the CPU")
+
+
+class layout:
+    __slots__ = ("name",)
+
+    def __init__(self, name):
+        self.name = name
+
+    def __repr__(self):
+        return "torch." + self.name
+
+
+class memory_format(layout):
+    __slots__ = ()
+
+
+strided = layout("strided")
+contiguous_format = memory_format("contiguous_format")
+preserve_format = memory_format("preserve_format")
+channels_last = memory_format("channels_last")
+channels_last_3d = memory_format("channels_last_3d")

@@ -1,0 +1,155 @@
+"""Ways to call an operation of the core; the functions of this package are written with these."""
+
+from .. import _core
+from .._core import OP, TensorBase, fail, wrap
+from .._native import ffi, lib
+
+_op1, _op2, _op3 = lib.ad_op1, lib.ad_op2, lib.ad_op3
+_op2f, _op2i, _op2b = lib.ad_op2f, lib.ad_op2i, lib.ad_op2b
+_new = object.__new__
+
+
+def unary(op, a, out=None):
+    """op(a), a Tensor; `out` receives the result when given."""
+    if not isinstance(a, TensorBase):
+        raise TypeError(f"{op_name(op)}(): argument 'input' (position 1) must be Tensor, not {type(a).__name__}")
+    h = _op1(op, a._h)
+    if not h:
+        fail()
+    if out is not None:
+        return to_out(h, out)
+    t = _new(_core.Tensor)
+    t._h = h
+    return t
+
+
+def binary(op, a, b, out=None):
+    """op(a, b) where either may be a Python or NumPy number."""
+    if isinstance(b, TensorBase):
+        h = _op2(op, a._h, b._h) if isinstance(a, TensorBase) else with_number(op, b, a, 1)
+    elif isinstance(a, TensorBase):
+        h = with_number(op, a, b, 0)
+    else:
+        raise TypeError(f"{op_name(op)}(): argument 'input' (position 1) must be Tensor, not {type(a).__name__}")
+    if not h:
+        fail()
+    if out is not None:
+        return to_out(h, out)
+    t = _new(_core.Tensor)
+    t._h = h
+    return t
+
+
+def with_number(op, a, s, reversed):
+    """The handle of op(a, s), or of op(s, a) when reversed, for a number s."""
+    kind = type(s)
+    if kind is float:
+        return _op2f(op, a._h, s, reversed)
+    if kind is int:
+        return _op2i(op, a._h, checked_int(s), reversed)
+    if kind is bool:
+        return _op2b(op, a._h, s, reversed)
+    s = number(s, op)
+    return with_number(op, a, s, reversed)
+
+
+def checked_int(s):
+    if not -(1 << 63) <= s < 1 << 63:
+        raise RuntimeError(f"value cannot be converted to type int64 without overflow: {s}")
+    return s
+
+
+def number(s, op):
+    """A Python number from a NumPy scalar or an object with __index__ or __float__; TypeError otherwise."""
+    item = getattr(s, "item", None)
+    if item is not None and getattr(s, "ndim", None) == 0:
+        return item()
+    if hasattr(s, "__index__"):
+        return s.__index__()
+    if hasattr(s, "__float__") and not hasattr(s, "__len__"):
+        return float(s)
+    raise TypeError(f"{op_name(op)}(): argument 'other' (position 2) must be Tensor or a number, not {type(s).__name__}")
+
+
+def operator(op, reversed=0):
+    """The method of a binary operator: NotImplemented for what is neither a tensor nor a number."""
+
+    def method(self, other):
+        if isinstance(other, TensorBase):
+            h = _op2(op, other._h, self._h) if reversed else _op2(op, self._h, other._h)
+        else:
+            kind = type(other)
+            if kind is float:
+                h = _op2f(op, self._h, other, reversed)
+            elif kind is int:
+                h = _op2i(op, self._h, checked_int(other), reversed)
+            else:
+                try:
+                    h = with_number(op, self, other, reversed)
+                except TypeError:
+                    return NotImplemented
+        if not h:
+            fail()
+        t = _new(_core.Tensor)
+        t._h = h
+        return t
+
+    return method
+
+
+def inplace(op):
+    """The in-place method of a binary operation."""
+
+    def method(self, other):
+        if isinstance(other, TensorBase):
+            h = lib.ad_op2_(op, self._h, other._h)
+        else:
+            s = other if type(other) in (float, int, bool) else number(other, op)
+            h = lib.ad_op2f_(op, self._h, s) if type(s) is float else lib.ad_op2i_(op, self._h, checked_int(s))
+        if not h:
+            fail()
+        lib.ad_release(h)
+        return self
+
+    return method
+
+
+def inplace_unary(op):
+    """The in-place method of a unary operation."""
+
+    def method(self):
+        h = lib.ad_op1_(op, self._h)
+        if not h:
+            fail()
+        lib.ad_release(h)
+        return self
+
+    return method
+
+
+def apply(op, tensors, ints=(), floats=(), dims=()):
+    """Any operation: tensors (None for an absent one), integer and float attributes, a list of integers."""
+    return wrap(
+        lib.ad_opn(op, [t._h if t is not None else 0 for t in tensors], len(tensors), ints, len(ints), floats,
+                   len(floats), dims, len(dims))
+    )
+
+
+def to_out(h, out):
+    """Copies a result into `out`, which takes its size, and drops the result."""
+    try:
+        r = lib.ad_copy_out(h, out._h)
+    finally:
+        lib.ad_release(h)
+    if not r:
+        fail()
+    lib.ad_release(r)
+    return out
+
+
+def op_name(op):
+    return ffi.string(lib.ad_op_name(op)).decode()
+
+
+__all__ = ["OP", "TensorBase", "apply", "binary", "fail", "inplace", "inplace_unary", "lib", "number", "op_name",
+           "operator", "to_out", "unary", "wrap"]

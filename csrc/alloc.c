@@ -1,0 +1,140 @@
+/* A caching allocator: freed blocks wait in bins by size, so that a training step after the first asks
+ * the system for nothing. Sizes are rounded to quarter powers of two; every block is 64-byte aligned. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core.h"
+
+#define BINS 256
+#define CACHE_FLOOR ((int64_t)256 << 20) /* the cache keeps this much, or half of the peak if that is more */
+
+#if defined(__SANITIZE_ADDRESS__)
+#define AD_ADDRESS_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define AD_ADDRESS_SANITIZER
+#endif
+#endif
+
+typedef struct free_block {
+    struct free_block *next;
+} free_block;
+
+static struct {
+    free_block *head;
+} bins[BINS];
+static atomic_flag lock = ATOMIC_FLAG_INIT;
+static int64_t used_bytes, peak_bytes, cached_bytes, system_calls, total_calls;
+
+_Atomic int64_t mem_live_tensors, mem_live_nodes, mem_live_storages;
+
+static inline void take_lock(void) {
+    while (atomic_flag_test_and_set_explicit(&lock, memory_order_acquire)) {
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#endif
+    }
+}
+static inline void drop_lock(void) { atomic_flag_clear_explicit(&lock, memory_order_release); }
+
+/* The bin of a size, and the size rounded up to the bin's: steps of 64 up to 1 KB, then quarters. */
+static inline int bin_of(size_t bytes, size_t *rounded) {
+    if (bytes <= 1024) {
+        int bin = bytes ? (int)((bytes - 1) / 64) : 0;
+        *rounded = (size_t)(bin + 1) * 64;
+        return bin;
+    }
+    int log = 63 - __builtin_clzll(bytes - 1); /* 2^log <= bytes - 1 < 2^(log + 1), log >= 10 */
+    size_t quarter = (size_t)1 << (log - 2), step = (bytes - ((size_t)1 << log) + quarter - 1) / quarter;
+    *rounded = ((size_t)1 << log) + step * quarter;
+    return 16 + (log - 10) * 4 + (int)step - 1;
+}
+
+static void before_fork(void) { take_lock(); }
+static void after_fork(void) { drop_lock(); }
+__attribute__((constructor)) static void on_load(void) { pthread_atfork(before_fork, after_fork, after_fork); }
+
+void *mem_alloc(size_t bytes) {
+    if (bytes > (size_t)1 << 47)
+        return ad_fail_null(AD_ERR_MEMORY, "cannot allocate %zu bytes: larger than the address space", bytes);
+    size_t size;
+    int bin = bin_of(bytes, &size);
+    void *p = NULL;
+    take_lock();
+    total_calls++;
+    if (bins[bin].head) {
+        p = bins[bin].head;
+        bins[bin].head = bins[bin].head->next;
+        cached_bytes -= (int64_t)size;
+    } else
+        system_calls++;
+    used_bytes += (int64_t)size;
+    if (used_bytes > peak_bytes) peak_bytes = used_bytes;
+    drop_lock();
+    if (AD_LIKELY(p != NULL)) return p;
+    if (posix_memalign(&p, 64, size)) {
+        ad_memory_trim(); /* what the cache holds may be enough */
+        if (posix_memalign(&p, 64, size)) {
+            take_lock();
+            used_bytes -= (int64_t)size;
+            drop_lock();
+            return ad_fail_null(AD_ERR_MEMORY, "cannot allocate %zu bytes", bytes);
+        }
+    }
+    return p;
+}
+
+void mem_free(void *p, size_t bytes) {
+    if (!p) return;
+    size_t size;
+    int bin = bin_of(bytes, &size);
+    bool keep = true;
+    take_lock();
+    used_bytes -= (int64_t)size;
+#ifdef AD_ADDRESS_SANITIZER
+    keep = false; /* so that a use after free is seen */
+#else
+    int64_t limit = peak_bytes / 2 > CACHE_FLOOR ? peak_bytes / 2 : CACHE_FLOOR;
+    if (size > 4096 && cached_bytes + (int64_t)size > limit) keep = false;
+#endif
+    if (keep) {
+        free_block *b = p;
+        b->next = bins[bin].head;
+        bins[bin].head = b;
+        cached_bytes += (int64_t)size;
+    }
+    drop_lock();
+    if (!keep) free(p);
+}
+
+void ad_memory_trim(void) {
+    take_lock();
+    free_block *all = NULL;
+    for (int i = 0; i < BINS; i++)
+        while (bins[i].head) {
+            free_block *b = bins[i].head;
+            bins[i].head = b->next;
+            b->next = all;
+            all = b;
+        }
+    cached_bytes = 0;
+    drop_lock();
+    while (all) {
+        free_block *next = all->next;
+        free(all);
+        all = next;
+    }
+}
+
+void ad_memory_stats(int64_t *out) {
+    take_lock();
+    out[0] = used_bytes;
+    out[1] = peak_bytes;
+    out[2] = cached_bytes;
+    out[3] = system_calls;
+    out[4] = total_calls;
+    drop_lock();
+    out[5] = atomic_load(&mem_live_tensors);
+    out[6] = atomic_load(&mem_live_nodes);
+    out[7] = atomic_load(&mem_live_storages);
+}

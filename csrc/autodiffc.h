@@ -1,0 +1,132 @@
+/* The public C interface. The region between the markers is what the Python binding is made from,
+ * word for word, so that the C compiler checks the one against the other. */
+#ifndef AUTODIFFC_H
+#define AUTODIFFC_H
+
+#include <stdint.h>
+#include <stddef.h>
+
+typedef struct ad_tensor ad_tensor;
+
+/* BEGIN CDEF */
+typedef intptr_t ad_handle; /* a tensor; 0 is none, or a failure whose message ad_error_message() has */
+
+enum {
+    AD_ERR_NONE, AD_ERR_RUNTIME, AD_ERR_TYPE, AD_ERR_INDEX, AD_ERR_VALUE, AD_ERR_MEMORY,
+    AD_ERR_NOT_IMPLEMENTED, AD_ERR_PYTHON, AD_ERR_INTERRUPT, AD_ERR_ZERO_DIVISION, AD_ERR_OVERFLOW,
+    AD_ERR_CAPTURE
+};
+
+typedef struct ad_callbacks {
+    int (*backward)(int64_t key, int nout, ad_handle *grads, int nin, ad_handle *result);
+    ad_handle (*hook)(int64_t key, ad_handle grad); /* 0: unchanged; -1: raised */
+    void (*drop)(int64_t key);                      /* the core has let go of a Python object */
+    int (*interrupted)(void);                       /* nonzero after Ctrl-C */
+} ad_callbacks;
+
+/* library */
+int ad_init(const ad_callbacks *callbacks);
+int ad_error_class(void);
+const char *ad_error_message(void);
+const char *ad_isa(void);
+const char *ad_cpu(void);
+void ad_memory_stats(int64_t *out); /* 8 values: see memory_stats() */
+void ad_memory_trim(void);
+int ad_default_dtype(void);
+void ad_set_default_dtype(int dtype);
+int ad_get_num_threads(void);
+int ad_set_num_threads(int n);
+
+/* operations by number: read once at import */
+int ad_op_count(void);
+const char *ad_op_name(int op);
+
+/* tensors */
+void ad_retain(ad_handle t);
+void ad_release(ad_handle t);
+ad_handle ad_empty(int dtype, const int64_t *sizes, int64_t ndim);
+ad_handle ad_empty_strided(int dtype, const int64_t *sizes, const int64_t *strides, int64_t ndim);
+ad_handle ad_full(int dtype, const int64_t *sizes, int64_t ndim, double f, int64_t i);
+ad_handle ad_scalar_f(double v, int dtype);
+ad_handle ad_scalar_i(int64_t v, int dtype);
+ad_handle ad_from_memory(int dtype, intptr_t data, const int64_t *sizes, const int64_t *strides, int64_t ndim,
+                         int64_t owner, int readonly);
+int ad_dtype_of(ad_handle t);
+int ad_ndim(ad_handle t);
+int64_t ad_numel(ad_handle t);
+const int64_t *ad_sizes(ad_handle t);
+const int64_t *ad_strides(ad_handle t);
+int64_t ad_offset(ad_handle t);
+intptr_t ad_data_ptr(ad_handle t);
+intptr_t ad_storage_ptr(ad_handle t);
+intptr_t ad_storage_data(ad_handle t);
+int64_t ad_storage_nbytes(ad_handle t);
+int ad_storage_readonly(ad_handle t);
+int64_t ad_version_of(ad_handle t);
+void ad_bump_version(ad_handle t);
+int ad_is_contiguous(ad_handle t);
+int ad_item(ad_handle t, double *f, int64_t *i); /* 0 float, 1 integer, 2 bool, -1 error */
+int ad_set_data(ad_handle t, ad_handle src);
+int ad_resize(ad_handle t, const int64_t *sizes, int64_t ndim);
+int ad_set_strided(ad_handle t, ad_handle src, int64_t offset, const int64_t *sizes, const int64_t *strides,
+                   int64_t ndim);
+ad_handle ad_detach(ad_handle t, int share_version);
+
+/* calling an operation; fixed arities are the fast paths */
+ad_handle ad_op1(int op, ad_handle a);
+ad_handle ad_op2(int op, ad_handle a, ad_handle b);
+ad_handle ad_op3(int op, ad_handle a, ad_handle b, ad_handle c);
+ad_handle ad_op2f(int op, ad_handle a, double s, int reversed);
+ad_handle ad_op2i(int op, ad_handle a, int64_t s, int reversed);
+ad_handle ad_op2b(int op, ad_handle a, int s, int reversed);
+ad_handle ad_op3ff(int op, ad_handle a, double s, double r);
+ad_handle ad_op1i(int op, ad_handle a, int64_t i0, int64_t i1, int64_t i2);
+ad_handle ad_op2x(int op, ad_handle a, ad_handle b, int64_t i0, int64_t i1, int64_t i2, double f0);
+ad_handle ad_op1l(int op, ad_handle a, const int64_t *list, int64_t n, int64_t i0, int64_t i1);
+ad_handle ad_opn(int op, const ad_handle *in, int64_t nin, const int64_t *i, int64_t ni, const double *f,
+                 int64_t nf, const int64_t *list, int64_t nlist);
+ad_handle ad_op1_(int op, ad_handle a);
+ad_handle ad_op2_(int op, ad_handle a, ad_handle b);
+ad_handle ad_op3_(int op, ad_handle a, ad_handle b, ad_handle c);
+ad_handle ad_op2f_(int op, ad_handle a, double s);
+ad_handle ad_op2i_(int op, ad_handle a, int64_t s);
+ad_handle ad_op3ff_(int op, ad_handle a, double s, double r);
+ad_handle ad_opn_(int op, const ad_handle *in, int64_t nin, const int64_t *i, int64_t ni, const double *f,
+                  int64_t nf, const int64_t *list, int64_t nlist);
+int ad_result_count(void);      /* outputs of the last call that had several */
+ad_handle ad_take_result(int k); /* moves output k out */
+ad_handle ad_copy_out(ad_handle src, ad_handle out); /* out= : resizes, checks the dtype, copies */
+
+/* autograd */
+int ad_requires_grad(ad_handle t);
+int ad_set_requires_grad(ad_handle t, int on);
+int ad_is_leaf(ad_handle t);
+int ad_is_view(ad_handle t);
+ad_handle ad_base(ad_handle t);
+int ad_retain_grad(ad_handle t);
+int ad_retains_grad(ad_handle t);
+ad_handle ad_grad(ad_handle t);
+int ad_set_grad(ad_handle t, ad_handle g);
+void ad_zero_grads(const ad_handle *t, int64_t n, int set_to_none);
+int ad_detach_(ad_handle t);
+int ad_grad_enabled(void);
+int ad_set_grad_enabled(int on); /* returns what it was */
+int ad_inference_mode(void);
+int ad_set_inference_mode(int on);
+int ad_is_inference(ad_handle t);
+int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int retain_graph, int create_graph,
+                const ad_handle *inputs, ad_handle *out, int64_t ninputs, int accumulate, int allow_unused);
+int ad_add_hook(ad_handle t, int64_t key);
+int ad_remove_hook(ad_handle t, int64_t key);
+int ad_python_node(const ad_handle *in, int64_t nin, ad_handle *out, int64_t nout, int64_t key);
+intptr_t ad_node_of(ad_handle t); /* a new reference, or 0 */
+void ad_node_release(intptr_t node);
+const char *ad_node_name(intptr_t node);
+int64_t ad_node_key(intptr_t node);
+int ad_node_inputs(intptr_t node);
+intptr_t ad_node_next(intptr_t node, int i, ad_handle *leaf, int *nr); /* new references */
+ad_handle ad_tangent(ad_handle t);
+int ad_set_tangent(ad_handle t, ad_handle tangent);
+/* END CDEF */
+
+#endif

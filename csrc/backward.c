@@ -1,0 +1,527 @@
+/* The backward walk. Nodes are visited by falling creation number, so each node comes after all that
+ * used its outputs; leaves come last. The walk is a loop over a heap: no recursion, whatever the depth. */
+#include <stdlib.h>
+#include <string.h>
+#include "core.h"
+
+typedef struct visit { /* a node, or a leaf, that a gradient has reached */
+    ad_node *node;
+    ad_tensor *leaf;
+    ad_tensor **g; /* gradients of the node's outputs, or of the leaf */
+    int ng;
+    ad_tensor *one; /* room for the usual single gradient */
+} visit;
+
+typedef struct walk {
+    visit *visits;
+    int64_t n, cap;
+    int64_t *heap; /* indices of unvisited nodes, the latest on top */
+    int64_t nheap;
+    int64_t *table; /* open addressing: index + 1 of a node or leaf */
+    int64_t ntable;
+    bool create_graph, accumulate;
+    /* autograd.grad: the tensors asked for, and where their gradients appear */
+    ad_tensor **inputs;
+    ad_handle *captured;
+    int64_t ninputs;
+    struct reach *reach; /* the nodes that lead to them; NULL when everything is wanted */
+} walk;
+
+static size_t hash_ptr(const void *p) {
+    uint64_t x = (uint64_t)(uintptr_t)p;
+    x ^= x >> 33;
+    x *= 0xff51afd7ed558ccdULL;
+    return (size_t)(x ^ x >> 29);
+}
+
+/* ---- which nodes lead to the inputs asked for ---- */
+
+typedef struct reach { /* a set of nodes and leaves */
+    const void **key;
+    int64_t cap, n;
+} reach;
+
+static int64_t reach_find(const reach *r, const void *key) {
+    size_t i = hash_ptr(key) & (size_t)(r->cap - 1);
+    while (r->key[i] && r->key[i] != key) i = (i + 1) & (size_t)(r->cap - 1);
+    return (int64_t)i;
+}
+
+static int reach_grow(reach *r) {
+    reach old = *r;
+    r->cap = old.cap ? 2 * old.cap : 256;
+    r->key = mem_alloc((size_t)r->cap * sizeof *r->key);
+    if (!r->key) {
+        *r = old;
+        return -1;
+    }
+    memset(r->key, 0, (size_t)r->cap * sizeof *r->key);
+    for (int64_t i = 0; i < old.cap; i++)
+        if (old.key[i]) r->key[reach_find(r, old.key[i])] = old.key[i];
+    if (old.cap) mem_free(old.key, (size_t)old.cap * sizeof *old.key);
+    return 0;
+}
+
+static void reach_free(reach *r) {
+    if (r->cap) mem_free(r->key, (size_t)r->cap * sizeof *r->key);
+}
+
+/* Adds a key; returns its place, or -1. */
+static int64_t reach_put(reach *r, const void *key, bool *fresh) {
+    if (2 * (r->n + 1) > r->cap && reach_grow(r)) return -1;
+    int64_t i = reach_find(r, key);
+    *fresh = !r->key[i];
+    if (*fresh) {
+        r->key[i] = key;
+        r->n++;
+    }
+    return i;
+}
+
+static int by_age(const void *a, const void *b) {
+    uint64_t x = (*(ad_node *const *)a)->seq, y = (*(ad_node *const *)b)->seq;
+    return (x > y) - (x < y);
+}
+
+/* Collects what the roots reach, then decides from the oldest node to the youngest: a node leads to an
+ * input if it is one, or if one of its edges does. The inputs are in `r` already, marked. */
+static int reach_mark(reach *r, const ad_handle *roots, int64_t n) {
+    int64_t cap = 64, count = 0;
+    ad_node **list = mem_alloc((size_t)cap * sizeof *list);
+    reach seen = {0};
+    int status = -1;
+    if (!list) return -1;
+    for (int64_t k = 0, next = 0; k < n || next < count;) {
+        ad_node *one = NULL, *from = NULL;
+        int nedges = 1;
+        if (k < n)
+            one = graph_node_of((ad_tensor *)roots[k++]);
+        else {
+            from = list[next++];
+            nedges = from->nin;
+        }
+        for (int i = 0; i < nedges; i++) {
+            if (from) one = from->edges[i].node;
+            bool fresh = false;
+            if (one && reach_put(&seen, one, &fresh) < 0) goto done;
+            if (!fresh) continue;
+            if (count == cap) {
+                ad_node **more = mem_alloc(2 * (size_t)cap * sizeof *more);
+                if (!more) goto done;
+                memcpy(more, list, (size_t)cap * sizeof *more);
+                mem_free(list, (size_t)cap * sizeof *list);
+                list = more;
+                cap *= 2;
+            }
+            list[count++] = one;
+        }
+    }
+    qsort(list, (size_t)count, sizeof *list, by_age);
+    for (int64_t k = 0; k < count; k++) {
+        ad_node *node = list[k];
+        for (int i = 0; i < node->nin; i++) {
+            const void *key = node->edges[i].node ? (void *)node->edges[i].node : (void *)node->edges[i].leaf;
+            if (!key || !r->key[reach_find(r, key)]) continue;
+            bool fresh;
+            if (reach_put(r, node, &fresh) < 0) goto done;
+            break;
+        }
+    }
+    status = 0;
+done:
+    mem_free(list, (size_t)cap * sizeof *list);
+    reach_free(&seen);
+    return status;
+}
+
+static bool leads(const walk *w, const void *key) {
+    if (!w->reach) return true;
+    int64_t i = reach_find(w->reach, key);
+    return w->reach->key[i] != NULL;
+}
+
+/* ---- the visits ---- */
+
+static int walk_grow(walk *w) {
+    int64_t cap = w->cap ? 2 * w->cap : 64;
+    visit *visits = mem_alloc((size_t)cap * sizeof *visits);
+    int64_t *heap = visits ? mem_alloc((size_t)cap * sizeof *heap) : NULL;
+    int64_t *table = heap ? mem_alloc((size_t)cap * 2 * sizeof *table) : NULL;
+    if (!table) {
+        if (heap) mem_free(heap, (size_t)cap * sizeof *heap);
+        if (visits) mem_free(visits, (size_t)cap * sizeof *visits);
+        return -1;
+    }
+    memset(table, 0, (size_t)cap * 2 * sizeof *table);
+    for (int64_t i = 0; i < w->n; i++) {
+        visits[i] = w->visits[i];
+        if (visits[i].g == &w->visits[i].one) visits[i].g = &visits[i].one;
+        const void *key = visits[i].node ? (void *)visits[i].node : (void *)visits[i].leaf;
+        size_t k = hash_ptr(key) & (size_t)(2 * cap - 1);
+        while (table[k]) k = (k + 1) & (size_t)(2 * cap - 1);
+        table[k] = i + 1;
+    }
+    if (w->cap) {
+        memcpy(heap, w->heap, (size_t)w->nheap * sizeof *heap);
+        mem_free(w->visits, (size_t)w->cap * sizeof *visits);
+        mem_free(w->heap, (size_t)w->cap * sizeof *heap);
+        mem_free(w->table, (size_t)w->ntable * sizeof *table);
+    }
+    w->visits = visits;
+    w->heap = heap;
+    w->table = table;
+    w->cap = cap;
+    w->ntable = 2 * cap;
+    return 0;
+}
+
+static uint64_t order(const walk *w, int64_t i) { return w->visits[i].node->seq; }
+
+static void heap_push(walk *w, int64_t index) {
+    int64_t i = w->nheap++;
+    while (i && order(w, w->heap[(i - 1) / 2]) < order(w, index)) {
+        w->heap[i] = w->heap[(i - 1) / 2];
+        i = (i - 1) / 2;
+    }
+    w->heap[i] = index;
+}
+
+static int64_t heap_pop(walk *w) {
+    int64_t top = w->heap[0], last = w->heap[--w->nheap], i = 0;
+    for (;;) {
+        int64_t child = 2 * i + 1;
+        if (child >= w->nheap) break;
+        if (child + 1 < w->nheap && order(w, w->heap[child + 1]) > order(w, w->heap[child])) child++;
+        if (order(w, w->heap[child]) <= order(w, last)) break;
+        w->heap[i] = w->heap[child];
+        i = child;
+    }
+    w->heap[i] = last;
+    return top;
+}
+
+static int64_t walk_visit(walk *w, ad_node *node, ad_tensor *leaf) {
+    if (w->n == w->cap && walk_grow(w)) return -1;
+    const void *key = node ? (void *)node : (void *)leaf;
+    size_t k = hash_ptr(key) & (size_t)(w->ntable - 1);
+    for (; w->table[k]; k = (k + 1) & (size_t)(w->ntable - 1)) {
+        visit *v = &w->visits[w->table[k] - 1];
+        if (v->node == node && v->leaf == leaf) return w->table[k] - 1;
+    }
+    int64_t i = w->n++;
+    visit *v = &w->visits[i];
+    *v = (visit){.node = node_ref(node), .leaf = tensor_ref(leaf), .ng = node ? node->nout : 1};
+    v->g = &v->one;
+    if (v->ng > 1) {
+        v->g = mem_alloc((size_t)v->ng * sizeof *v->g);
+        if (!v->g) {
+            v->g = &v->one;
+            v->ng = 1;
+            return -1;
+        }
+        memset(v->g, 0, (size_t)v->ng * sizeof *v->g);
+    }
+    w->table[k] = i + 1;
+    if (node) heap_push(w, i);
+    return i;
+}
+
+/* Adds g (borrowed) to what a node's output, or a leaf, has received. */
+static int walk_send(walk *w, ad_node *node, ad_tensor *leaf, uint32_t nr, ad_tensor *g) {
+    int64_t i = walk_visit(w, node, leaf);
+    if (i < 0) return -1;
+    ad_tensor **slot = &w->visits[i].g[nr];
+    if (!*slot) {
+        *slot = tensor_ref(g);
+        return 0;
+    }
+    bool ours = tls.no_grad && atomic_load(&(*slot)->refs) == 1 && atomic_load(&(*slot)->storage->refs) == 1 &&
+                (*slot)->dtype == g->dtype && !tensor_self_overlaps(*slot) && !tls.capture;
+    ad_tensor *in[2] = {*slot, g}, *sum = ours ? ad_apply_inplace(OP_add, 2, in, NULL) : ad_apply1(OP_add, 2, in, NULL);
+    if (!sum) return -1;
+    tensor_unref(*slot);
+    *slot = sum;
+    return 0;
+}
+
+static void walk_free(walk *w) {
+    for (int64_t i = 0; i < w->n; i++) {
+        visit *v = &w->visits[i];
+        for (int k = 0; k < v->ng; k++) tensor_unref(v->g[k]);
+        if (v->g != &v->one) mem_free(v->g, (size_t)v->ng * sizeof *v->g);
+        node_unref(v->node);
+        tensor_unref(v->leaf);
+    }
+    if (w->cap) {
+        mem_free(w->visits, (size_t)w->cap * sizeof *w->visits);
+        mem_free(w->heap, (size_t)w->cap * sizeof *w->heap);
+        mem_free(w->table, (size_t)w->ntable * sizeof *w->table);
+    }
+}
+
+/* ---- hooks, leaves ---- */
+
+static _Atomic int grad_lock; /* two threads may accumulate into one leaf */
+
+static int set_grad(ad_tensor *t, ad_tensor *g, bool create_graph) {
+    while (atomic_exchange_explicit(&grad_lock, 1, memory_order_acquire)) {}
+    int status = 0;
+    if (!t->grad) {
+        bool ours = atomic_load(&g->refs) <= 2 && atomic_load(&g->storage->refs) == 1 && !g->base && !g->node;
+        bool fits = dims_equal(t->ndim, t->strides, g->ndim, g->strides) || (tensor_is_contiguous(t) && tensor_is_contiguous(g));
+        if (create_graph || (ours && fits))
+            t->grad = tensor_ref(g);
+        else {
+            ad_tensor *copy = ad_apply1(OP_clone, 1, &g, NULL);
+            if (!copy) status = -1;
+            t->grad = copy;
+        }
+    } else {
+        ad_tensor *in[2] = {t->grad, g};
+        ad_tensor *sum = create_graph ? ad_apply1(OP_add, 2, in, NULL) : ad_apply_inplace(OP_add, 2, in, NULL);
+        if (sum) {
+            tensor_unref(t->grad);
+            t->grad = sum;
+        } else
+            status = -1;
+    }
+    atomic_store_explicit(&grad_lock, 0, memory_order_release);
+    return status;
+}
+
+static int run_hooks(ad_hook *h, ad_tensor **g, int ng, bool create_graph) {
+    for (ad_hook *next; h; h = next) {
+        next = h->next;
+        if ((int)h->nr >= ng || !g[h->nr]) continue;
+        if (!h->key) {
+            if (h->store && set_grad(h->store, g[h->nr], create_graph)) return -1;
+            continue;
+        }
+        ad_handle r = graph_callbacks.hook(h->key, (ad_handle)g[h->nr]);
+        if (r == -1) return ad_fail(AD_ERR_PYTHON, "a hook raised");
+        if (r) {
+            tensor_unref(g[h->nr]);
+            g[h->nr] = (ad_tensor *)r;
+        }
+    }
+    return 0;
+}
+
+/* ---- one node ---- */
+
+static int python_vjp(ad_vjp *v, ad_node *n) {
+    ad_handle room[32], *h = room;
+    size_t bytes = (size_t)(v->nin + v->nout) * sizeof *h;
+    if (v->nin + v->nout > 32 && !(h = mem_alloc(bytes))) return -1;
+    for (int k = 0; k < v->nout; k++) h[k] = (ad_handle)v->g[k];
+    memset(h + v->nout, 0, (size_t)v->nin * sizeof *h);
+    int status = graph_callbacks.backward(n->key, v->nout, h, v->nin, h + v->nout);
+    for (int i = 0; i < v->nin; i++)
+        if (h[v->nout + i]) v->gin[i] = em_keep(&v->E, (ad_tensor *)h[v->nout + i]);
+    if (h != room) mem_free(h, bytes);
+    return status ? ad_fail(AD_ERR_PYTHON, "a Python function's backward raised") : 0;
+}
+
+static int check_grad(const ad_node *n, int i, ad_tensor **g, ad_em *E) {
+    const ad_meta *m = &n->min[i];
+    if (!dims_equal(m->ndim, m->sizes, (*g)->ndim, (*g)->sizes)) {
+        ad_tensor *fit = NULL;
+        if ((*g)->ndim >= m->ndim) fit = em_sum_to(E, *g, m->ndim, m->sizes);
+        if (!fit)
+            return ad_fail(AD_ERR_RUNTIME, "Function %s returned an invalid gradient at index %d - got %s but expected "
+                                           "shape compatible with %s",
+                           n->op->name, i, fmt_sizes((*g)->ndim, (*g)->sizes), fmt_sizes(m->ndim, m->sizes));
+        *g = fit;
+    }
+    if ((*g)->dtype != m->dtype) *g = em_cast(E, *g, m->dtype);
+    return *g ? 0 : -1;
+}
+
+static int visit_node(walk *w, int64_t index) {
+    ad_node *n = w->visits[index].node;
+    ad_tensor **g = w->visits[index].g; /* stable: this visit's array moves only with `one` */
+    ad_tensor *g_one;
+    int ng = w->visits[index].ng;
+    if (run_hooks(n->hooks, g, ng, w->create_graph)) return -1;
+    for (int64_t k = 0; k < w->ninputs; k++) {
+        ad_tensor *in = w->inputs[k];
+        if (in->node == n && !w->captured[k] && g[in->out_nr]) w->captured[k] = (ad_handle)tensor_ref(g[in->out_nr]);
+    }
+    bool any = false;
+    for (int i = 0; i < n->nin && !any; i++) {
+        const ad_edge *e = &n->edges[i];
+        any = (e->node && leads(w, e->node)) || (e->leaf && leads(w, e->leaf));
+    }
+    bool some = false;
+    for (int k = 0; k < ng; k++) some |= g[k] != NULL;
+    if (!any || !some) return 0;
+    if (ng == 1) { /* the visits may move while the rule's results are sent */
+        g_one = g[0];
+        g = &g_one;
+    }
+    ad_tensor *gin_room[16], **gin = gin_room;
+    if (n->nin > 16 && !(gin = mem_alloc((size_t)n->nin * sizeof *gin))) return -1;
+    memset(gin, 0, (size_t)n->nin * sizeof *gin);
+    ad_vjp v = {.node = n, .at = &n->at, .nin = n->nin, .nout = ng, .g = g, .gin = gin};
+    int status = 0;
+    if (n->key)
+        status = python_vjp(&v, n);
+    else
+        n->op->vjp(&v);
+    if (v.E.failed) status = -1;
+    for (int i = 0; i < n->nin && !status; i++) {
+        ad_edge *e = &n->edges[i];
+        if (!gin[i] || (!e->node && !e->leaf)) continue;
+        if (!leads(w, e->node ? (void *)e->node : (void *)e->leaf)) continue;
+        status = check_grad(n, i, &gin[i], &v.E);
+        if (status) break;
+        ad_tensor *mine = tensor_ref(gin[i]);
+        gin[i] = NULL;
+        /* drop the rule's own reference first where it is the last but ours, so that sums may reuse it */
+        for (int k = v.E.n - 1; k >= 0; k--)
+            if (v.E.v[k] == mine) {
+                tensor_unref(mine);
+                v.E.v[k] = v.E.v[--v.E.n];
+                break;
+            }
+        status = walk_send(w, e->node, e->leaf, e->nr, mine);
+        tensor_unref(mine);
+    }
+    em_done(&v.E);
+    if (gin != gin_room) mem_free(gin, (size_t)n->nin * sizeof *gin);
+    return status;
+}
+
+static int visit_leaf(walk *w, visit *v) {
+    ad_tensor *t = v->leaf;
+    if (run_hooks(t->hooks, v->g, 1, w->create_graph)) return -1;
+    for (int64_t k = 0; k < w->ninputs; k++)
+        if (w->inputs[k] == t && !w->captured[k]) w->captured[k] = (ad_handle)tensor_ref(v->g[0]);
+    if (!w->accumulate || !v->g[0]) return 0;
+    if (w->ninputs) {
+        bool asked = false;
+        for (int64_t k = 0; k < w->ninputs; k++) asked |= w->inputs[k] == t;
+        if (!asked) return 0;
+    }
+    ad_tensor *g = v->g[0];
+    return set_grad(t, g, w->create_graph);
+}
+
+/* ---- roots ---- */
+
+static int send_root(walk *w, ad_tensor *root, ad_tensor *g) {
+    ad_node *n = graph_node_of(root);
+    if (!n && !(root->flags & AD_T_REQUIRES_GRAD))
+        return ad_fail(AD_ERR_RUNTIME, "element 0 of tensors does not require grad and does not have a grad_fn");
+    ad_tensor *seed = NULL;
+    if (g) {
+        if (!tensor_same_sizes(root, g))
+            return ad_fail(AD_ERR_RUNTIME, "Mismatch in shape: grad_output[0] has a shape of %s and output[0] has a shape "
+                                           "of %s.",
+                           fmt_sizes(g->ndim, g->sizes), fmt_sizes(root->ndim, root->sizes));
+    } else {
+        if (root->numel != 1) return ad_fail(AD_ERR_RUNTIME, "grad can be implicitly created only for scalar outputs");
+        ad_attr at = {.i = {root->dtype, 1}, .f = {1}, .list = root->sizes, .nlist = root->ndim};
+        g = seed = ad_apply1(OP_full, 0, NULL, &at);
+        if (!g) return -1;
+    }
+    int status = walk_send(w, n, n ? NULL : root, n ? root->out_nr : 0, g);
+    tensor_unref(seed);
+    return status;
+}
+
+int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int retain_graph, int create_graph,
+                const ad_handle *inputs, ad_handle *out, int64_t ninputs, int accumulate, int allow_unused) {
+    walk w = {.create_graph = create_graph, .accumulate = accumulate, .inputs = (ad_tensor **)inputs,
+              .captured = out, .ninputs = ninputs};
+    reach r = {0};
+    bool was = tls.no_grad, fresh;
+    int status = -1;
+    for (int64_t k = 0; k < ninputs; k++) out[k] = 0;
+    tls.no_grad = !create_graph;
+    if (ninputs) {
+        if (reach_grow(&r)) goto done;
+        for (int64_t k = 0; k < ninputs; k++) {
+            ad_tensor *t = w.inputs[k];
+            ad_node *node = graph_node_of(t);
+            if (!node && !(t->flags & AD_T_REQUIRES_GRAD)) {
+                ad_fail(AD_ERR_RUNTIME, "One of the differentiated Tensors does not require grad");
+                goto done;
+            }
+            const void *key = node ? (void *)node : (void *)t;
+            if (reach_put(&r, key, &fresh) < 0) goto done;
+        }
+        if (reach_mark(&r, roots, n)) goto done;
+        w.reach = &r;
+    }
+    for (int64_t k = 0; k < n; k++)
+        if (send_root(&w, (ad_tensor *)roots[k], grads ? (ad_tensor *)grads[k] : NULL)) goto done;
+    for (int64_t steps = 1; w.nheap; steps++) {
+        int64_t index = heap_pop(&w);
+        ad_node *node = w.visits[index].node;
+        if (visit_node(&w, index)) goto done;
+        if (!retain_graph) saved_release(node);
+        visit *v = &w.visits[index];
+        for (int k = 0; k < v->ng; k++) {
+            tensor_unref(v->g[k]);
+            v->g[k] = NULL;
+        }
+        if ((steps & 63) == 0 && graph_callbacks.interrupted && graph_callbacks.interrupted()) {
+            ad_fail(AD_ERR_INTERRUPT, "interrupted");
+            goto done;
+        }
+    }
+    for (int64_t i = 0; i < w.n; i++)
+        if (w.visits[i].leaf && visit_leaf(&w, &w.visits[i])) goto done;
+    for (int64_t k = 0; k < ninputs && !accumulate; k++)
+        if (!out[k] && !allow_unused) {
+            ad_fail(AD_ERR_RUNTIME, "One of the differentiated Tensors appears to not have been used in the graph. Set "
+                                    "allow_unused=True if this is the desired behavior.");
+            goto done;
+        }
+    status = 0;
+done:
+    tls.no_grad = was;
+    walk_free(&w);
+    reach_free(&r);
+    if (status || accumulate)
+        for (int64_t k = 0; k < ninputs; k++) {
+            tensor_unref((ad_tensor *)out[k]);
+            out[k] = 0;
+        }
+    return status;
+}
+
+/* ---- Python functions ---- */
+
+static void python_rule(ad_vjp *v) { (void)v; }
+static const ad_op python_op = {.name = "python_function", .nin = -1, .nout = -1, .vjp = python_rule};
+
+/* Makes `out` the outputs of a Python function of `in`: one node whose rule is a callback. */
+int ad_python_node(const ad_handle *in, int64_t nin, ad_handle *out, int64_t nout, int64_t key) {
+    int64_t nsizes = 0;
+    for (int64_t i = 0; i < nin; i++) nsizes += in[i] ? ((ad_tensor *)in[i])->ndim : 0;
+    for (int64_t k = 0; k < nout; k++) nsizes += ((ad_tensor *)out[k])->ndim;
+    ad_node *n = node_new(&python_op, (int)nin, (int)nout, 0, nsizes, NULL);
+    if (!n) return -1;
+    int64_t *room = (int64_t *)(n->mout + nout);
+    for (int64_t i = 0; i < nin; i++) {
+        edge_set(&n->edges[i], (ad_tensor *)in[i]);
+        if (in[i])
+            room = meta_set(&n->min[i], room, (ad_tensor *)in[i]);
+        else
+            memset(&n->min[i], 0, sizeof n->min[i]);
+    }
+    for (int64_t k = 0; k < nout; k++) room = meta_set(&n->mout[k], room, (ad_tensor *)out[k]);
+    n->key = key;
+    for (int64_t k = 0; k < nout; k++) {
+        ad_tensor *t = (ad_tensor *)out[k];
+        if (!dtype_is_float(t->dtype)) continue;
+        node_unref(t->node);
+        t->node = node_ref(n);
+        t->out_nr = (uint32_t)k;
+        t->flags &= (uint16_t)~AD_T_REQUIRES_GRAD;
+    }
+    node_unref(n);
+    return 0;
+}

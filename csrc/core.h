@@ -1,0 +1,403 @@
+/* Internal structs of the core: tensors, operations, tape nodes, and the calls between them.
+ *
+ * Ownership: arguments are borrowed, a returned tensor is a new reference. Functions that can fail
+ * return NULL or a negative status with the message set by ad_fail(). */
+#ifndef AD_CORE_H
+#define AD_CORE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "autodiffc.h"
+#include "kernels/table.h"
+
+#define AD_MAXDIM 64
+#define AD_INLINE_DIMS 5
+#define AD_LIKELY(x) __builtin_expect(!!(x), 1)
+#define AD_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* ---- dtypes (dtype.c) --------------------------------------------------------------------- */
+
+typedef enum {
+    AD_BOOL, AD_U8, AD_I8, AD_I16, AD_I32, AD_I64, AD_F16, AD_BF16, AD_F32, AD_F64, AD_DTYPES
+} ad_dtype;
+
+extern const uint8_t dtype_size[AD_DTYPES];
+extern const char *const dtype_name[AD_DTYPES];  /* "float32" */
+extern const char *const dtype_class[AD_DTYPES]; /* "Float", as PyTorch spells it in messages */
+static inline bool dtype_is_float(int d) { return d >= AD_F16; }
+static inline bool dtype_is_int(int d) { return d <= AD_I64; } /* bool included */
+/* The type that kernels compute a dtype in. */
+static inline int dtype_compute(int d) { return d == AD_F64 ? CT_F64 : d >= AD_F16 ? CT_F32 : CT_I64; }
+int dtype_promote(int a, int b);
+int dtype_default_float(void);
+/* Converts n elements between a dtype with a byte stride and the compute type `ct`, unit stride. */
+typedef void (*dtype_load)(int64_t n, void *dst, const char *src, int64_t stride);
+typedef void (*dtype_store)(int64_t n, char *dst, int64_t stride, const void *src);
+extern const dtype_load dtype_loads[AD_DTYPES][CT_COUNT];
+extern const dtype_store dtype_stores[AD_DTYPES][CT_COUNT];
+/* Reads as 0 or 1 (nonzero); writes 0 or 1 to any dtype. */
+extern const dtype_load dtype_load_bool[AD_DTYPES];
+extern const dtype_store dtype_store_bool[AD_DTYPES];
+static const size_t ct_size[CT_COUNT] = {4, 8, 8};
+
+/* ---- errors (error.c) ---------------------------------------------------------------------- */
+
+/* Sets the calling thread's error; returns -1 so that callers can `return ad_fail(...)`. */
+int ad_fail(int error_class, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void *ad_fail_null(int error_class, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* "[2, 3]" in a ring of thread-local buffers, for messages. */
+const char *fmt_sizes(int ndim, const int64_t *sizes);
+
+/* ---- memory (alloc.c) ------------------------------------------------------------------------ */
+
+void *mem_alloc(size_t bytes); /* cached, 64-byte aligned, NULL with AD_ERR_MEMORY set */
+void mem_free(void *p, size_t bytes);
+/* Counters that memory_stats() reports, beside those that the allocator keeps itself. */
+extern _Atomic int64_t mem_live_tensors, mem_live_nodes, mem_live_storages;
+
+/* ---- tensors (tensor.c) --------------------------------------------------------------------- */
+
+typedef struct ad_node ad_node;
+typedef struct ad_hook ad_hook;
+
+typedef struct ad_storage {
+    _Atomic int32_t refs;
+    _Atomic uint32_t version; /* writes so far; shared by all views */
+    void *data;
+    size_t nbytes;
+    size_t block;      /* bytes to hand back to mem_free, 0 for memory that is not ours */
+    int64_t owner;     /* key of the Python object that owns foreign memory, else 0 */
+    int32_t readonly;
+    int32_t pinned;    /* a captured program writes here: never given back to the cache */
+} ad_storage;
+
+enum {
+    AD_T_REQUIRES_GRAD = 1, /* a leaf that wants a gradient */
+    AD_T_WRAPPED = 2,       /* made from a Python number: promotes like one */
+    AD_T_RETAINS_GRAD = 4,
+    AD_T_NO_VERSION = 8,    /* .data: writes are not counted */
+    AD_T_INFERENCE = 16,
+    AD_T_CAPTURED = 32,     /* value produced inside the program being captured */
+    AD_T_NOGRAD_VIEW = 64,  /* a view made under no_grad: an in-place write on it keeps no history */
+};
+
+struct ad_tensor {
+    _Atomic int32_t refs;
+    uint8_t dtype, ndim;
+    uint16_t flags;
+    int64_t offset, numel; /* in elements */
+    ad_storage *storage;
+    int64_t *sizes, *strides; /* in elements; into `dims` or one heap block */
+    /* autograd */
+    ad_node *node; /* what computed it, NULL for leaves */
+    uint32_t out_nr;
+    uint32_t epoch;  /* of the base's history when `node` was made (views), or its own count (bases) */
+    ad_tensor *base; /* the tensor this is a view of */
+    ad_tensor *grad;
+    ad_tensor *tangent; /* forward mode */
+    ad_hook *hooks;     /* leaf hooks; those of non-leaves hang on the node */
+    int64_t dims[2 * AD_INLINE_DIMS];
+};
+
+ad_tensor *tensor_new(int dtype, int ndim, const int64_t *sizes); /* contiguous, not initialised */
+ad_tensor *tensor_new_strided(int dtype, int ndim, const int64_t *sizes, const int64_t *strides);
+ad_tensor *tensor_alias(ad_tensor *src, int ndim, const int64_t *sizes, const int64_t *strides, int64_t offset);
+ad_tensor *tensor_scalar(int dtype, double f, int64_t i); /* 0-d */
+ad_tensor *tensor_zeros(int dtype, int ndim, const int64_t *sizes);
+ad_storage *storage_new(size_t nbytes);
+void storage_release(ad_storage *s);
+void tensor_free(ad_tensor *t); /* when the last reference has gone */
+int tensor_set_geometry(ad_tensor *t, int ndim, const int64_t *sizes, const int64_t *strides);
+static inline ad_tensor *tensor_ref(ad_tensor *t) {
+    if (t) atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    return t;
+}
+static inline void tensor_unref(ad_tensor *t) {
+    if (t && atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1) tensor_free(t);
+}
+static inline void *tensor_data(const ad_tensor *t) {
+    return (char *)t->storage->data + t->offset * dtype_size[t->dtype];
+}
+bool dims_contiguous(int ndim, const int64_t *sizes, const int64_t *strides);
+static inline bool tensor_is_contiguous(const ad_tensor *t) {
+    return dims_contiguous(t->ndim, t->sizes, t->strides);
+}
+void dims_contiguous_strides(int ndim, const int64_t *sizes, int64_t *strides);
+int dims_numel(int ndim, const int64_t *sizes, int64_t *numel); /* -1 with the error on overflow or a negative */
+bool dims_dense(int ndim, const int64_t *sizes, const int64_t *strides); /* a permutation of contiguous */
+bool dims_equal(int na, const int64_t *a, int nb, const int64_t *b);
+bool tensor_same_sizes(const ad_tensor *a, const ad_tensor *b);
+/* Whether the elements of `t` may overlap each other in memory (expanded dimensions). */
+bool tensor_self_overlaps(const ad_tensor *t);
+/* Whether a and b, of one storage, may share some but not all positions. Equal geometry is no overlap. */
+bool tensor_partial_overlap(const ad_tensor *a, const ad_tensor *b);
+/* -1 with the error when the dimension is out of range, else the wrapped one. Scalars take -1 and 0. */
+int dim_wrap(int64_t dim, int ndim);
+static inline double tensor_get_f64(const ad_tensor *t) { /* of a 0-d or one-element tensor */
+    double v;
+    dtype_loads[t->dtype][CT_F64](1, &v, tensor_data(t), 0);
+    return v;
+}
+static inline int64_t tensor_get_i64(const ad_tensor *t) {
+    int64_t v;
+    dtype_loads[t->dtype][CT_I64](1, &v, tensor_data(t), 0);
+    return v;
+}
+
+/* ---- operations (op.c) ------------------------------------------------------------------------ */
+
+typedef struct ad_attr {
+    int64_t i[8];
+    double f[4];
+    const int64_t *list;
+    int64_t nlist;
+} ad_attr;
+
+/* What infer() says of an output. For a view: strides and offset too. */
+typedef struct ad_spec {
+    uint8_t dtype, ndim;
+    bool strided; /* strides are set; otherwise contiguous */
+    bool nondiff; /* this output carries no gradient (indices, counts) */
+    int64_t offset;
+    int64_t sizes[AD_MAXDIM], strides[AD_MAXDIM];
+} ad_spec;
+
+typedef struct ad_op ad_op;
+
+typedef struct ad_call {
+    const ad_op *op;
+    int nin, nout;
+    ad_tensor **in;
+    ad_tensor **out;  /* set before run */
+    ad_spec *spec;    /* set by infer */
+    const ad_attr *at;
+    void *scratch;
+    bool inplace; /* out[0] is in[0] */
+} ad_call;
+
+/* A list of tensors released together: what the rules emit. */
+typedef struct ad_em {
+    int n, cap;
+    bool failed;
+    ad_tensor **v;
+    ad_tensor *room[24];
+} ad_em;
+
+typedef struct ad_vjp {
+    ad_em E;
+    ad_node *node;
+    const ad_attr *at;
+    int nin, nout;
+    ad_tensor **g;   /* incoming, NULL where none */
+    ad_tensor **gin; /* outgoing, borrowed from E */
+} ad_vjp;
+
+typedef struct ad_jvp {
+    ad_em E;
+    const ad_call *c;
+    ad_tensor **t;    /* tangents of the inputs, NULL where none */
+    ad_tensor **tout; /* tangents of the outputs, borrowed from E */
+} ad_jvp;
+
+enum {
+    AD_OP_EW = 1,         /* elementwise row: `row` is valid */
+    AD_OP_VIEW = 2,       /* outputs share in[0]'s storage; run is NULL */
+    AD_OP_SELF = 4,       /* run expects out[0] to hold in[0]'s values already and updates them */
+    AD_OP_RANDOM = 8,     /* draws from a generator */
+    AD_OP_INPLACE = 16,   /* writes its inputs and has no outputs (optimizers) */
+    AD_OP_LINEAR = 32,    /* linear in all floating inputs together: its own tangent */
+    AD_OP_MULTILINEAR = 64, /* linear in each floating input: product rule */
+    AD_OP_CONTIG = 128,   /* apply makes every input contiguous before run */
+    AD_OP_NONDIFF = 256,  /* no output is differentiable */
+    AD_OP_SYNC = 512,     /* the output's shape depends on the data: cannot be captured */
+};
+
+enum { /* which tensors the gradient rule reads */
+    S0 = 0, SA = 1, SB = 2, SC = 4, SD = 8, S_IN = 0xffff, SY = 1 << 16, SY1 = 1 << 17, SY2 = 1 << 18
+};
+
+enum { /* the dtype rule of an elementwise row */
+    P_SAME = 0,
+    P_FLOAT = 1,     /* integers become the default float type */
+    P_INTEGRAL = 2,  /* floats are refused */
+    P_NO_BOOL = 4,   /* bool is refused */
+    P_BOOL_OUT = 8,  /* a predicate */
+    P_SELECT = 16,   /* the first operand is a condition */
+    P_DIVISOR = 32,  /* an integer zero in the second operand is an error */
+};
+
+struct ad_op {
+    const char *name;
+    int nin, nout; /* -1: any number, `count` tells the outputs */
+    uint32_t flags, saves;
+    int (*infer)(ad_call *c);              /* 0, or -1 with the error set */
+    void (*run)(const ad_call *c);
+    void (*vjp)(ad_vjp *v);
+    void (*jvp)(ad_jvp *j);
+    size_t (*scratch)(const ad_call *c);
+    int (*count)(int nin, ad_tensor *const *in, const ad_attr *at);
+    int row; /* elementwise: index of the kernel */
+    int promo;
+};
+
+extern const ad_op ad_ops[];
+enum ad_op_id {
+#define EW1(name, ...) OP_##name,
+#define EW2(name, ...) OP_##name,
+#define EW3(name, ...) OP_##name,
+#define CMP1(name, ...) OP_##name,
+#define CMP2(name, ...) OP_##name,
+#define SEL3(name, ...) OP_##name,
+#define OP(name, ...) OP_##name,
+#include "ops/elementwise.def"
+#include "ops/ops.def"
+#undef EW1
+#undef EW2
+#undef EW3
+#undef CMP1
+#undef CMP2
+#undef SEL3
+#undef OP
+    OP_COUNT
+};
+
+/* Applies an operation: out[] receives new references. Returns the number of outputs or -1.
+ * op->nout < 0: out must have room for op->count(...). */
+int ad_apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out);
+ad_tensor *ad_apply1(int op, int nin, ad_tensor *const *in, const ad_attr *at);
+/* The in-place form: in[0] is written. Returns a new reference to it. */
+ad_tensor *ad_apply_inplace(int op, int nin, ad_tensor *const *in, const ad_attr *at);
+
+static inline bool tensor_wants_grad(const ad_tensor *t) {
+    return t->node != NULL || (t->flags & AD_T_REQUIRES_GRAD);
+}
+
+/* Per-thread state. */
+typedef struct ad_tls {
+    bool no_grad;
+    bool inference;
+    bool forward;  /* some tensor carries a tangent: apply looks */
+    struct ad_program *capture;
+    int nresults;
+    ad_tensor **results; /* outputs of the last call with several */
+} ad_tls;
+extern _Thread_local ad_tls tls;
+
+/* ---- emitting, for gradient rules -------------------------------------------------------------- */
+
+ad_tensor *em_keep(ad_em *E, ad_tensor *t); /* takes the reference; NULL marks failure */
+ad_tensor *em_op(ad_em *E, int op, int nin, ad_tensor *const *in, const ad_attr *at);
+ad_tensor *em1(ad_em *E, int op, ad_tensor *a); /* NULL operands give NULL: no gradient */
+ad_tensor *em2(ad_em *E, int op, ad_tensor *a, ad_tensor *b);
+ad_tensor *em3(ad_em *E, int op, ad_tensor *a, ad_tensor *b, ad_tensor *c);
+ad_tensor *em1l(ad_em *E, int op, ad_tensor *a, const int64_t *list, int n, int64_t i0);
+ad_tensor *em1i(ad_em *E, int op, ad_tensor *a, int64_t i0, int64_t i1, int64_t i2);
+ad_tensor *em_const(ad_em *E, double v);
+ad_tensor *em_cast(ad_em *E, ad_tensor *t, int dtype);
+ad_tensor *em_sum_to(ad_em *E, ad_tensor *t, int ndim, const int64_t *sizes);
+ad_tensor *em_reshape(ad_em *E, ad_tensor *t, int ndim, const int64_t *sizes);
+ad_tensor *em_expand(ad_em *E, ad_tensor *t, int ndim, const int64_t *sizes);
+ad_tensor *em_zeros(ad_em *E, int dtype, int ndim, const int64_t *sizes);
+void em_done(ad_em *E);
+
+/* ---- the tape (graph.c) ------------------------------------------------------------------------ */
+
+typedef struct ad_meta {
+    uint8_t dtype, ndim;
+    int64_t *sizes;
+} ad_meta;
+
+typedef struct ad_edge { /* where a gradient goes: a node's output, or a leaf */
+    ad_node *node;
+    ad_tensor *leaf;
+    uint32_t nr;
+} ad_edge;
+
+typedef struct ad_saved {
+    ad_tensor *t;
+    uint32_t version;
+    int32_t slot; /* input i, or 65536 + output k */
+} ad_saved;
+
+struct ad_hook {
+    ad_hook *next;
+    int64_t key;      /* of the Python callable; 0 for retain_grad */
+    ad_tensor *store; /* retain_grad: the tensor (not counted) whose .grad is set */
+    uint32_t nr;
+};
+
+struct ad_node {
+    _Atomic int32_t refs;
+    _Atomic int32_t released; /* saved tensors were given up by a backward without retain_graph */
+    const ad_op *op;
+    uint64_t seq;
+    int nin, nout, nsaved;
+    size_t block;
+    ad_edge *edges;
+    ad_saved *saved;
+    ad_meta *min, *mout;
+    ad_hook *hooks;
+    int64_t key; /* Python Function object, else 0 */
+    ad_attr at;
+};
+
+/* Attaches a node to the call's outputs when gradients are on and some input wants one. */
+int graph_record(ad_call *c);
+/* Checks and bookkeeping around an in-place write of t. */
+int graph_check_inplace(ad_tensor *t);
+int graph_record_inplace(ad_call *c);
+ad_node *graph_node_of(ad_tensor *t); /* brings a view's node up to date with its base */
+void node_unref(ad_node *n);
+static inline ad_node *node_ref(ad_node *n) {
+    if (n) atomic_fetch_add_explicit(&n->refs, 1, memory_order_relaxed);
+    return n;
+}
+void hooks_free(ad_hook *h);
+void saved_release(ad_node *n); /* gives up the saved tensors: backward without retain_graph */
+void node_describe(const ad_node *n, uint32_t nr, char *out, size_t room);
+ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes, const ad_attr *at);
+int64_t *meta_set(ad_meta *m, int64_t *room, const ad_tensor *t);
+void edge_set(ad_edge *e, ad_tensor *t);
+ad_tensor *vjp_in(ad_vjp *v, int i);  /* saved input i, borrowed */
+ad_tensor *vjp_out(ad_vjp *v, int k); /* saved output k, borrowed */
+static inline bool vjp_needs(const ad_vjp *v, int i) {
+    return v->node->edges[i].node || v->node->edges[i].leaf;
+}
+static inline const ad_meta *vjp_meta(const ad_vjp *v, int i) { return &v->node->min[i]; }
+extern ad_callbacks graph_callbacks;
+
+/* ---- elementwise loops (ops/elementwise.c) ------------------------------------------------------ */
+
+#define EW_TILE 512
+int ew_infer(ad_call *c);
+void ew_run(const ad_call *c);
+void ew_vjp(ad_vjp *v);
+void ew_jvp(ad_jvp *j);
+/* The common shape of n inputs; -1 with the error set. */
+int broadcast_sizes(int n, ad_tensor *const *in, int *ndim, int64_t *sizes);
+int result_type(int n, ad_tensor *const *in);
+/* Copies between any two geometries and dtypes of equal sizes (dst may not overlap itself). */
+void tensor_copy_data(ad_tensor *dst, const ad_tensor *src);
+
+/* dst += src for any geometry of dst, in order where positions repeat. */
+void strided_accumulate(ad_tensor *dst, const ad_tensor *src);
+/* A view where the strides allow one, else a view of a contiguous copy. One size may be -1. */
+ad_tensor *op_reshape(ad_tensor *x, int64_t n, const int64_t *sizes);
+
+/* ---- helpers of structural rows ------------------------------------------------------------------ */
+
+static inline void spec_like(ad_spec *s, const ad_tensor *t) {
+    s->dtype = t->dtype;
+    s->ndim = t->ndim;
+    for (int d = 0; d < t->ndim; d++) s->sizes[d] = t->sizes[d];
+}
+static inline void spec_view(ad_spec *s, const ad_tensor *t) {
+    spec_like(s, t);
+    s->strided = true;
+    s->offset = t->offset;
+    for (int d = 0; d < t->ndim; d++) s->strides[d] = t->strides[d];
+}
+
+#endif

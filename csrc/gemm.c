@@ -1,0 +1,362 @@
+/* The driver of the matrix product.
+ *
+ * Three ways to multiply, chosen by shape and strides alone:
+ *   dots    one column of C, rows of A contiguous: a dot product a row
+ *   direct  A is read where it lies; B too, or a panel at a time is packed on the stack. No workspace and
+ *           no barrier. For all that is small, and for few rows of C
+ *   packed  A and B are first packed into the workspace, by all threads, then multiplied block by block
+ * Each way cuts C into blocks by shape, and the pool hands blocks to threads. */
+#include "gemm.h"
+
+#include "pool.h"
+
+#include <string.h>
+
+/* Multiply-adds below which one thread works alone: at some microseconds, a second one would arrive when
+ * the work is done. */
+#define PARALLEL_MIN ((int64_t)1 << 19)
+/* Multiply-adds in a block of work: enough to make claiming it cheap, few enough to share evenly. */
+#define BLOCK_MIN ((int64_t)1 << 18)
+/* Packed elements of A and of B held at once: beyond, the product is done in slabs. */
+#define SLAB_ROWS 4096
+#define SLAB_ELEMENTS ((int64_t)1 << 21)
+
+typedef struct plan {
+    enum { DOTS, DIRECT, PACKED } way;
+    int swap;                       /* C is a column: compute it as a row, from the transposes */
+    int pack;                       /* direct: B needs packing */
+    int64_t kb;                     /* terms of a block of the sum */
+    int64_t tile_rows;              /* rows of a register tile, evened out over m */
+    int64_t slab_m, slab_n, slab_k; /* packed: what the workspace holds */
+} plan;
+
+static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
+static size_t size_of(int type) { return type == CT_F32 ? 4 : 8; }
+static const void *at(const void *p, int64_t elements, int type) {
+    return (const char *)p + elements * (int64_t)size_of(type);
+}
+
+/* Cuts `total` into as few parts of at most `most` as there need to be, equal but for the last. */
+static int64_t even(int64_t total, int64_t most) {
+    return total ? ceil_div(total, ceil_div(total, most)) : 1;
+}
+
+static int64_t product(int64_t m, int64_t n, int64_t k) {
+    /* Saturates: only compared with small limits. */
+    int64_t mn;
+    int64_t mnk;
+    if (__builtin_mul_overflow(m, n, &mn) || __builtin_mul_overflow(mn, k, &mnk)) return INT64_MAX;
+    return mnk;
+}
+
+static void transpose(gemm_args *g) {
+    gemm_args t = *g;
+    g->m = t.n, g->n = t.m;
+    g->a = t.b, g->rsa = t.csb, g->csa = t.rsb;
+    g->b = t.a, g->rsb = t.csa, g->csb = t.rsa;
+}
+
+static plan make_plan(const gemm_args *g, const gemm_kernels *kernels) {
+    plan p = {.kb = even(g->k, kernels->kc), .tile_rows = even(g->m, kernels->mr)};
+    int64_t work = product(g->m, g->n, g->k);
+    if (g->n == 1 && g->rsb == 1 && g->csa == 1) {
+        p.way = DOTS;
+    } else if (g->m == 1 && g->csa == 1 && g->rsb == 1 && g->csb != 1) {
+        p.way = DOTS, p.swap = 1;
+    } else if (g->n == 1 && g->m > 1 && g->ldc == 1) {
+        p.way = DIRECT, p.swap = 1, p.pack = g->rsa != 1;
+        p.tile_rows = 1;
+    } else if (g->m <= 128 || g->n <= 16 || work < PARALLEL_MIN) {
+        p.way = DIRECT, p.pack = g->csb != 1 && g->n > 1;
+        if (g->csb == 1 && g->m >= 48 && g->n * g->k > 16384) p.pack = 1;
+    } else {
+        p.way = PACKED;
+        p.slab_m = min64(g->m, SLAB_ROWS / kernels->mr * kernels->mr);
+        if (p.slab_m < g->m) p.tile_rows = kernels->mr; /* so that slabs end where tiles do */
+        p.slab_n = min64(g->n, SLAB_ROWS);
+        p.slab_k = p.kb * max64(1, SLAB_ELEMENTS / (max64(p.slab_m, p.slab_n) * p.kb));
+        p.slab_k = min64(p.slab_k, g->k);
+    }
+    return p;
+}
+
+static int64_t round64(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+static int64_t packed_a_bytes(const gemm_args *g, const plan *p, const gemm_kernels *kernels) {
+    return round64(ceil_div(p->slab_m, p->tile_rows) * kernels->mr * p->slab_k * (int64_t)size_of(g->type));
+}
+
+static int64_t packed_b_bytes(const gemm_args *g, const plan *p, const gemm_kernels *kernels) {
+    return round64(ceil_div(p->slab_n, kernels->nr) * kernels->nr * p->slab_k * (int64_t)size_of(g->type));
+}
+
+size_t gemm_scratch(const gemm_args *g) {
+    const gemm_kernels *kernels = kern->gemm[g->type];
+    if (!kernels || g->m == 0 || g->n == 0) return 0;
+    plan p = make_plan(g, kernels);
+    if (p.way != PACKED) return 0;
+    return (size_t)(packed_a_bytes(g, &p, kernels) + packed_b_bytes(g, &p, kernels));
+}
+
+/* ---- blocks of C ---- */
+
+/* The bias and the activation of block (i, j); `last`: its sums are complete. */
+static void set_epilogue(gemm_piece *s, const gemm_args *g, int swap, int64_t i, int64_t j, int first,
+                         int last) {
+    const gemm_epilogue *e = g->epi;
+    s->bias_row = s->bias_col = NULL;
+    s->act = GEMM_ACT_NONE;
+    s->add = !first;
+    if (!e) return;
+    s->add |= e->accumulate;
+    if (!last) return;
+    s->act = e->act;
+    if (e->bias) {
+        if (e->bias_is_column != swap) s->bias_col = at(e->bias, i, g->type);
+        else s->bias_row = at(e->bias, j, g->type);
+    }
+}
+
+/* How C is cut for the pool: rows_step and cols_step per block, `blocks` of them, rows fastest. */
+typedef struct grid {
+    int64_t rows_step, cols_step, across, blocks;
+} grid;
+
+/* Starts from the largest useful block and halves it until blocks are many or small. */
+static grid make_grid(int64_t m, int64_t n, int64_t k, int64_t most_rows, int64_t most_cols, int64_t row_unit,
+                      int64_t col_unit) {
+    int64_t rows = min64(ceil_div(m, row_unit), max64(1, most_rows / row_unit));
+    int64_t cols = min64(ceil_div(n, col_unit), max64(1, most_cols / col_unit));
+    for (;;) {
+        int64_t r = rows * row_unit, c = cols * col_unit;
+        grid g = {r, c, ceil_div(m, r), ceil_div(m, r) * ceil_div(n, c)};
+        int split_cols = c >= r ? cols > 1 : rows <= 1;
+        if (g.blocks >= 32 || product(r, c, k) < 2 * BLOCK_MIN || (rows == 1 && cols == 1)) return g;
+        if (split_cols) cols = (cols + 1) / 2;
+        else rows = (rows + 1) / 2;
+    }
+}
+
+typedef struct job {
+    const gemm_args *g;
+    const plan *p;
+    const gemm_kernels *kernels;
+    grid grid;
+    /* packed: the slab at hand */
+    int64_t i0, j0, p0, m, n, k;
+    void *pa, *pb;
+    int64_t panels_a, panels_b;
+} job;
+
+static void run_dots(int64_t begin, int64_t end, void *ctx) {
+    const job *w = ctx;
+    const gemm_args *g = w->g;
+    gemm_piece s = {.m = end - begin, .n = 1, .k = g->k, .rsa = g->rsa, .b = g->b};
+    s.a = at(g->a, begin * g->rsa, g->type);
+    s.c = (void *)at(g->c, begin * g->ldc, g->type);
+    s.ldc = g->ldc;
+    set_epilogue(&s, g, w->p->swap, begin, 0, 1, 1);
+    w->kernels->dots(&s);
+}
+
+static void run_direct(int64_t begin, int64_t end, void *ctx) {
+    const job *w = ctx;
+    const gemm_args *g = w->g;
+    for (int64_t block = begin; block < end; block++) {
+        int64_t i = block % w->grid.across * w->grid.rows_step,
+                j = block / w->grid.across * w->grid.cols_step;
+        gemm_piece s = {.m = min64(g->m - i, w->grid.rows_step),
+                        .n = min64(g->n - j, w->grid.cols_step),
+                        .k = g->k,
+                        .a = at(g->a, i * g->rsa, g->type),
+                        .rsa = g->rsa,
+                        .csa = g->csa,
+                        .tile_rows = w->p->tile_rows,
+                        .tile_step = w->p->tile_rows * g->rsa,
+                        .b = at(g->b, j * g->csb, g->type),
+                        .rsb = g->rsb,
+                        .csb = g->csb,
+                        .panel_step = w->kernels->nr * g->csb,
+                        .c = (void *)at(g->c, i * g->ldc + j, g->type),
+                        .ldc = g->ldc};
+        set_epilogue(&s, g, w->p->swap, i, j, 1, 1);
+        w->kernels->direct(&s, w->p->kb, w->p->pack);
+    }
+}
+
+static void pack_panels(int64_t begin, int64_t end, void *ctx) {
+    const job *w = ctx;
+    const gemm_args *g = w->g;
+    for (int64_t panel = begin; panel < end; panel++) {
+        if (panel < w->panels_a) {
+            int64_t i = panel * w->p->tile_rows;
+            w->kernels->pack_a(min64(w->m - i, w->p->tile_rows), w->k,
+                               at(g->a, (w->i0 + i) * g->rsa + w->p0 * g->csa, g->type), g->rsa, g->csa,
+                               (void *)at(w->pa, panel * w->kernels->mr * w->k, g->type));
+        } else {
+            int64_t j = (panel - w->panels_a) * w->kernels->nr;
+            w->kernels->pack_b(min64(w->n - j, w->kernels->nr), w->k,
+                               at(g->b, w->p0 * g->rsb + (w->j0 + j) * g->csb, g->type), g->csb, g->rsb,
+                               (void *)at(w->pb, j * w->k, g->type));
+        }
+    }
+}
+
+static void run_packed(int64_t begin, int64_t end, void *ctx) {
+    const job *w = ctx;
+    const gemm_args *g = w->g;
+    int64_t mr = w->kernels->mr, nr = w->kernels->nr;
+    for (int64_t block = begin; block < end; block++) {
+        int64_t i = block % w->grid.across * w->grid.rows_step,
+                j = block / w->grid.across * w->grid.cols_step;
+        gemm_piece s = {.m = min64(w->m - i, w->grid.rows_step),
+                        .n = min64(w->n - j, w->grid.cols_step),
+                        .rsa = 1,
+                        .csa = mr,
+                        .tile_rows = w->p->tile_rows,
+                        .tile_step = mr * w->k,
+                        .rsb = nr,
+                        .csb = 1,
+                        .panel_step = nr * w->k,
+                        .c = (void *)at(g->c, (w->i0 + i) * g->ldc + w->j0 + j, g->type),
+                        .ldc = g->ldc};
+        const void *a = at(w->pa, i / w->p->tile_rows * mr * w->k, g->type);
+        const void *b = at(w->pb, j * w->k, g->type);
+        for (int64_t q = 0; q < w->k; q += w->p->kb) {
+            s.k = min64(w->k - q, w->p->kb);
+            s.a = at(a, q * mr, g->type);
+            s.b = at(b, q * nr, g->type);
+            set_epilogue(&s, g, 0, w->i0 + i, w->j0 + j, w->p0 + q == 0, w->p0 + q + s.k == g->k);
+            w->kernels->tiles(&s, 1);
+        }
+    }
+}
+
+/* ---- integers ---- */
+
+static void run_i64(int64_t begin, int64_t end, void *ctx) {
+    const gemm_args *g = ctx;
+    const gemm_epilogue *e = g->epi;
+    const uint64_t *a = g->a, *b = g->b; /* unsigned, so that overflow is defined */
+    for (int64_t i = begin; i < end; i++) {
+        uint64_t *c = (uint64_t *)g->c + i * g->ldc;
+        if (!e || !e->accumulate)
+            for (int64_t j = 0; j < g->n; j++) c[j] = 0;
+        for (int64_t p = 0; p < g->k; p++) {
+            uint64_t x = a[i * g->rsa + p * g->csa];
+            const uint64_t *row = b + p * g->rsb;
+            if (g->csb == 1)
+                for (int64_t j = 0; j < g->n; j++) c[j] += x * row[j];
+            else
+                for (int64_t j = 0; j < g->n; j++) c[j] += x * row[j * g->csb];
+        }
+        if (!e) continue;
+        if (e->bias) {
+            const uint64_t *bias = e->bias;
+            for (int64_t j = 0; j < g->n; j++) c[j] += bias[e->bias_is_column ? i : j];
+        }
+        if (e->act == GEMM_ACT_RELU)
+            for (int64_t j = 0; j < g->n; j++) c[j] = (int64_t)c[j] < 0 ? 0 : c[j];
+    }
+}
+
+/* ---- running ---- */
+
+/* Over the pool or, when `threads` is 0, on this thread: in the same pieces. */
+static void loop(int threads, int64_t n, int64_t grain, pool_fn fn, void *ctx) {
+    if (threads) pool_parallel_for(n, grain, fn, ctx);
+    else fn(0, n, ctx);
+}
+
+static void run(const gemm_args *args, int threads) {
+    if (args->m == 0 || args->n == 0) return;
+    int64_t work = product(args->m, args->n, args->k);
+    if (work < PARALLEL_MIN) threads = 0;
+    const gemm_kernels *kernels = kern->gemm[args->type];
+    if (!kernels) {
+        loop(threads, args->m, max64(1, BLOCK_MIN / 8 / max64(1, work / args->m)), run_i64, (void *)args);
+        return;
+    }
+    plan p = make_plan(args, kernels);
+    gemm_args g = *args;
+    if (p.swap) {
+        transpose(&g);
+        if (p.way == DOTS) g.ldc = 1; /* C was one contiguous row */
+    }
+    job w = {.g = &g, .p = &p, .kernels = kernels};
+    if (p.way == DOTS) {
+        /* Four rows share their loads: keep the grain a multiple, so that bits are those of one piece. */
+        int64_t grain = max64(1, BLOCK_MIN / 4 / max64(1, g.k)) * 4;
+        loop(threads, g.m, grain, run_dots, &w);
+        return;
+    }
+    if (p.way == DIRECT) {
+        if (threads) w.grid = make_grid(g.m, g.n, g.k, 256, 1024, p.tile_rows, kernels->nr);
+        else w.grid = (grid){g.m, g.n, 1, 1};
+        loop(threads, w.grid.blocks, 1, run_direct, &w);
+        return;
+    }
+    w.pa = g.scratch;
+    w.pb = (char *)g.scratch + packed_a_bytes(&g, &p, kernels);
+    for (w.j0 = 0; w.j0 < g.n; w.j0 += p.slab_n) {
+        w.n = min64(g.n - w.j0, p.slab_n);
+        for (w.p0 = 0; w.p0 < g.k; w.p0 += p.slab_k) {
+            w.k = min64(g.k - w.p0, p.slab_k);
+            for (w.i0 = 0; w.i0 < g.m; w.i0 += p.slab_m) {
+                w.m = min64(g.m - w.i0, p.slab_m);
+                w.panels_a = ceil_div(w.m, p.tile_rows);
+                w.panels_b = w.i0 == 0 ? ceil_div(w.n, kernels->nr) : 0;
+                loop(threads, w.panels_a + w.panels_b, max64(1, 16384 / (kernels->nr * w.k)), pack_panels,
+                     &w);
+                w.grid = make_grid(w.m, w.n, w.k, 192, 512, p.tile_rows, kernels->nr);
+                loop(threads, w.grid.blocks, 1, run_packed, &w);
+            }
+        }
+    }
+}
+
+void gemm_run(const gemm_args *args) { run(args, 1); }
+
+/* ---- batches ---- */
+
+typedef struct batch_job {
+    const gemm_args *g;
+    const gemm_batch *batch;
+    int threads; /* inside a product */
+} batch_job;
+
+static void run_batch(int64_t begin, int64_t end, void *ctx) {
+    const batch_job *w = ctx;
+    for (int64_t item = begin; item < end; item++) {
+        int64_t rest = item, a = 0, b = 0, c = 0;
+        for (int d = w->batch->dims - 1; d >= 0; d--) {
+            int64_t x = rest % w->batch->size[d];
+            rest /= w->batch->size[d];
+            a += x * w->batch->stride_a[d];
+            b += x * w->batch->stride_b[d];
+            c += x * w->batch->stride_c[d];
+        }
+        gemm_args g = *w->g;
+        g.a = at(g.a, a, g.type);
+        g.b = at(g.b, b, g.type);
+        g.c = (void *)at(g.c, c, g.type);
+        run(&g, w->threads);
+    }
+}
+
+void gemm_batch_run(const gemm_args *args, const gemm_batch *batch) {
+    int64_t count = 1;
+    for (int d = 0; d < batch->dims; d++) count *= batch->size[d];
+    batch_job w = {args, batch, 1};
+    /* Products with a workspace have to share it, and are large: one after the other, each on all
+     * threads. Others go to threads whole. */
+    int64_t work = max64(1, product(args->m, args->n, args->k));
+    if (gemm_scratch(args) || (count < 8 && work >= PARALLEL_MIN)) {
+        run_batch(0, count, &w);
+        return;
+    }
+    w.threads = 0;
+    pool_parallel_for(count, max64(1, BLOCK_MIN / work), run_batch, &w);
+}

@@ -1,0 +1,56 @@
+/* The matrix product: packing, blocking and threads around the kernels of kernels/gemm.h. */
+#ifndef AD_GEMM_H
+#define AD_GEMM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/table.h"
+
+/* What is done to an element of the product once its sum is complete: first the bias, then the
+ * activation, so that the bits are those of separate operations. */
+typedef struct gemm_epilogue {
+    const void *bias;   /* length N, one value a column, or NULL */
+    int bias_is_column; /* length M, one value a row, instead */
+    int act;            /* GEMM_ACT_NONE, GEMM_ACT_RELU */
+    int accumulate;     /* C += A B, before the bias; a long sum is added block by block */
+} gemm_epilogue;
+
+/* C[M,N] = A[M,K] @ B[K,N]. A and B are addressed by row and column strides in elements, so that every
+ * transposition is a matter of strides; a stride may be 0, never negative. C's rows are contiguous, `ldc`
+ * elements apart, and C overlaps neither operand. Arrays need only their elements' alignment. */
+typedef struct gemm_args {
+    int type; /* CT_F32, CT_F64 or CT_I64 (wraps around) */
+    int64_t m, n, k;
+    const void *a;
+    int64_t rsa, csa;
+    const void *b;
+    int64_t rsb, csb;
+    void *c;
+    int64_t ldc;
+    const gemm_epilogue *epi; /* or NULL */
+    void *scratch;            /* gemm_scratch() bytes, aligned to 64; NULL when that is 0 */
+} gemm_args;
+
+/* Bytes of workspace. It depends on the type, the sizes, the strides and the instruction set in use, not
+ * on pointers or the number of threads; 0 for small products. */
+size_t gemm_scratch(const gemm_args *args);
+
+/* Runs on the pool. Never allocates, never fails. The result's bits depend on the sizes and strides
+ * only, never on the number of threads. */
+void gemm_run(const gemm_args *args);
+
+/* Many products of one shape: over the batch dimensions, operands move by these strides (0 for a
+ * broadcast operand; C's must keep the products apart). */
+enum { GEMM_BATCH_DIMS = 8 };
+typedef struct gemm_batch {
+    int dims;
+    int64_t size[GEMM_BATCH_DIMS];
+    int64_t stride_a[GEMM_BATCH_DIMS], stride_b[GEMM_BATCH_DIMS], stride_c[GEMM_BATCH_DIMS];
+} gemm_batch;
+
+/* Each product's bits are those of gemm_run on it alone. The workspace is gemm_scratch(args) too. The
+ * epilogue's bias is shared by all products. */
+void gemm_batch_run(const gemm_args *args, const gemm_batch *batch);
+
+#endif

@@ -1,0 +1,47 @@
+/* What the matrix product's driver (gemm.c) and its kernels (kernels/gemm.h) tell each other. */
+#ifndef AD_KERNELS_GEMM_TYPES_H
+#define AD_KERNELS_GEMM_TYPES_H
+
+#include <stdint.h>
+
+enum { GEMM_ACT_NONE, GEMM_ACT_RELU };
+
+/* A piece of a product: C[m,n] = act(A[m,k] B[k,n] + bias), or C += when `add` is set. Element (i,p) of A
+ * is at (i / tile_rows) * tile_step + (i % tile_rows) * rsa + p * csa, and element (p,j) of B at
+ * (j / nr) * panel_step + (j % nr) * csb + p * rsb: so the same description serves matrices as they are
+ * (tile_step = tile_rows * rsa, panel_step = nr * csb) and packed ones. */
+typedef struct gemm_piece {
+    int64_t m, n, k;
+    const void *a;
+    int64_t rsa, csa, tile_rows, tile_step;
+    const void *b;
+    int64_t rsb, csb, panel_step;
+    void *c;
+    int64_t ldc;
+    const void *bias_row; /* n values, one a column, or NULL */
+    const void *bias_col; /* m values, one a row, or NULL */
+    int act, add;
+} gemm_piece;
+
+typedef struct gemm_kernels {
+    int mr, nr; /* rows and columns of the register tile */
+    int kc;     /* sums longer than this are cut into blocks of at most this many terms */
+
+    /* One block of the sum. B's rows must be contiguous (csb == 1); lanes past n are never read unless
+     * `padded`: then every panel of B holds nr columns. tile_rows <= mr. */
+    void (*tiles)(const gemm_piece *g, int padded);
+
+    /* The whole sum, k blocks of `kb` terms; B has any strides and is packed on the stack, panel by panel,
+     * when `pack` is set (it must be when csb != 1). */
+    void (*direct)(const gemm_piece *g, int64_t kb, int pack);
+
+    /* C[m,1] by dot products: rows of A contiguous (csa == 1), B contiguous, C with stride ldc. */
+    void (*dots)(const gemm_piece *g);
+
+    /* out[p * width + i] = x[i * si + p * sp] for i < w, p < k, and 0 for w <= i < width, where width is
+     * mr or nr. */
+    void (*pack_a)(int64_t w, int64_t k, const void *x, int64_t si, int64_t sp, void *out);
+    void (*pack_b)(int64_t w, int64_t k, const void *x, int64_t si, int64_t sp, void *out);
+} gemm_kernels;
+
+#endif

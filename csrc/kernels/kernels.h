@@ -1,0 +1,50 @@
+/* Everything that is compiled once per instruction set, in order; each file in isa/ includes this
+ * under its own target. f64 comes before f32, which borrows it where double precision is cheapest. */
+#include "table.h"
+
+#define CT f64
+#include "vec.h"
+#include "vmath.h"
+#include "ew.h"
+#include "gemm.h"
+#undef CT
+#define CT f32
+#include "vec.h"
+#include "vmath.h"
+#include "ew.h"
+#include "gemm.h"
+#undef CT
+#define CT i64
+#include "vec.h"
+#include "vmath.h"
+#include "ew.h"
+#undef CT
+
+#define KERN_STR_(s) #s
+#define KERN_STR(s) KERN_STR_(s)
+#define EW_ROW_F(name) {k_##name##_f32, k_##name##_f64, NULL}
+#define EW_ROW_I(name) {NULL, NULL, k_##name##_i64}
+#define EW_ROW_A(name) {k_##name##_f32, k_##name##_f64, k_##name##_i64}
+#define EW_ROW(name, types, ...) [EW_##name] = EW_ROW_##types(name),
+
+const kern_table VCAT(kern, AD_ISA_NAME) = {
+    .name = KERN_STR(AD_ISA_NAME),
+    .vector_bytes = VBYTES,
+    .ew =
+        {
+#define EW1 EW_ROW
+#define EW2 EW_ROW
+#define EW3 EW_ROW
+#define CMP1 EW_ROW
+#define CMP2 EW_ROW
+#define SEL3 EW_ROW
+#include "../ops/elementwise.def"
+#undef EW1
+#undef EW2
+#undef EW3
+#undef CMP1
+#undef CMP2
+#undef SEL3
+        },
+    .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
+};

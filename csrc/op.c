@@ -1,0 +1,348 @@
+/* The dispatcher: infer, allocate, run, record, capture. And the table of operations. */
+#include <stdlib.h>
+#include <string.h>
+#include "core.h"
+#include "program.h"
+#include "ops/declare.h"
+
+_Thread_local ad_tls tls;
+
+/* ---- the table ---- */
+
+#define EW_ENTRY(nm, n, promo_, saves_)                                                                       \
+    {.name = #nm, .nin = n, .nout = 1, .flags = AD_OP_EW, .saves = saves_, .infer = ew_infer, .run = ew_run,  \
+     .vjp = ew_vjp, .jvp = ew_jvp, .row = EW_##nm, .promo = promo_},
+#define CMP_ENTRY(nm, n, promo_)                                                                              \
+    {.name = #nm, .nin = n, .nout = 1, .flags = AD_OP_EW | AD_OP_NONDIFF, .infer = ew_infer, .run = ew_run,   \
+     .row = EW_##nm, .promo = promo_},
+#define EW1(nm, types, body, promo, saves, dx, doc) EW_ENTRY(nm, 1, promo, saves)
+#define EW2(nm, types, body, promo, saves, da, db, doc) EW_ENTRY(nm, 2, promo, saves)
+#define EW3(nm, types, body, promo, saves, da, db, dc, doc) EW_ENTRY(nm, 3, promo, saves)
+#define SEL3(nm, types, body, promo, saves, da, db, doc) EW_ENTRY(nm, 3, promo, saves)
+#define CMP1(nm, types, body, promo, doc) CMP_ENTRY(nm, 1, promo)
+#define CMP2(nm, types, body, promo, doc) CMP_ENTRY(nm, 2, promo)
+#define OP(nm, nin_, nout_, flags_, saves_, ...)                                                              \
+    {.name = #nm, .nin = nin_, .nout = nout_, .flags = flags_, .saves = saves_, __VA_ARGS__},
+
+const ad_op ad_ops[] = {
+#include "ops/elementwise.def"
+#include "ops/ops.def"
+};
+
+int ad_op_count(void) { return OP_COUNT; }
+const char *ad_op_name(int op) { return op >= 0 && op < OP_COUNT ? ad_ops[op].name : NULL; }
+
+/* ---- apply ---- */
+
+#define FEW 4
+
+/* Gives every input unit strides where the operation asks for it. Returns the number replaced or -1;
+ * the replaced ones are new references that the caller drops. */
+static int make_contiguous(int nin, ad_tensor *const *in, ad_tensor **own) {
+    int n = 0;
+    for (int i = 0; i < nin; i++) {
+        own[i] = NULL;
+        if (!in[i] || tensor_is_contiguous(in[i])) continue;
+        own[i] = ad_apply1(OP_contiguous, 1, &in[i], NULL);
+        if (!own[i]) {
+            for (int k = 0; k < i; k++) tensor_unref(own[k]);
+            return -1;
+        }
+        n++;
+    }
+    return n;
+}
+
+static int apply_jvp(ad_call *c) {
+    bool any = false;
+    for (int i = 0; i < c->nin; i++) any |= c->in[i] && c->in[i]->tangent && dtype_is_float(c->in[i]->dtype);
+    if (!any || (c->op->flags & AD_OP_NONDIFF)) return 0;
+    if (!c->op->jvp)
+        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "%s has no forward-mode rule; use reverse mode (backward)", c->op->name);
+    ad_tensor *t_room[FEW * 2], *tout_room[FEW], **t = t_room, **tout = tout_room;
+    if (c->nin > FEW * 2 && !(t = mem_alloc((size_t)c->nin * sizeof *t))) return -1;
+    if (c->nout > FEW && !(tout = mem_alloc((size_t)c->nout * sizeof *tout))) {
+        if (t != t_room) mem_free(t, (size_t)c->nin * sizeof *t);
+        return -1;
+    }
+    for (int i = 0; i < c->nin; i++) t[i] = c->in[i] ? c->in[i]->tangent : NULL;
+    memset(tout, 0, (size_t)c->nout * sizeof *tout);
+    ad_jvp j = {.c = c, .t = t, .tout = tout};
+    c->op->jvp(&j);
+    int status = j.E.failed ? -1 : 0;
+    for (int k = 0; k < c->nout && !status; k++)
+        if (tout[k] && !c->spec[k].nondiff) {
+            tensor_ref(tout[k]);
+            tensor_unref(c->out[k]->tangent);
+            c->out[k]->tangent = tout[k];
+        }
+    em_done(&j.E);
+    if (t != t_room) mem_free(t, (size_t)c->nin * sizeof *t);
+    if (tout != tout_room) mem_free(tout, (size_t)c->nout * sizeof *tout);
+    return status;
+}
+
+/* Runs a call whose outputs are in place: scratch, run, and the program that is being captured. */
+static int execute(ad_call *c) {
+    size_t bytes = c->op->scratch ? c->op->scratch(c) : 0;
+    if (bytes && !(c->scratch = mem_alloc(bytes))) return -1;
+    c->op->run(c);
+    if (bytes) mem_free(c->scratch, bytes);
+    return 0;
+}
+
+/* `target`, when given, is the tensor that output 0 is written to (the in-place form: also in[0]). */
+static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
+                 ad_tensor *target) {
+    static const ad_attr none;
+    ad_tensor *own_room[FEW], **own = NULL, *arg_room[FEW];
+    ad_spec spec_room[2], *spec = spec_room; /* large: most calls use one */
+    if (AD_UNLIKELY(op->nin >= 0 && op->nin != nin))
+        return ad_fail(AD_ERR_TYPE, "%s takes %d tensors, not %d", op->name, op->nin, nin);
+    if (!at) at = &none;
+    ad_call c = {.op = op, .nin = nin, .in = (ad_tensor **)in, .at = at, .out = out, .inplace = target != NULL};
+    c.nout = op->nout >= 0 ? op->nout : op->count(nin, in, at);
+    if (c.nout < 0) return -1;
+    if (c.nout > 2 && !(spec = mem_alloc((size_t)c.nout * sizeof *spec))) return -1;
+    c.spec = spec;
+    int made = 0, status = -1;
+    for (int k = 0; k < c.nout; k++) {
+        spec[k].strided = spec[k].nondiff = false;
+        spec[k].offset = 0;
+    }
+    if (AD_UNLIKELY((op->flags & AD_OP_SYNC) && tls.capture) && program_refuse(op->name)) goto done;
+    if (op->flags & AD_OP_CONTIG) {
+        own = nin <= FEW ? own_room : mem_alloc(2 * (size_t)nin * sizeof *own);
+        if (!own) goto done;
+        int n = make_contiguous(nin, in, own);
+        if (n < 0) {
+            if (own != own_room) mem_free(own, 2 * (size_t)nin * sizeof *own);
+            own = NULL;
+            goto done;
+        }
+        if (n) {
+            c.in = nin <= FEW ? arg_room : own + nin;
+            for (int i = 0; i < nin; i++) c.in[i] = own[i] ? own[i] : in[i];
+        }
+        if (target && own[0]) c.in[0] = target; /* written through, whatever its strides */
+    }
+    if (op->infer(&c)) goto done;
+
+    if (AD_UNLIKELY(target != NULL)) {
+        if (!dims_equal(spec[0].ndim, spec[0].sizes, target->ndim, target->sizes)) {
+            ad_fail(AD_ERR_RUNTIME, "output with shape %s doesn't match the broadcast shape %s",
+                    fmt_sizes(target->ndim, target->sizes), fmt_sizes(spec[0].ndim, spec[0].sizes));
+            goto done;
+        }
+        if (spec[0].dtype != target->dtype) {
+            int r = spec[0].dtype, o = target->dtype;
+            if ((dtype_is_float(r) && !dtype_is_float(o)) || (r != AD_BOOL && o == AD_BOOL)) {
+                ad_fail(AD_ERR_RUNTIME, "result type %s can't be cast to the desired output type %s",
+                        dtype_class[r], dtype_class[o]);
+                goto done;
+            }
+            spec[0].dtype = target->dtype;
+        }
+        if (graph_check_inplace(target)) goto done;
+        for (int i = 1; i < nin; i++)
+            if (c.in[i] && c.in[i]->storage == target->storage && tensor_partial_overlap(c.in[i], target)) {
+                ad_fail(AD_ERR_RUNTIME,
+                        "unsupported operation: some elements of the input tensor and the written-to tensor "
+                        "refer to a single memory location. Please clone() the tensor before performing the "
+                        "operation.");
+                goto done;
+            }
+        out[0] = tensor_ref(target);
+        made = 1;
+    }
+    for (int k = made; k < c.nout; k++) {
+        ad_spec *s = &spec[k];
+        if (op->flags & AD_OP_VIEW) {
+            out[k] = tensor_alias(c.in[0], s->ndim, s->sizes, s->strides, s->offset);
+            if (out[k]) out[k]->dtype = s->dtype;
+        } else
+            out[k] = s->strided ? tensor_new_strided(s->dtype, s->ndim, s->sizes, s->strides)
+                                : tensor_new(s->dtype, s->ndim, s->sizes);
+        if (AD_UNLIKELY(!out[k])) goto done;
+        made++;
+    }
+    if (op->flags & AD_OP_VIEW) {
+        for (int k = 0; k < c.nout; k++) {
+            ad_tensor *src = c.in[0];
+            out[k]->base = tensor_ref(src->base ? src->base : src);
+            out[k]->epoch = out[k]->base->epoch;
+            if (tls.no_grad) out[k]->flags |= AD_T_NOGRAD_VIEW;
+        }
+    } else {
+        if ((op->flags & AD_OP_SELF) && !target) tensor_copy_data(out[0], c.in[0]);
+        if (execute(&c)) goto done;
+        if (AD_UNLIKELY(tls.capture != NULL) && program_append(&c)) goto done;
+    }
+    if (AD_UNLIKELY(target != NULL)) {
+        if (graph_record_inplace(&c)) goto done;
+    } else if (!tls.no_grad && !(op->flags & (AD_OP_NONDIFF | AD_OP_INPLACE)) && graph_record(&c))
+        goto done;
+    if (AD_UNLIKELY(tls.inference)) for (int k = 0; k < c.nout; k++) out[k]->flags |= AD_T_INFERENCE;
+    if (AD_UNLIKELY(tls.forward) && apply_jvp(&c)) goto done;
+    status = c.nout;
+done:
+    if (status < 0)
+        for (int k = 0; k < made; k++) tensor_unref(out[k]);
+    if (spec != spec_room) mem_free(spec, (size_t)c.nout * sizeof *spec);
+    if (own) {
+        for (int i = 0; i < nin; i++) tensor_unref(own[i]);
+        if (own != own_room) mem_free(own, 2 * (size_t)nin * sizeof *own);
+    }
+    return status;
+}
+
+int ad_apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out) {
+    return apply(op, nin, in, at, out, NULL);
+}
+
+ad_tensor *ad_apply1(int op, int nin, ad_tensor *const *in, const ad_attr *at) {
+    ad_tensor *out;
+    return apply(&ad_ops[op], nin, in, at, &out, NULL) < 0 ? NULL : out;
+}
+
+ad_tensor *ad_apply_inplace(int op, int nin, ad_tensor *const *in, const ad_attr *at) {
+    ad_tensor *out;
+    return apply(&ad_ops[op], nin, in, at, &out, in[0]) < 0 ? NULL : out;
+}
+
+/* ---- emitting ---- */
+
+ad_tensor *em_keep(ad_em *E, ad_tensor *t) {
+    if (!t) {
+        E->failed = true;
+        return NULL;
+    }
+    if (!E->v) {
+        E->v = E->room;
+        E->cap = (int)(sizeof E->room / sizeof *E->room);
+    }
+    if (E->n == E->cap) {
+        ad_tensor **v = mem_alloc(2 * (size_t)E->cap * sizeof *v);
+        if (!v) {
+            E->failed = true;
+            tensor_unref(t);
+            return NULL;
+        }
+        memcpy(v, E->v, (size_t)E->n * sizeof *v);
+        if (E->v != E->room) mem_free(E->v, (size_t)E->cap * sizeof *v);
+        E->v = v;
+        E->cap *= 2;
+    }
+    return E->v[E->n++] = t;
+}
+
+void em_done(ad_em *E) {
+    for (int i = 0; i < E->n; i++) tensor_unref(E->v[i]);
+    if (E->v && E->v != E->room) mem_free(E->v, (size_t)E->cap * sizeof *E->v);
+    E->n = 0;
+    E->v = NULL;
+}
+
+ad_tensor *em_op(ad_em *E, int op, int nin, ad_tensor *const *in, const ad_attr *at) {
+    if (E->failed) return NULL;
+    return em_keep(E, ad_apply1(op, nin, in, at));
+}
+
+ad_tensor *em1(ad_em *E, int op, ad_tensor *a) { return a ? em_op(E, op, 1, &a, NULL) : NULL; }
+ad_tensor *em2(ad_em *E, int op, ad_tensor *a, ad_tensor *b) {
+    return a && b ? em_op(E, op, 2, (ad_tensor *[]){a, b}, NULL) : NULL;
+}
+ad_tensor *em3(ad_em *E, int op, ad_tensor *a, ad_tensor *b, ad_tensor *c) {
+    return a && b && c ? em_op(E, op, 3, (ad_tensor *[]){a, b, c}, NULL) : NULL;
+}
+ad_tensor *em1l(ad_em *E, int op, ad_tensor *a, const int64_t *list, int n, int64_t i0) {
+    ad_attr at = {.i = {i0}, .list = list, .nlist = n};
+    return a ? em_op(E, op, 1, &a, &at) : NULL;
+}
+ad_tensor *em1i(ad_em *E, int op, ad_tensor *a, int64_t i0, int64_t i1, int64_t i2) {
+    ad_attr at = {.i = {i0, i1, i2}};
+    return a ? em_op(E, op, 1, &a, &at) : NULL;
+}
+
+/* A constant of a derivative: it promotes like a Python number, so float64 stays float64. */
+ad_tensor *em_const(ad_em *E, double v) {
+    if (E->failed) return NULL;
+    ad_tensor *t = em_keep(E, tensor_scalar(AD_F64, v, 0));
+    if (t) t->flags |= AD_T_WRAPPED;
+    return t;
+}
+
+ad_tensor *em_cast(ad_em *E, ad_tensor *t, int dtype) {
+    return !t || t->dtype == dtype ? t : em1i(E, OP_to, t, dtype, 0, 0);
+}
+
+ad_tensor *em_zeros(ad_em *E, int dtype, int ndim, const int64_t *sizes) {
+    return E->failed ? NULL : em_keep(E, tensor_zeros(dtype, ndim, sizes));
+}
+
+ad_tensor *em_reshape(ad_em *E, ad_tensor *t, int ndim, const int64_t *sizes) {
+    if (!t || dims_equal(t->ndim, t->sizes, ndim, sizes)) return t;
+    return E->failed ? NULL : em_keep(E, op_reshape(t, ndim, sizes));
+}
+
+ad_tensor *em_expand(ad_em *E, ad_tensor *t, int ndim, const int64_t *sizes) {
+    if (!t || dims_equal(t->ndim, t->sizes, ndim, sizes)) return t;
+    return em1l(E, OP_expand, t, sizes, ndim, 0);
+}
+
+/* The adjoint of broadcasting: sums over what was stretched. */
+ad_tensor *em_sum_to(ad_em *E, ad_tensor *t, int ndim, const int64_t *sizes) {
+    if (!t || dims_equal(t->ndim, t->sizes, ndim, sizes)) return t;
+    int64_t dims[AD_MAXDIM];
+    int n = 0, lead = t->ndim - ndim;
+    for (int d = 0; d < t->ndim; d++)
+        if (d < lead || (sizes[d - lead] == 1 && t->sizes[d] != 1)) dims[n++] = d;
+    ad_attr at = {.i = {1, -1}, .list = dims, .nlist = n}; /* keepdim, no dtype */
+    if (n) t = em_op(E, OP_sum, 1, &t, &at);
+    return em_reshape(E, t, ndim, sizes);
+}
+
+/* ---- tangent rules that serve many rows ---- */
+
+static ad_tensor *zeros_like(ad_em *E, const ad_tensor *t) { return em_zeros(E, t->dtype, t->ndim, t->sizes); }
+
+/* Applies the row to `in` and keeps its results as tangents, or adds them to what is there. */
+static void tangent_apply(ad_jvp *j, ad_tensor **in) {
+    const ad_call *c = j->c;
+    ad_tensor *room[FEW], **out = room;
+    if (c->nout > FEW && !(out = mem_alloc((size_t)c->nout * sizeof *out))) {
+        j->E.failed = true;
+        return;
+    }
+    if (ad_apply(c->op, c->nin, in, c->at, out) < 0)
+        j->E.failed = true;
+    else
+        for (int k = 0; k < c->nout; k++) {
+            em_keep(&j->E, out[k]);
+            j->tout[k] = j->tout[k] ? em2(&j->E, OP_add, j->tout[k], out[k]) : out[k];
+        }
+    if (out != room) mem_free(out, (size_t)c->nout * sizeof *out);
+}
+
+void linear_jvp(ad_jvp *j) {
+    const ad_call *c = j->c;
+    ad_tensor *room[2 * FEW], **in = room;
+    if (c->nin > 2 * FEW && !(in = mem_alloc((size_t)c->nin * sizeof *in))) {
+        j->E.failed = true;
+        return;
+    }
+    for (int i = 0; i < c->nin; i++)
+        in[i] = !c->in[i] || !dtype_is_float(c->in[i]->dtype) ? c->in[i] : j->t[i] ? j->t[i] : zeros_like(&j->E, c->in[i]);
+    if (!j->E.failed) tangent_apply(j, in);
+    if (in != room) mem_free(in, (size_t)c->nin * sizeof *in);
+}
+
+void multilinear_jvp(ad_jvp *j) {
+    const ad_call *c = j->c;
+    ad_tensor *in[2 * FEW];
+    for (int k = 0; k < c->nin && !j->E.failed; k++) {
+        if (!j->t[k]) continue;
+        for (int i = 0; i < c->nin; i++) in[i] = i == k ? j->t[i] : c->in[i];
+        tangent_apply(j, in);
+    }
+}

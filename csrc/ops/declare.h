@@ -1,0 +1,23 @@
+/* Prototypes of the functions that a row of ops.def may name; each stands in one of the files here. */
+#ifndef AD_OPS_DECLARE_H
+#define AD_OPS_DECLARE_H
+
+#include "../core.h"
+
+#define OP(name, ...)                                                                                         \
+    int name##_infer(ad_call *c);                                                                             \
+    void name##_run(const ad_call *c);                                                                        \
+    void name##_vjp(ad_vjp *v);                                                                               \
+    void name##_jvp(ad_jvp *j);                                                                               \
+    size_t name##_scratch(const ad_call *c);                                                                  \
+    int name##_count(int nin, ad_tensor *const *in, const ad_attr *at);
+#include "ops.def"
+#undef OP
+
+void part_vjp(ad_vjp *v); /* the rule of every view that shows a part (view.c) */
+
+/* Tangent rules that serve many rows (op.c). */
+void linear_jvp(ad_jvp *j);      /* linear in all floating inputs together: its own tangent */
+void multilinear_jvp(ad_jvp *j); /* linear in each floating input: the product rule */
+
+#endif

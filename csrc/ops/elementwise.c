@@ -1,0 +1,432 @@
+/* Elementwise rows: broadcasting, type promotion, the tiled loop, and the gradient rules that
+ * elementwise.def spells out.
+ *
+ * The loop walks the output in flat order, tile by tile. An operand that is contiguous in that order and
+ * already of the compute type is read where it lies; a scalar fills one tile once; anything else is
+ * packed (and converted) into a tile that stays in the first-level cache. */
+#include <string.h>
+#include "../core.h"
+#include "../pool.h"
+#include "declare.h"
+
+#define GRAIN (EW_TILE * 64)
+
+/* ---- shapes and dtypes ---- */
+
+int broadcast_sizes(int n, ad_tensor *const *in, int *ndim, int64_t *sizes) {
+    int nd = 0;
+    for (int i = 0; i < n; i++)
+        if (in[i] && in[i]->ndim > nd) nd = in[i]->ndim;
+    for (int d = 0; d < nd; d++) sizes[d] = 1;
+    for (int i = 0; i < n; i++) {
+        if (!in[i]) continue;
+        int lead = nd - in[i]->ndim;
+        for (int d = 0; d < in[i]->ndim; d++) {
+            int64_t s = in[i]->sizes[d];
+            if (s == 1 || s == sizes[d + lead]) continue;
+            if (sizes[d + lead] != 1)
+                return ad_fail(AD_ERR_RUNTIME,
+                               "The size of tensor a (%lld) must match the size of tensor b (%lld) at "
+                               "non-singleton dimension %d",
+                               (long long)sizes[d + lead], (long long)s, d + lead);
+            sizes[d + lead] = s;
+        }
+    }
+    *ndim = nd;
+    return 0;
+}
+
+/* Promotion by category, as PyTorch: tensors with dimensions decide over 0-d tensors, those over Python
+ * numbers, unless the lower category is of a higher kind (bool < integer < float). */
+int result_type(int n, ad_tensor *const *in) {
+    int cat[3] = {-1, -1, -1};
+    for (int i = 0; i < n; i++) {
+        if (!in[i]) continue;
+        int k = in[i]->flags & AD_T_WRAPPED ? 2 : in[i]->ndim == 0 ? 1 : 0, d = in[i]->dtype;
+        if (k == 2 && dtype_is_float(d)) d = dtype_default_float();
+        cat[k] = cat[k] < 0 ? d : dtype_promote(cat[k], d);
+    }
+    int r = cat[0];
+    for (int k = 1; k < 3; k++) {
+        if (cat[k] < 0) continue;
+        if (r < 0)
+            r = cat[k];
+        else if (!dtype_is_float(r) && (dtype_is_float(cat[k]) || (r == AD_BOOL && cat[k] != AD_BOOL)))
+            r = r == AD_BOOL || dtype_is_float(cat[k]) ? cat[k] : dtype_promote(r, cat[k]);
+    }
+    return r;
+}
+
+/* Strides of an operand over the output's dimensions: 0 where it is stretched. */
+static void operand_strides(const ad_tensor *t, int ndim, const int64_t *sizes, int64_t *strides) {
+    int lead = ndim - t->ndim;
+    for (int d = 0; d < ndim; d++)
+        strides[d] = d < lead || (t->sizes[d - lead] == 1 && sizes[d] != 1) ? 0 : t->strides[d - lead];
+}
+
+/* Results keep the order of dimensions of operands that agree on one (transposed, channels last). */
+static void keep_layout(ad_call *c) {
+    ad_spec *s = &c->spec[0];
+    const ad_tensor *model = NULL;
+    for (int i = 0; i < c->nin; i++) {
+        const ad_tensor *t = c->in[i];
+        if (!t || t->ndim != s->ndim || !dims_equal(t->ndim, t->sizes, s->ndim, s->sizes)) continue;
+        if (tensor_is_contiguous(t)) return;
+        if (!model && dims_dense(t->ndim, t->sizes, t->strides)) model = t;
+    }
+    if (!model) return;
+    s->strided = true;
+    memcpy(s->strides, model->strides, (size_t)s->ndim * sizeof *s->strides);
+}
+
+static int inputs_common(const ad_call *c) { /* the type that the operands meet in */
+    int sel = c->op->promo & P_SELECT ? 1 : 0;
+    return result_type(c->nin - sel, c->in + sel);
+}
+
+static int refuse(const char *op, int dtype) {
+    return ad_fail(AD_ERR_RUNTIME, "\"%s\" not implemented for '%s'", op, dtype_class[dtype]);
+}
+
+static bool has_zero(const ad_tensor *t) { /* of an integer tensor */
+    int64_t index[AD_MAXDIM] = {0}, at = 0;
+    for (int64_t k = 0; k < t->numel; k++) {
+        uint8_t nonzero;
+        dtype_load_bool[t->dtype](1, &nonzero, (char *)tensor_data(t) + at * dtype_size[t->dtype], 0);
+        if (!nonzero) return true;
+        for (int d = t->ndim - 1; d >= 0; d--) {
+            at += t->strides[d];
+            if (++index[d] < t->sizes[d]) break;
+            at -= t->sizes[d] * t->strides[d];
+            index[d] = 0;
+        }
+    }
+    return false;
+}
+
+int ew_infer(ad_call *c) {
+    ad_spec *s = &c->spec[0];
+    int nd, promo = c->op->promo;
+    const ad_tensor *a = c->in[0];
+    if (c->nin == 1 || (c->nin == 2 && tensor_same_sizes(a, c->in[1]))) {
+        nd = a->ndim;
+        memcpy(s->sizes, a->sizes, (size_t)nd * sizeof *s->sizes);
+    } else if (broadcast_sizes(c->nin, c->in, &nd, s->sizes))
+        return -1;
+    s->ndim = (uint8_t)nd;
+    int common = inputs_common(c);
+    if (promo & P_SELECT && a->dtype != AD_BOOL)
+        return ad_fail(AD_ERR_RUNTIME, "%s expected condition to be a boolean tensor, but got a tensor with dtype %s",
+                       c->op->name, dtype_class[a->dtype]);
+    if ((promo & P_INTEGRAL) && dtype_is_float(common)) return refuse(c->op->name, common);
+    if ((promo & P_NO_BOOL) && common == AD_BOOL) {
+        if (c->op == &ad_ops[OP_sub])
+            return ad_fail(AD_ERR_RUNTIME, "Subtraction, the `-` operator, with a bool tensor is not supported. If you "
+                                           "are trying to invert a mask, use the `~` or `logical_not()` operator "
+                                           "instead.");
+        if (c->op == &ad_ops[OP_neg])
+            return ad_fail(AD_ERR_RUNTIME, "Negation, the `-` operator, on a bool tensor is not supported. If you are "
+                                           "trying to invert a mask, use the `~` or `logical_not()` operator instead.");
+        return refuse(c->op->name, common);
+    }
+    if ((promo & P_FLOAT) && !dtype_is_float(common)) common = dtype_default_float();
+    if (!kern->ew[c->op->row][dtype_compute(common)]) return refuse(c->op->name, common);
+    if ((promo & P_DIVISOR) && !dtype_is_float(common) && has_zero(c->in[1]))
+        return ad_fail(AD_ERR_RUNTIME, "ZeroDivisionError");
+    s->dtype = (uint8_t)(promo & P_BOOL_OUT ? AD_BOOL : common);
+    for (int i = 0; i < c->nin; i++)
+        if (AD_UNLIKELY(!tensor_is_contiguous(c->in[i]))) {
+            keep_layout(c);
+            break;
+        }
+    return 0;
+}
+
+/* ---- the loop ---- */
+
+enum { DIRECT, CONSTANT, PACKED };
+
+typedef struct operand {
+    char *data;
+    int dtype, mode;
+    bool as_bool;
+    size_t step;            /* bytes of one element in the tile (or in memory when direct) */
+    const int64_t *strides; /* in bytes over the merged dimensions */
+} operand;
+
+typedef struct loop {
+    ew_kernel fn;
+    int nin, ndim, ct;
+    int64_t sizes[AD_MAXDIM];
+    int64_t strides[4][AD_MAXDIM]; /* bytes: inputs, then the output */
+    operand in[3], out;
+} loop;
+
+/* Reads n elements of an operand from flat position `at` into a tile, or writes them back. */
+static void tile_move(const loop *l, const operand *o, int64_t at, int64_t n, char *tile, bool store) {
+    int last = l->ndim - 1;
+    int64_t index[AD_MAXDIM], rest = at;
+    char *p = o->data;
+    for (int d = last; d >= 0; d--) {
+        index[d] = rest % l->sizes[d];
+        rest /= l->sizes[d];
+        p += index[d] * o->strides[d];
+    }
+    dtype_load load = o->as_bool ? dtype_load_bool[o->dtype] : dtype_loads[o->dtype][l->ct];
+    dtype_store put = o->as_bool ? dtype_store_bool[o->dtype] : dtype_stores[o->dtype][l->ct];
+    while (n > 0) {
+        int64_t run = l->sizes[last] - index[last];
+        if (run > n) run = n;
+        if (store)
+            put(run, p, o->strides[last], tile);
+        else
+            load(run, tile, p, o->strides[last]);
+        tile += run * (int64_t)o->step;
+        n -= run;
+        if (!n) break;
+        p -= index[last] * o->strides[last]; /* back to the start of the row */
+        index[last] = 0;
+        for (int d = last - 1; d >= 0; d--) {
+            p += o->strides[d];
+            if (++index[d] < l->sizes[d]) break;
+            p -= l->sizes[d] * o->strides[d];
+            index[d] = 0;
+        }
+    }
+}
+
+static void loop_range(int64_t begin, int64_t end, void *ctx) {
+    const loop *l = ctx;
+    _Alignas(64) char tiles[4][EW_TILE * 8];
+    const void *in[3];
+    bool whole = l->out.mode == DIRECT;
+    for (int i = 0; i < l->nin; i++) {
+        const operand *o = &l->in[i];
+        if (o->mode == DIRECT) continue;
+        whole = false;
+        if (o->mode == CONSTANT) {
+            int64_t n = end - begin < EW_TILE ? end - begin : EW_TILE;
+            if (o->as_bool)
+                dtype_load_bool[o->dtype](n, tiles[i], o->data, 0);
+            else
+                dtype_loads[o->dtype][l->ct](n, tiles[i], o->data, 0);
+        }
+        in[i] = tiles[i];
+    }
+    int64_t step = whole ? end - begin : EW_TILE;
+    for (int64_t at = begin; at < end; at += step) {
+        int64_t n = end - at < step ? end - at : step;
+        for (int i = 0; i < l->nin; i++) {
+            const operand *o = &l->in[i];
+            if (o->mode == DIRECT)
+                in[i] = o->data + at * (int64_t)o->step;
+            else if (o->mode == PACKED)
+                tile_move(l, o, at, n, tiles[i], false);
+        }
+        if (l->out.mode == DIRECT)
+            l->fn(n, l->out.data + at * (int64_t)l->out.step, in);
+        else {
+            l->fn(n, tiles[3], in);
+            tile_move(l, &l->out, at, n, tiles[3], true);
+        }
+    }
+}
+
+/* Dimensions in the order of the output's strides, neighbours merged where every operand allows it. */
+static void merge_dims(loop *l, const ad_call *c) {
+    const ad_tensor *out = c->out[0];
+    int nd = out->ndim, order[AD_MAXDIM], n = 0;
+    int64_t s[4][AD_MAXDIM];
+    for (int i = 0; i < l->nin; i++) operand_strides(c->in[i], nd, out->sizes, s[i]);
+    memcpy(s[3], out->strides, (size_t)nd * sizeof **s);
+    for (int d = 0; d < nd; d++) {
+        if (out->sizes[d] == 1) continue;
+        int k = n++;
+        for (; k > 0 && s[3][order[k - 1]] < s[3][d]; k--) order[k] = order[k - 1];
+        order[k] = d;
+    }
+    int m = 0;
+    for (int k = 0; k < n; k++) {
+        int d = order[k];
+        bool merge = m > 0;
+        for (int i = 0; i < 4 && merge; i++)
+            if (i < l->nin || i == 3) merge = l->strides[i][m - 1] == s[i][d] * out->sizes[d];
+        if (merge) {
+            l->sizes[m - 1] *= out->sizes[d];
+            for (int i = 0; i < 4; i++)
+                if (i < l->nin || i == 3) l->strides[i][m - 1] = s[i][d];
+        } else {
+            l->sizes[m] = out->sizes[d];
+            for (int i = 0; i < 4; i++)
+                if (i < l->nin || i == 3) l->strides[i][m] = s[i][d];
+            m++;
+        }
+    }
+    if (!m) {
+        l->sizes[0] = 1;
+        for (int i = 0; i < 4; i++) l->strides[i][0] = 0;
+        m = 1;
+    }
+    l->ndim = m;
+    for (int i = 0; i < 4; i++) {
+        if (i >= l->nin && i != 3) continue;
+        int64_t bytes = dtype_size[i == 3 ? out->dtype : c->in[i]->dtype];
+        for (int d = 0; d < m; d++) l->strides[i][d] *= bytes;
+    }
+}
+
+static void set_operand(loop *l, operand *o, const ad_tensor *t, int k, bool as_bool) {
+    o->data = tensor_data(t);
+    o->dtype = t->dtype;
+    o->as_bool = as_bool;
+    o->strides = l->strides[k];
+    o->step = as_bool ? 1 : ct_size[l->ct];
+    bool native = as_bool ? t->dtype == AD_BOOL
+                          : (t->dtype == AD_F32 && l->ct == CT_F32) || (t->dtype == AD_F64 && l->ct == CT_F64) ||
+                                (t->dtype == AD_I64 && l->ct == CT_I64);
+    bool zero = true, flat = true;
+    int64_t expect = dtype_size[t->dtype];
+    for (int d = l->ndim - 1; d >= 0; d--) {
+        zero &= o->strides[d] == 0;
+        flat &= l->sizes[d] == 1 || o->strides[d] == expect;
+        expect *= l->sizes[d];
+    }
+    o->mode = flat && native ? DIRECT : zero && k != 3 ? CONSTANT : PACKED;
+}
+
+void ew_run(const ad_call *c) {
+    const ad_tensor *out = c->out[0];
+    if (!out->numel) return;
+    int promo = c->op->promo;
+    loop l;
+    l.nin = c->nin;
+    int common = inputs_common(c);
+    if (promo & P_FLOAT && !dtype_is_float(common)) common = dtype_default_float();
+    l.ct = dtype_compute(common);
+    l.fn = kern->ew[c->op->row][l.ct];
+    bool same = true; /* the common case: nothing to merge, convert or stretch */
+    for (int i = 0; i < c->nin && same; i++)
+        same = c->in[i]->dtype == common && tensor_same_sizes(c->in[i], out) &&
+               dims_equal(out->ndim, out->strides, out->ndim, c->in[i]->strides);
+    if (same && !(promo & (P_BOOL_OUT | P_SELECT)) && out->dtype == common && ct_size[l.ct] == dtype_size[common] &&
+        dtype_is_float(common) && tensor_is_contiguous(out) && out->numel <= GRAIN) {
+        const void *in[3];
+        for (int i = 0; i < c->nin; i++) in[i] = tensor_data(c->in[i]);
+        l.fn(out->numel, tensor_data(out), in);
+        return;
+    }
+    merge_dims(&l, c);
+    for (int i = 0; i < c->nin; i++)
+        set_operand(&l, &l.in[i], c->in[i], i, (promo & P_SELECT && i == 0));
+    set_operand(&l, &l.out, out, 3, promo & P_BOOL_OUT);
+    pool_parallel_for(out->numel, GRAIN, loop_range, &l);
+}
+
+/* ---- copies ---- */
+
+static void copy_f32(int64_t n, void *o, const void *const *in) { memcpy(o, in[0], (size_t)n * 4); }
+static void copy_b8(int64_t n, void *o, const void *const *in) { memcpy(o, in[0], (size_t)n * 8); }
+
+typedef struct plain_copy {
+    char *dst;
+    const char *src;
+} plain_copy;
+
+static void plain_copy_range(int64_t begin, int64_t end, void *ctx) {
+    const plain_copy *p = ctx;
+    memmove(p->dst + begin, p->src + begin, (size_t)(end - begin));
+}
+
+void tensor_copy_data(ad_tensor *dst, const ad_tensor *src) {
+    if (!dst->numel) return;
+    bool flat = tensor_is_contiguous(dst) && tensor_is_contiguous(src);
+    if (dst->dtype == src->dtype && src->numel == dst->numel &&
+        (flat || (dims_equal(dst->ndim, dst->strides, src->ndim, src->strides) && tensor_same_sizes(dst, src) &&
+                  dims_dense(dst->ndim, dst->sizes, dst->strides)))) {
+        plain_copy p = {tensor_data(dst), tensor_data(src)};
+        if (p.dst != p.src)
+            pool_parallel_for(dst->numel * dtype_size[dst->dtype], 1 << 20, plain_copy_range, &p);
+        return;
+    }
+    ad_tensor *in = (ad_tensor *)src;
+    ad_call c = {.nin = 1, .nout = 1, .in = &in, .out = &dst};
+    loop l = {.nin = 1};
+    bool to_double = dst->dtype == AD_F64 || src->dtype == AD_F64;
+    l.ct = dtype_is_int(src->dtype) && dtype_is_int(dst->dtype) ? CT_I64 : to_double ? CT_F64 : CT_F32;
+    l.fn = l.ct == CT_F32 ? copy_f32 : copy_b8;
+    merge_dims(&l, &c);
+    set_operand(&l, &l.in[0], src, 0, false);
+    set_operand(&l, &l.out, dst, 3, false);
+    pool_parallel_for(dst->numel, GRAIN, loop_range, &l);
+}
+
+/* ---- gradient rules ---- */
+
+/* In the rules: g is the incoming gradient (or tangent), a, b, c the operands (x is a), y the result. */
+typedef ad_tensor *(*derivative)(ad_em *E, ad_tensor *g, ad_tensor *a, ad_tensor *b, ad_tensor *c, ad_tensor *y);
+
+#include "derivative_names.h"
+#define ZERO NULL /* no gradient flows */
+#define K(v) em_const(E, v)
+#define RULE(name, k, expr)                                                                                   \
+    static ad_tensor *rule_##name##_##k(ad_em *E, ad_tensor *g, ad_tensor *a, ad_tensor *b, ad_tensor *c,     \
+                                        ad_tensor *y) {                                                       \
+        ad_tensor *x = a;                                                                                     \
+        (void)E, (void)g, (void)x, (void)b, (void)c, (void)y;                                                 \
+        return expr;                                                                                          \
+    }
+#define EW1(name, types, body, promo, saves, dx, doc) RULE(name, 0, dx)
+#define EW2(name, types, body, promo, saves, da, db, doc) RULE(name, 0, da) RULE(name, 1, db)
+#define EW3(name, types, body, promo, saves, da, db, dc, doc) RULE(name, 0, da) RULE(name, 1, db) RULE(name, 2, dc)
+#define SEL3(name, types, body, promo, saves, da, db, doc)                                                    \
+    RULE(name, 0, ZERO) RULE(name, 1, da) RULE(name, 2, db)
+#define CMP1(...)
+#define CMP2(...)
+#include "elementwise.def"
+#undef EW1
+#undef EW2
+#undef EW3
+#undef SEL3
+#undef CMP1
+#undef CMP2
+
+static const derivative rules[EW_ROWS][3] = {
+#define EW1(name, ...) [EW_##name] = {rule_##name##_0},
+#define EW2(name, ...) [EW_##name] = {rule_##name##_0, rule_##name##_1},
+#define EW3(name, ...) [EW_##name] = {rule_##name##_0, rule_##name##_1, rule_##name##_2},
+#define SEL3(name, ...) [EW_##name] = {rule_##name##_0, rule_##name##_1, rule_##name##_2},
+#define CMP1(...)
+#define CMP2(...)
+#include "elementwise.def"
+#undef EW1
+#undef EW2
+#undef EW3
+#undef SEL3
+#undef CMP1
+#undef CMP2
+};
+
+void ew_vjp(ad_vjp *v) {
+    const ad_op *op = v->node->op;
+    ad_tensor *x[3] = {NULL, NULL, NULL}, *y = op->saves & SY ? vjp_out(v, 0) : NULL;
+    for (int i = 0; i < v->nin; i++) x[i] = op->saves & (1u << i) ? vjp_in(v, i) : NULL;
+    for (int i = 0; i < v->nin && !v->E.failed; i++) {
+        if (!vjp_needs(v, i)) continue;
+        const ad_meta *m = vjp_meta(v, i);
+        ad_tensor *d = rules[op->row][i](&v->E, v->g[0], x[0], x[1], x[2], y);
+        v->gin[i] = em_cast(&v->E, em_sum_to(&v->E, d, m->ndim, m->sizes), m->dtype);
+    }
+}
+
+void ew_jvp(ad_jvp *j) {
+    const ad_call *c = j->c;
+    ad_tensor *x[3] = {NULL, NULL, NULL}, *y = c->out[0], *sum = NULL;
+    for (int i = 0; i < c->nin; i++) x[i] = c->in[i];
+    for (int i = 0; i < c->nin && !j->E.failed; i++) {
+        if (!j->t[i]) continue;
+        ad_tensor *t = em_expand(&j->E, em_cast(&j->E, j->t[i], y->dtype), y->ndim, y->sizes);
+        ad_tensor *d = rules[c->op->row][i](&j->E, t, x[0], x[1], x[2], y);
+        if (d) sum = sum ? em2(&j->E, OP_add, sum, d) : d;
+    }
+    j->tout[0] = sum;
+}

@@ -1,0 +1,74 @@
+/* cat: joining along a dimension. */
+#include <string.h>
+#include "../core.h"
+#include "declare.h"
+
+/* PyTorch lets 1-d tensors of no elements stand among others of any shape. */
+static bool skipped(const ad_tensor *t) { return t->ndim == 1 && t->sizes[0] == 0; }
+
+int cat_infer(ad_call *c) { /* i[0] = dimension */
+    ad_spec *s = &c->spec[0];
+    if (!c->nin) return ad_fail(AD_ERR_RUNTIME, "torch.cat(): expected a non-empty list of Tensors");
+    const ad_tensor *model = c->in[0];
+    int dtype = -1;
+    for (int i = 0; i < c->nin; i++) {
+        const ad_tensor *t = c->in[i];
+        if (!t->ndim) return ad_fail(AD_ERR_RUNTIME, "zero-dimensional tensor (at position %d) cannot be concatenated", i);
+        dtype = dtype < 0 ? t->dtype : dtype_promote(dtype, t->dtype);
+        if (skipped(model)) model = t;
+    }
+    int dim = dim_wrap(c->at->i[0], model->ndim);
+    if (dim < 0) return -1;
+    spec_like(s, model);
+    s->dtype = (uint8_t)dtype;
+    s->sizes[dim] = 0;
+    for (int i = 0; i < c->nin; i++) {
+        const ad_tensor *t = c->in[i];
+        if (skipped(t) && model->ndim != 1) continue;
+        if (t->ndim != model->ndim)
+            return ad_fail(AD_ERR_RUNTIME, "Tensors must have same number of dimensions: got %d and %d", model->ndim, t->ndim);
+        for (int d = 0; d < t->ndim; d++)
+            if (d != dim && t->sizes[d] != model->sizes[d])
+                return ad_fail(AD_ERR_RUNTIME,
+                               "Sizes of tensors must match except in dimension %d. Expected size %lld but got size "
+                               "%lld for tensor number %d in the list.",
+                               dim, (long long)model->sizes[d], (long long)t->sizes[d], i);
+        if (__builtin_add_overflow(s->sizes[dim], t->sizes[dim], &s->sizes[dim]))
+            return ad_fail(AD_ERR_RUNTIME, "the size of a concatenation overflows int64");
+    }
+    return 0;
+}
+
+void cat_run(const ad_call *c) {
+    ad_tensor part = *c->out[0];
+    int dim = dim_wrap(c->at->i[0], part.ndim);
+    int64_t sizes[AD_MAXDIM];
+    memcpy(sizes, c->out[0]->sizes, (size_t)part.ndim * sizeof *sizes);
+    part.sizes = sizes;
+    for (int i = 0; i < c->nin; i++) {
+        const ad_tensor *t = c->in[i];
+        if (skipped(t) && part.ndim != 1) continue;
+        sizes[dim] = t->sizes[dim];
+        part.numel = t->numel;
+        tensor_copy_data(&part, t);
+        part.offset += t->sizes[dim] * part.strides[dim];
+    }
+}
+
+void cat_vjp(ad_vjp *v) {
+    const ad_meta *out = &v->node->mout[0];
+    int dim = dim_wrap(v->at->i[0], out->ndim);
+    int64_t at = 0;
+    for (int i = 0; i < v->nin; i++) {
+        const ad_meta *m = vjp_meta(v, i);
+        if (m->ndim != out->ndim) { /* a skipped empty tensor */
+            v->gin[i] = vjp_needs(v, i) ? em_zeros(&v->E, m->dtype, m->ndim, m->sizes) : NULL;
+            continue;
+        }
+        if (vjp_needs(v, i)) {
+            ad_attr a = {.i = {dim, at, at + m->sizes[dim], 1}};
+            v->gin[i] = em_cast(&v->E, em_op(&v->E, OP_slice, 1, &v->g[0], &a), m->dtype);
+        }
+        at += m->sizes[dim];
+    }
+}

@@ -1,0 +1,409 @@
+/* The thread pool.
+ *
+ * Idea: a parallel loop is a row of chunks behind one atomic word. Whoever is awake claims the next
+ * chunk, the caller like any worker, so a thread that the system does not run costs its share of the
+ * work and nothing else: no one ever waits for a worker that has not begun a chunk.
+ *
+ * That means a worker may look at a loop which ended long ago. Loops therefore live in static slots, and
+ * the word a chunk is claimed from holds (generation, next chunk): a worker reads the word, then what to
+ * run, then claims by compare-and-swap. Were the slot given to another loop in between, the generation
+ * differs and the claim fails, so what it read is never used. It is the scheme of a sequence lock with
+ * the claim as its check.
+ *
+ * Idle workers spin for a moment, because the next loop of a training step follows within microseconds,
+ * then sleep in the kernel. */
+#define _GNU_SOURCE
+#include "pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    SLOTS = 8,             /* loops that may run at once; one more caller runs alone */
+    MAX_WORKERS = 1023,    /* threads ever created; a higher setting is accepted and not used */
+    IDLE_SPIN_NS = 100000, /* how long a worker without work spins before it sleeps */
+    JOIN_SPIN_NS = 30000   /* how long a caller spins for chunks still running elsewhere */
+};
+
+#define CHUNK_BITS 32
+#define CHUNK_MASK 0xffffffffu /* as "next chunk": the slot is closed */
+#define MAX_CHUNKS ((int64_t)1 << 30)
+
+typedef struct {
+    /* What workers read; written by the owner only, and only while the word is closed. */
+    _Alignas(64) atomic_uint_fast64_t word; /* generation << 32 | next chunk */
+    atomic_uintptr_t fn, ctx;
+    atomic_int_fast64_t n, grain;
+    atomic_uint chunks;
+    atomic_int busy;
+    /* What workers write: on a line of its own. */
+    _Alignas(64) atomic_uint done; /* chunks finished by workers */
+    atomic_int waiting;            /* the owner sleeps on `done` */
+} pool_slot;
+
+static pool_slot slots[SLOTS];
+
+static _Alignas(64) atomic_uint posted;   /* counts loops; idle workers watch it */
+static _Alignas(64) atomic_uint sleepers; /* workers asleep on `posted`, or about to be */
+static _Alignas(64) atomic_uint limit;    /* threads in use, callers included; 0: not chosen yet */
+static atomic_uint workers;               /* threads created */
+static atomic_int oversubscribed;         /* more threads than processors: spinning would only harm */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* creation of threads, change of the limit */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static _Thread_local int inside; /* this thread runs a chunk */
+
+/* ---- sleeping ---- */
+
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+
+static void sleep_while(atomic_uint *word, unsigned value) {
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void wake(atomic_uint *word, int count) {
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+#else
+static pthread_mutex_t sleep_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t sleep_cond = PTHREAD_COND_INITIALIZER;
+
+static void sleep_while(atomic_uint *word, unsigned value) {
+    pthread_mutex_lock(&sleep_lock);
+    if (atomic_load(word) == value) pthread_cond_wait(&sleep_cond, &sleep_lock);
+    pthread_mutex_unlock(&sleep_lock);
+}
+
+static void wake(atomic_uint *word, int count) {
+    (void)word, (void)count;
+    pthread_mutex_lock(&sleep_lock);
+    pthread_cond_broadcast(&sleep_cond);
+    pthread_mutex_unlock(&sleep_lock);
+}
+#endif
+
+static inline void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory"); /* a pause that does pause, unlike yield */
+#endif
+}
+
+static int64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Spins until *word leaves `value`; returns 0 when ns nanoseconds passed first. */
+static int spin_while(atomic_uint *word, unsigned value, int64_t ns) {
+    if (atomic_load_explicit(&oversubscribed, memory_order_relaxed)) ns = 0;
+    for (int64_t end = 0;;) {
+        for (int i = 0; i < 32; i++) {
+            if (atomic_load_explicit(word, memory_order_acquire) != value) return 1;
+            relax();
+        }
+        int64_t t = now_ns();
+        if (!end) end = t + ns;
+        if (t >= end) return 0;
+    }
+}
+
+/* ---- running ---- */
+
+/* Claims and runs chunks until none is left; returns how many. All are of one loop: it cannot end, and
+ * the slot cannot change hands, before the chunks of the first claim are reported in `done`. */
+static unsigned run_chunks(pool_slot *s) {
+    unsigned count = 0;
+    uint64_t w = atomic_load_explicit(&s->word, memory_order_acquire);
+    for (;;) {
+        /* Acquire: having read a later loop's value, the claim below cannot miss its closed word. */
+        pool_fn fn = (pool_fn)atomic_load_explicit(&s->fn, memory_order_acquire);
+        void *ctx = (void *)atomic_load_explicit(&s->ctx, memory_order_acquire);
+        int64_t n = (int64_t)atomic_load_explicit(&s->n, memory_order_acquire);
+        int64_t grain = (int64_t)atomic_load_explicit(&s->grain, memory_order_acquire);
+        unsigned chunks = atomic_load_explicit(&s->chunks, memory_order_acquire);
+        if ((unsigned)(w & CHUNK_MASK) >= chunks) return count;
+        if (!atomic_compare_exchange_strong_explicit(&s->word, &w, w + 1, memory_order_acq_rel,
+                                                     memory_order_acquire)) {
+            continue; /* another took it, or the slot went to another loop, which is as good */
+        }
+        int64_t begin = (int64_t)(w & CHUNK_MASK) * grain;
+        fn(begin, n - begin < grain ? n : begin + grain, ctx);
+        count++;
+        w++;
+    }
+}
+
+static void *worker_main(void *arg) {
+    unsigned id = (unsigned)(uintptr_t)arg;
+    inside = 1;
+    for (;;) {
+        unsigned most = atomic_load(&limit);
+        if (id + 1 >= most) { /* not needed for now */
+            sleep_while(&limit, most);
+            continue;
+        }
+        unsigned seen = atomic_load_explicit(&posted, memory_order_acquire);
+        int found = 0;
+        for (int i = 0; i < SLOTS; i++) {
+            unsigned count = run_chunks(&slots[i]);
+            if (!count) continue;
+            found = 1;
+            /* Past this addition the loop may be over: only the slot itself may be touched. */
+            atomic_fetch_add(&slots[i].done, count);
+            if (atomic_load(&slots[i].waiting)) wake(&slots[i].done, 1);
+        }
+        if (found || spin_while(&posted, seen, IDLE_SPIN_NS)) continue;
+        atomic_fetch_add(&sleepers, 1);
+        sleep_while(&posted, seen);
+        atomic_fetch_sub(&sleepers, 1);
+    }
+    return NULL;
+}
+
+static void run_alone(int64_t n, int64_t grain, pool_fn fn, void *ctx) {
+    for (int64_t begin = 0; begin < n; begin += grain) fn(begin, n - begin < grain ? n : begin + grain, ctx);
+}
+
+/* ---- threads ---- */
+
+static void before_fork(void) { pthread_mutex_lock(&lock); }
+static void after_fork_parent(void) { pthread_mutex_unlock(&lock); }
+
+/* The child has this thread alone: forget the workers and every loop that others had begun. */
+static void after_fork_child(void) {
+    atomic_store(&workers, 0);
+    atomic_store(&sleepers, 0);
+    for (int i = 0; i < SLOTS; i++) {
+        uint64_t generation = atomic_load(&slots[i].word) >> CHUNK_BITS;
+        atomic_store(&slots[i].word, (generation + 1) << CHUNK_BITS | CHUNK_MASK);
+        atomic_store(&slots[i].done, 0);
+        atomic_store(&slots[i].waiting, 0);
+        atomic_store(&slots[i].busy, 0);
+    }
+#ifndef __linux__
+    pthread_mutex_init(&sleep_lock, NULL);
+    pthread_cond_init(&sleep_cond, NULL);
+#endif
+    pthread_mutex_init(&lock, NULL);
+}
+
+static int processors(void);
+
+static void set_limit(int n) {
+    atomic_store(&oversubscribed, n > processors());
+    atomic_store(&limit, (unsigned)n);
+}
+
+static void initialize(void) {
+    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+    for (int i = 0; i < SLOTS; i++) atomic_store(&slots[i].word, CHUNK_MASK);
+    set_limit(pool_default_num_threads());
+}
+
+static void create_workers(unsigned wanted) {
+    if (wanted > MAX_WORKERS) wanted = MAX_WORKERS;
+    pthread_mutex_lock(&lock);
+    unsigned have = atomic_load(&workers);
+    if (have < wanted) {
+        /* Signals belong to the threads of the program, which knows what to do with them. */
+        sigset_t all, old;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &old);
+        pthread_attr_t attr;
+        pthread_attr_init(&attr);
+        pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+        for (; have < wanted; have++) {
+            pthread_t thread;
+            if (pthread_create(&thread, &attr, worker_main, (void *)(uintptr_t)have)) break;
+        }
+        pthread_attr_destroy(&attr);
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+        /* Threads that the system refused are not asked for again at every loop. */
+        atomic_store(&workers, wanted);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+/* ---- the interface ---- */
+
+static pool_slot *take_slot(void) {
+    for (int i = 0; i < SLOTS; i++) {
+        int free = 0;
+        if (!atomic_load_explicit(&slots[i].busy, memory_order_relaxed) &&
+            atomic_compare_exchange_strong_explicit(&slots[i].busy, &free, 1, memory_order_acq_rel,
+                                                    memory_order_relaxed))
+            return &slots[i];
+    }
+    return NULL;
+}
+
+void pool_parallel_for(int64_t n, int64_t grain, pool_fn fn, void *ctx) {
+    if (n <= 0) return;
+    if (grain < 1) grain = 1;
+    if (n <= grain) {
+        fn(0, n, ctx);
+        return;
+    }
+    unsigned threads = inside ? 1 : (unsigned)pool_num_threads();
+    pool_slot *s;
+    int64_t chunks = n / grain + (n % grain != 0);
+    if (threads == 1 || chunks > MAX_CHUNKS || !(s = take_slot())) {
+        run_alone(n, grain, fn, ctx);
+        return;
+    }
+    unsigned needed = threads - 1;
+    if (atomic_load_explicit(&workers, memory_order_relaxed) < needed) {
+        if (needed <= MAX_WORKERS || atomic_load(&workers) < MAX_WORKERS) create_workers(needed);
+    }
+
+    /* Close the word under a new generation, describe the loop, open it at chunk 1: chunk 0 is ours. */
+    uint64_t generation = (atomic_load_explicit(&s->word, memory_order_relaxed) >> CHUNK_BITS) + 1;
+    atomic_store_explicit(&s->word, generation << CHUNK_BITS | CHUNK_MASK, memory_order_relaxed);
+    atomic_store_explicit(&s->done, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->waiting, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->fn, (uintptr_t)fn, memory_order_release);
+    atomic_store_explicit(&s->ctx, (uintptr_t)ctx, memory_order_release);
+    atomic_store_explicit(&s->n, n, memory_order_release);
+    atomic_store_explicit(&s->grain, grain, memory_order_release);
+    atomic_store_explicit(&s->chunks, (unsigned)chunks, memory_order_release);
+    atomic_store_explicit(&s->word, generation << CHUNK_BITS | 1, memory_order_release);
+    atomic_fetch_add(&posted, 1);
+    unsigned asleep = atomic_load(&sleepers);
+    if (asleep) wake(&posted, chunks - 1 < asleep ? (int)(chunks - 1) : (int)asleep);
+
+    inside = 1;
+    fn(0, grain, ctx);
+    unsigned mine = 1 + run_chunks(s);
+    inside = 0;
+
+    unsigned theirs = (unsigned)chunks - mine, done;
+    while ((done = atomic_load_explicit(&s->done, memory_order_acquire)) != theirs) {
+        if (spin_while(&s->done, done, JOIN_SPIN_NS)) continue;
+        atomic_store(&s->waiting, 1);
+        if (atomic_load(&s->done) == done) sleep_while(&s->done, done);
+    }
+    atomic_store_explicit(&s->busy, 0, memory_order_release);
+}
+
+int pool_num_threads(void) {
+    unsigned n = atomic_load_explicit(&limit, memory_order_relaxed);
+    if (n) return (int)n;
+    pthread_once(&once, initialize);
+    return (int)atomic_load(&limit);
+}
+
+int pool_set_num_threads(int n) {
+    if (n < 1) return -1;
+    pthread_once(&once, initialize);
+    pthread_mutex_lock(&lock);
+    set_limit(n);
+    pthread_mutex_unlock(&lock);
+    /* Those that became needed sleep on the limit; those that are no longer must leave `posted`, or
+     * they would swallow wake-ups meant for others. */
+    atomic_fetch_add(&posted, 1);
+    wake(&limit, MAX_WORKERS);
+    wake(&posted, MAX_WORKERS);
+    return 0;
+}
+
+/* ---- how many threads ---- */
+
+static int processors(void) {
+#ifdef __linux__
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : (int)n;
+}
+
+/* Reads up to two numbers from a small file; "max" reads as -1. Returns how many. */
+static int read_numbers(const char *dir, const char *file, int64_t out[2]) {
+    char path[4200], a[32], b[32];
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, file) >= sizeof path) return 0;
+    FILE *f = fopen(path, "re");
+    if (!f) return 0;
+    int got = fscanf(f, "%31s %31s", a, b);
+    fclose(f);
+    if (got >= 1) out[0] = strcmp(a, "max") ? strtoll(a, NULL, 10) : -1;
+    if (got >= 2) out[1] = strtoll(b, NULL, 10);
+    return got < 0 ? 0 : got;
+}
+
+/* The quota of the control group at root/path and of those around it, in whole processors; `most` when
+ * there is none. Inside a container the path may be the host's, and only root itself exists. */
+static int group_quota(const char *root, const char *path, int v2, int most) {
+    char dir[4096];
+    if ((size_t)snprintf(dir, sizeof dir, "%s%s", root, path) >= sizeof dir) return most;
+    for (size_t floor = strlen(root);;) {
+        int64_t quota[2] = {-1, 0}, period[2] = {0, 0};
+        if (v2) {
+            if (read_numbers(dir, "cpu.max", quota) == 2) period[0] = quota[1];
+        } else if (read_numbers(dir, "cpu.cfs_quota_us", quota)) {
+            read_numbers(dir, "cpu.cfs_period_us", period);
+        }
+        if (quota[0] > 0 && period[0] > 0) {
+            int64_t whole = quota[0] / period[0] + (quota[0] % period[0] != 0);
+            if (whole < most) most = (int)whole;
+        }
+        char *slash = strrchr(dir, '/');
+        if (!slash || (size_t)(slash - dir) < floor) return most;
+        *slash = 0;
+    }
+}
+
+static int has_word(const char *list, const char *word) {
+    size_t length = strlen(word);
+    for (const char *p = list; (p = strstr(p, word)); p += length)
+        if ((p == list || p[-1] == ',') && (p[length] == ',' || !p[length])) return 1;
+    return 0;
+}
+
+static int quota_processors(int most) {
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    if (!f) return most;
+    char line[4096];
+    while (fgets(line, sizeof line, f)) { /* number:controllers:path */
+        line[strcspn(line, "\n")] = 0;
+        char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
+        if (!path) continue;
+        *controllers++ = 0;
+        *path++ = 0;
+        if (!*controllers) {
+            most = group_quota("/sys/fs/cgroup", path, 1, most);
+        } else if (has_word(controllers, "cpu")) {
+            most = group_quota("/sys/fs/cgroup/cpu", path, 0, most);
+            most = group_quota("/sys/fs/cgroup/cpu,cpuacct", path, 0, most);
+        }
+    }
+    fclose(f);
+    return most;
+}
+
+static int from_environment(const char *name) {
+    const char *text = getenv(name);
+    if (!text) return 0;
+    char *end;
+    errno = 0;
+    long n = strtol(text, &end, 10); /* OMP_NUM_THREADS may be a list: its first number counts */
+    return end == text || errno || n < 1 || n > 1 << 20 ? 0 : (int)n;
+}
+
+int pool_default_num_threads(void) {
+    int n = from_environment("AUTODIFFC_NUM_THREADS");
+    if (!n) n = from_environment("OMP_NUM_THREADS");
+    return n ? n : quota_processors(processors());
+}
