@@ -4,20 +4,33 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _ops as ops
+from .._core import fail
+from .._native import lib
 from ..autograd import Function, enable_grad, is_grad_enabled, no_grad
 from ..tensor import Tensor
 
 __all__ = ["Function", "Tensor", "enable_grad", "is_grad_enabled", "no_grad", "ops", "shape_text",
            "subclass_of", "typename"]
 
+_new = object.__new__
+
 
 def subclass_of(cls: type, data: Tensor, requires_grad: bool) -> Tensor:
     """A leaf of type ``cls`` that shares ``data``'s storage and has no history."""
-    return Tensor._make_subclass(cls, data, requires_grad)
+    handle = lib.ad_detach(data._h, 1)
+    if not handle:
+        fail()
+    tensor = _new(cls)
+    tensor._h = handle
+    if requires_grad:
+        tensor.requires_grad = True
+    return tensor
 
 
 def typename(obj: Any) -> str:
-    """The type's name as error messages print it: ``torch.FloatTensor``, ``int``, ``collections.OrderedDict``."""
+    """The type's name as error messages print it: ``torch.FloatTensor``, ``int``,
+    ``collections.OrderedDict``.
+    """
     if isinstance(obj, Tensor):
         return obj.type()
     cls = type(obj)

@@ -12,7 +12,8 @@ from typing import Any
 from ..utils.hooks import RemovableHandle, register
 from ._base import Function, Tensor, is_grad_enabled
 
-# Hooks of every module by kind. `any_global` holds all their ids, so that one test tells whether there are any.
+# Hooks of every module by kind. `any_global` holds the ids of those that run, so that one test tells whether
+# there are any.
 any_global: OrderedDict = OrderedDict()
 _global: dict[str, OrderedDict] = {kind: OrderedDict() for kind in (
     "forward_pre", "forward", "forward_kwargs", "forward_always", "backward_pre", "backward",
@@ -180,7 +181,8 @@ class _BackwardHooks:
     def _checked(result: Any, n: int, what: str, who: str) -> tuple:
         result = _as_tuple(result)
         if len(result) != n:
-            raise RuntimeError(f"{who} returned an invalid number of {what}, got {len(result)}, but expected {n}")
+            raise RuntimeError(f"{who} returned an invalid number of {what}, got {len(result)}, but "
+                               f"expected {n}")
         return result
 
 

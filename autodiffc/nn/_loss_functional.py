@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Callable
 
+from .._dtype import int64
 from ._base import Tensor, no_grad, ops
 from ._base import shape_text as _shape
 
@@ -21,7 +22,8 @@ def _legacy(size_average: bool | None, reduce: bool | None, reduction: str) -> s
         result = "none"
     else:
         result = "sum" if size_average is False else "mean"
-    warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{result}' instead.",
+    warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{result}' "
+                  "instead.",
                   stacklevel=3)
     return result
 
@@ -38,7 +40,8 @@ def _reduced(loss: Tensor, reduction: str) -> Tensor:
 
 def _warn_broadcast(input: Tensor, target: Tensor) -> None:
     if input.shape != target.shape:
-        warnings.warn(f"Using a target size ({_shape(target)}) that is different to the input size ({_shape(input)}). "
+        warnings.warn(f"Using a target size ({_shape(target)}) that is different to the input size "
+                      f"({_shape(input)}). "
                       "This will likely lead to incorrect results due to broadcasting. "
                       "Please ensure they have the same size.", stacklevel=3)
 
@@ -56,16 +59,18 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_a
              ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """``-weight[t] input[t]``: input ``(N, C, *)`` of log-probabilities, target ``(N, *)`` of class indices.
 
-    The mean is weighted; targets equal to ``ignore_index`` do not count. IndexError for a target that is no class.
+    The mean is weighted; targets equal to ``ignore_index`` do not count. IndexError for a target that is no
+    class.
     """
     reduction = _legacy(size_average, reduce, reduction)
     return ops.nll_loss(input, target, weight=weight, ignore_index=ignore_index, reduction=reduction)
 
 
-def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
-                  ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean",
-                  label_smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy of logits ``(N, C, *)`` or ``(C)`` with class indices ``(N, *)`` or probabilities like the input.
+def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
+                  size_average: bool | None = None, ignore_index: int = -100, reduce: bool | None = None,
+                  reduction: str = "mean", label_smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of logits ``(N, C, *)`` or ``(C)`` with class indices ``(N, *)`` or probabilities like
+    the input.
 
     ``weight`` is a factor for each class, ``label_smoothing`` the share of the uniform distribution that is
     mixed into the target.
@@ -98,8 +103,8 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
                                                 pos_weight=pos_weight)
 
 
-def soft_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
-                     reduction: str = "mean") -> Tensor:
+def soft_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = None,
+                     reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """``log(1 + exp(-t x))`` with targets 1 and -1."""
     reduction = _legacy(size_average, reduce, reduction)
     return _reduced(ops.log1p(ops.exp(-target * input)), reduction)
@@ -116,10 +121,11 @@ def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Tensor | 
     return _reduced(loss.sum(-1) / input.shape[-1], reduction)
 
 
-def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None,
-                      size_average: bool | None = None, reduce: bool | None = None,
-                      reduction: str = "mean") -> Tensor:
-    """``sum_i max(0, margin - x[t] + x[i])**p / C`` over ``i != t``: input ``(N, C)`` or ``(C)``, target ``(N)`` or ``()``.
+def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0,
+                      weight: Tensor | None = None, size_average: bool | None = None,
+                      reduce: bool | None = None, reduction: str = "mean") -> Tensor:
+    """``sum_i max(0, margin - x[t] + x[i])**p / C`` over ``i != t``: input ``(N, C)`` or ``(C)``, target
+    ``(N)`` or ``()``.
 
     ``p`` is 1 or 2; ``weight`` a factor for each class.
     """
@@ -130,7 +136,8 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
     if weight is not None and weight.dim() != 1:
         raise ValueError("weight must be one-dimensional")
     if input.dim() not in (1, 2) or target.dim() > 1 or (input.dim() == 2 and target.dim() != 1):
-        raise RuntimeError(f"inconsistent target size, expected {list(input.shape[:-1])} but got {_shape(target)}")
+        raise RuntimeError(f"inconsistent target size, expected {list(input.shape[:-1])} but got "
+                           f"{_shape(target)}")
     rows = input if input.dim() == 2 else input.unsqueeze(0)
     labels = target.reshape(-1)
     if labels.shape[0] != rows.shape[0]:
@@ -158,13 +165,14 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | N
     reduction = _legacy(size_average, reduce, reduction)
     _check(reduction)
     if input.shape != target.shape or input.dim() not in (1, 2):
-        raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")
+        raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: "
+                           f"{list(input.shape)}")
     rows, labels = (input, target) if input.dim() == 2 else (input.unsqueeze(0), target.unsqueeze(0))
     n_classes = rows.shape[1]
     if bool(((labels < -1) | (labels >= n_classes)).any()):
         raise RuntimeError("argument #3 target out of range")
     with no_grad():
-        valid = (labels >= 0).to(ops.int64).cumprod(1)
+        valid = (labels >= 0).to(int64).cumprod(1)
         index = labels * valid
         is_target = ops.zeros_like(index).scatter_add_(1, index, valid).clamp(max=1)
     at_target = rows.gather(1, index)
@@ -197,8 +205,8 @@ def l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, red
     return ops.l1_loss(input, target, reduction=reduction)
 
 
-def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
-                   reduction: str = "mean", beta: float = 1.0) -> Tensor:
+def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None,
+                   reduce: bool | None = None, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """``d**2 / (2 beta)`` where ``d = |x - t|`` is below ``beta``, else ``d - beta / 2``."""
     reduction = _legacy(size_average, reduce, reduction)
     _warn_broadcast(input, target)
@@ -227,7 +235,8 @@ def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, redu
     reduction = _legacy(size_average, reduce, reduction)
     if reduction == "mean":
         warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support size. "
-                      "'batchmean' divides only by the batch size, and aligns with the KL div math definition.",
+                      "'batchmean' divides only by the batch size, and aligns with the KL div math "
+                      "definition.",
                       stacklevel=2)
     if reduction == "batchmean":
         total = ops.kl_div(input, target, reduction="sum", log_target=log_target)
@@ -238,7 +247,9 @@ def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, redu
 def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full: bool = False,
                      size_average: bool | None = None, eps: float = 1e-8, reduce: bool | None = None,
                      reduction: str = "mean") -> Tensor:
-    """``exp(x) - t x``, or ``x - t log(x + eps)`` without ``log_input``; ``full`` adds Stirling's term for ``t > 1``."""
+    """``exp(x) - t x``, or ``x - t log(x + eps)`` without ``log_input``; ``full`` adds Stirling's term for
+    ``t > 1``.
+    """
     reduction = _legacy(size_average, reduce, reduction)
     _check(reduction)
     loss = ops.exp(input) - target * input if log_input else input - target * ops.log(input + eps)
@@ -248,8 +259,8 @@ def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full
     return _reduced(loss, reduction)
 
 
-def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6,
-                      reduction: str = "mean") -> Tensor:
+def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: bool = False,
+                      eps: float = 1e-6, reduction: str = "mean") -> Tensor:
     """``(log v + (x - t)**2 / v) / 2`` with ``v = max(var, eps)``; ``full`` adds ``log(2 pi) / 2``.
 
     ``var`` has the input's shape, or 1 (or nothing) in its last dimension, or is a number. The bound ``eps``
@@ -293,7 +304,8 @@ def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: 
     """``max(0, -t (x1 - x2) + margin)`` with targets 1 (the first ranks higher) and -1."""
     reduction = _legacy(size_average, reduce, reduction)
     if not input1.dim() == input2.dim() == target.dim():
-        raise RuntimeError("margin_ranking_loss : All input tensors should have same dimension but got sizes: "
+        raise RuntimeError("margin_ranking_loss : All input tensors should have same dimension but got "
+                           "sizes: "
                            f"input1: {_shape(input1)}, input2: {_shape(input2)}, target: {_shape(target)} ")
     return _reduced((-target * (input1 - input2) + margin).clamp_min(0), reduction)
 
@@ -309,13 +321,15 @@ def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin
     if target.dim() > 1:
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     if not target.dim() + 1 == input1.dim() == input2.dim():
-        raise RuntimeError(f"{target.dim()}D target tensor expects {target.dim() + 1}D input tensors, but found inputs "
+        raise RuntimeError(f"{target.dim()}D target tensor expects {target.dim() + 1}D input tensors, but "
+                           "found inputs "
                            f"with sizes {list(input1.shape)} and {list(input2.shape)}.")
     dim, tiny = target.dim(), 1e-12
     square1, square2 = (input1 * input1).sum(dim) + tiny, (input2 * input2).sum(dim) + tiny
     cosine = (input1 * input2).sum(dim) / ops.sqrt(square1 * square2)
     zero = ops.zeros_like(cosine.detach())
-    loss = ops.where(target == 1, 1 - cosine, zero) + ops.where(target == -1, (cosine - margin).clamp_min(0), zero)
+    apart = (cosine - margin).clamp_min(0)
+    loss = ops.where(target == 1, 1 - cosine, zero) + ops.where(target == -1, apart, zero)
     return _reduced(loss, reduction)
 
 
@@ -323,10 +337,11 @@ def _pairwise(p: float, eps: float) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda x, y: (x - y + eps).norm(p, -1)
 
 
-def _triplet(anchor: Tensor, positive: Tensor, negative: Tensor, distance: Callable, margin: float, swap: bool,
-             reduction: str) -> Tensor:
+def _triplet(anchor: Tensor, positive: Tensor, negative: Tensor, distance: Callable, margin: float,
+             swap: bool, reduction: str) -> Tensor:
     if not anchor.dim() == positive.dim() == negative.dim():
-        raise RuntimeError("The anchor, positive, and negative tensors are expected to have the same number of "
+        raise RuntimeError("The anchor, positive, and negative tensors are expected to have the same number "
+                           "of "
                            f"dimensions, but got: anchor {anchor.dim()}D, positive {positive.dim()}D, "
                            f"and negative {negative.dim()}D inputs")
     near, far = distance(anchor, positive), distance(anchor, negative)
@@ -338,7 +353,8 @@ def _triplet(anchor: Tensor, positive: Tensor, negative: Tensor, distance: Calla
 def triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2,
                         eps: float = 1e-6, swap: bool = False, size_average: bool | None = None,
                         reduce: bool | None = None, reduction: str = "mean") -> Tensor:
-    """``max(0, d(anchor, positive) - d(anchor, negative) + margin)`` with the ``p``-norm of the difference as ``d``.
+    """``max(0, d(anchor, positive) - d(anchor, negative) + margin)`` with the ``p``-norm of the difference as
+    ``d``.
 
     ``swap`` takes ``d(positive, negative)`` where it is the smaller. Inputs ``(N, D)`` or ``(D)``.
     """
@@ -350,8 +366,10 @@ def triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, marg
 
 def triplet_margin_with_distance_loss(anchor: Tensor, positive: Tensor, negative: Tensor, *,
                                       distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
-                                      margin: float = 1.0, swap: bool = False, reduction: str = "mean") -> Tensor:
+                                      margin: float = 1.0, swap: bool = False,
+                                      reduction: str = "mean") -> Tensor:
     """:func:`triplet_margin_loss` with a distance of the caller's."""
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
-    return _triplet(anchor, positive, negative, distance_function or _pairwise(2.0, 1e-6), margin, swap, reduction)
+    distance = distance_function or _pairwise(2.0, 1e-6)
+    return _triplet(anchor, positive, negative, distance, margin, swap, reduction)

@@ -1,4 +1,5 @@
-"""Saving a module's state and loading it: the functions behind ``Module.state_dict`` and ``load_state_dict``."""
+"""Saving a module's state and loading it: the functions behind ``Module.state_dict`` and ``load_state_dict``.
+"""
 from __future__ import annotations
 
 import functools
@@ -47,7 +48,8 @@ def save_to_state_dict(self: Any, destination: dict, prefix: str, keep_vars: boo
         destination[prefix + _extra_key] = self.get_extra_state()
 
 
-def state_dict(self: Any, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> dict:
+def state_dict(self: Any, *args: Any, destination: Any = None, prefix: str = "",
+               keep_vars: bool = False) -> dict:
     """An OrderedDict of dotted path to tensor: every parameter and persistent buffer here and below.
 
     The tensors share storage with the module and have no history, unless ``keep_vars`` asks for the
@@ -83,13 +85,15 @@ def state_dict(self: Any, *args: Any, destination: Any = None, prefix: str = "",
 def _copy_into(module: Any, name: str, key: str, value: Any, target: Tensor, assign: bool,
                error_msgs: list[str]) -> None:
     if not isinstance(value, Tensor):
-        error_msgs.append(f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object '
+        error_msgs.append(f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like '
+                          'object '
                           f"from checkpoint but received {type(value)}")
         return
     if target.dim() == 0 and tuple(value.shape) == (1,):
         value = value[0]            # scalars were saved with one dimension long ago
     if value.shape != target.shape:
-        error_msgs.append(f"size mismatch for {key}: copying a param with shape {shape_text(value)} from checkpoint, "
+        error_msgs.append(f"size mismatch for {key}: copying a param with shape {shape_text(value)} from "
+                          "checkpoint, "
                           f"the shape in current model is {shape_text(target)}.")
         return
     try:
@@ -108,8 +112,10 @@ def _copy_into(module: Any, name: str, key: str, value: Any, target: Tensor, ass
     except Exception as error:
         what = "swapping" if assign else "copying"
         error_msgs.append(
-            f'While {what} the parameter named "{key}", whose dimensions in the model are {shape_text(target)} and '
-            f"whose dimensions in the checkpoint are {shape_text(value)}, an exception occurred : {error.args}.")
+            f'While {what} the parameter named "{key}", whose dimensions in the model are '
+            f'{shape_text(target)} and '
+            f"whose dimensions in the checkpoint are {shape_text(value)}, an exception occurred : "
+            f"{error.args}.")
 
 
 def load_from_state_dict(self: Any, state_dict: Mapping, prefix: str, local_metadata: dict, strict: bool,
@@ -149,7 +155,8 @@ def _quoted(keys: list[str]) -> str:
     return ", ".join(f'"{key}"' for key in keys)
 
 
-def load_state_dict(self: Any, state_dict: Mapping, strict: bool = True, assign: bool = False) -> IncompatibleKeys:
+def load_state_dict(self: Any, state_dict: Mapping, strict: bool = True,
+                    assign: bool = False) -> IncompatibleKeys:
     """Copy parameters and buffers from ``state_dict`` into this module and those below it.
 
     With ``strict`` every key must match one of the module's and the reverse; without, ``missing_keys`` and
@@ -189,7 +196,8 @@ def load_state_dict(self: Any, state_dict: Mapping, strict: bool = True, assign:
         if unexpected:
             errors.insert(1 if missing else 0, f"Unexpected key(s) in state_dict: {_quoted(unexpected)}. ")
     if errors:
-        raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(errors))
+        raise RuntimeError("Error(s) in loading state_dict for "
+                           f"{type(self).__name__}:\n\t" + "\n\t".join(errors))
     return IncompatibleKeys(missing, unexpected)
 
 
@@ -203,7 +211,9 @@ def register_state_dict_hook(self: Any, hook: Callable) -> RemovableHandle:
 
 
 def register_state_dict_post_hook(self: Any, hook: Callable) -> RemovableHandle:
-    """``hook(module, state_dict, prefix, local_metadata) -> None`` after saving; it may change the dict in place."""
+    """``hook(module, state_dict, prefix, local_metadata) -> None`` after saving; it may change the dict in
+    place.
+    """
     @functools.wraps(hook)
     def checked(*args: Any) -> None:
         return hook(*args)

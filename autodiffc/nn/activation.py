@@ -1,4 +1,6 @@
-"""Activations as modules. Each has the shape of its input; the formulas are in :mod:`autodiffc.nn.functional`."""
+"""Activations as modules. Each has the shape of its input; the formulas are in
+:mod:`autodiffc.nn.functional`.
+"""
 from __future__ import annotations
 
 import warnings
@@ -302,7 +304,8 @@ class PReLU(Module):
 
     __constants__ = ["num_parameters"]
 
-    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None,
+                 dtype: Any = None) -> None:
         super().__init__()
         self.num_parameters = num_parameters
         self.init = init

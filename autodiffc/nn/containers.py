@@ -13,7 +13,9 @@ from .parameter import Parameter
 
 
 def _index(n: int, idx: Any) -> int:
-    """``idx`` as an index from the start; IndexError if it is outside ``[-n, n)``, TypeError if it is no integer."""
+    """``idx`` as an index from the start; IndexError if it is outside ``[-n, n)``, TypeError if it is no
+    integer.
+    """
     idx = operator.index(idx)
     if not -n <= idx < n:
         raise IndexError(f"index {idx} is out of range")
@@ -21,7 +23,9 @@ def _index(n: int, idx: Any) -> int:
 
 
 class _ModuleSequence(Module):
-    """What Sequential and ModuleList share: modules by position, named ``"0"``, ``"1"``, ... unless given names."""
+    """What Sequential and ModuleList share: modules by position, named ``"0"``, ``"1"``, ... unless given
+    names.
+    """
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -64,8 +68,8 @@ class _ModuleSequence(Module):
 class Sequential(_ModuleSequence):
     """Modules that run one after the other, each on the output of the one before.
 
-    Takes modules, or one OrderedDict of name to module. It can be indexed, sliced, added and multiplied like a
-    list; a slice shares its modules.
+    Takes modules, or one OrderedDict of name to module. It can be indexed, sliced, added and multiplied like
+    a list; a slice shares its modules.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -89,7 +93,8 @@ class Sequential(_ModuleSequence):
 
     def __add__(self, other: Any) -> Sequential:
         if not isinstance(other, Sequential):
-            raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is given.")
+            raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is "
+                             "given.")
         result = Sequential()
         for module in chain(self, other):
             result.append(module)
@@ -97,7 +102,8 @@ class Sequential(_ModuleSequence):
 
     def __iadd__(self, other: Any) -> Sequential:
         if not isinstance(other, Sequential):
-            raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is given.")
+            raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is "
+                             "given.")
         return self.extend(list(other))
 
     def _check_factor(self, factor: Any) -> None:
@@ -165,7 +171,8 @@ class ModuleList(_ModuleSequence):
     def extend(self, modules: Iterable[Module]) -> ModuleList:
         """Add every module of an iterable at the end; TypeError if it is none."""
         if not isinstance(modules, Iterable):
-            raise TypeError(f"ModuleList.extend should be called with an iterable, but got {type(modules).__name__}")
+            raise TypeError("ModuleList.extend should be called with an iterable, but got "
+                            f"{type(modules).__name__}")
         for module in list(modules):
             self.append(module)
         return self
@@ -192,7 +199,8 @@ def _pairs(what: str, source: Any) -> Iterator[tuple[str, Any]]:
         return
     for i, pair in enumerate(source):
         if not isinstance(pair, Iterable):
-            raise TypeError(f"{what} update sequence element #{i} should be Iterable; is {type(pair).__name__}")
+            raise TypeError(f"{what} update sequence element #{i} should be Iterable; is "
+                            f"{type(pair).__name__}")
         pair = tuple(pair)
         if len(pair) != 2:
             raise ValueError(f"{what} update sequence element #{i} has length {len(pair)}; 2 is required")
@@ -267,7 +275,8 @@ def _described(values: Iterable[tuple[Any, Any]], kind: str) -> str:
 
 
 class ParameterList(Module):
-    """A list of parameters that are registered. Tensors become parameters; other values are kept as they are."""
+    """A list of parameters that are registered. Tensors become parameters; other values are kept as they are.
+    """
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
@@ -307,7 +316,8 @@ class ParameterList(Module):
     def extend(self, values: Iterable[Any]) -> ParameterList:
         """Add every value of an iterable (a tensor is none) at the end."""
         if not isinstance(values, Iterable) or isinstance(values, Tensor):
-            raise TypeError(f"ParameterList.extend should be called with an iterable, but got {type(values).__name__}")
+            raise TypeError("ParameterList.extend should be called with an iterable, but got "
+                            f"{type(values).__name__}")
         for value in list(values):
             self.append(value)
         return self

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from .._dtype import contiguous_format, float64
 from ._base import Tensor, no_grad, ops
-
 from ._loss_functional import (  # noqa: F401
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -38,16 +38,6 @@ from ._loss_functional import (  # noqa: F401
     triplet_margin_with_distance_loss,
 )
 
-linear = ops.linear
-one_hot = ops.one_hot
-gelu = ops.gelu
-logsigmoid = ops.logsigmoid
-hardshrink = ops.hardshrink
-softshrink = ops.softshrink
-softplus = ops.softplus
-tanh = ops.tanh
-sigmoid = ops.sigmoid
-
 
 def _activation(name: str, input: Tensor, inplace: bool, *args: Any) -> Tensor:
     """``ops.name(input, *args)``, or its in-place form, which is ``ops.name_`` where the core has one."""
@@ -62,6 +52,19 @@ def _activation(name: str, input: Tensor, inplace: bool, *args: Any) -> Tensor:
 
 # ---- dense layers
 
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``input weight^T + bias``: ``(*, in)``, ``(out, in)``, ``(out)`` to ``(*, out)``."""
+    return ops.linear(input, weight, bias)
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """1 at each index and 0 elsewhere: int64 ``(*)`` to int64 ``(*, num_classes)``.
+
+    -1 classes are as many as the largest index needs.
+    """
+    return ops.one_hot(tensor, num_classes)
+
+
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``y[..., o] = sum_ij input1[..., i] weight[o, i, j] input2[..., j] + bias[o]``.
 
@@ -72,14 +75,16 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
             raise RuntimeError(f"bilinear(): input batch dimensions do not match at dim {dim}: "
                                f"got {input1.shape[dim]} and {input2.shape[dim]}")
     if input1.dim() != input2.dim():
-        raise RuntimeError(f"bilinear(): input dimensions do not match: got {input1.dim()} and {input2.dim()}")
+        raise RuntimeError(f"bilinear(): input dimensions do not match: got {input1.dim()} and "
+                           f"{input2.dim()}")
     out, in1, in2 = weight.shape
     for i, (tensor, size) in enumerate(((input1, in1), (input2, in2)), 1):
         if tensor.shape[-1] != size:
             raise RuntimeError(f"bilinear(): input{i} size does not match weight size: "
                                f"got {tensor.shape[-1]} but expected {size}")
     if bias is not None and bias.shape[0] != out:
-        raise RuntimeError(f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected {out}")
+        raise RuntimeError(f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but "
+                           f"expected {out}")
     batch = tuple(input1.shape[:-1])
     left = input1.reshape(-1, in1) @ weight.permute(1, 0, 2).reshape(in1, out * in2)
     result = (left.reshape(-1, out, in2) * input2.reshape(-1, 1, in2)).sum(-1).reshape(*batch, out)
@@ -156,7 +161,8 @@ def _masked(input: Tensor, p: float, training: bool, inplace: bool, shape: tuple
 
 
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
-    """Dropout for SELU networks: what is dropped becomes SELU's lower bound, and mean and variance are kept."""
+    """Dropout for SELU networks: what is dropped becomes SELU's lower bound, and mean and variance are kept.
+    """
     _check_probability(p)
     return _masked(input, p, training, inplace, tuple(input.shape), True)
 
@@ -167,7 +173,8 @@ def _feature_shape(input: Tensor) -> tuple:
     return (*input.shape[:2], *(1,) * (input.dim() - 2))
 
 
-def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
+                          inplace: bool = False) -> Tensor:
     """Alpha dropout of whole channels: input ``(N, C, *)``."""
     _check_probability(p)
     if not training or p == 0.0:
@@ -244,7 +251,9 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """``scale (max(0, x) + min(0, alpha (exp(x) - 1)))`` with the two constants that keep mean 0 and variance 1."""
+    """``scale (max(0, x) + min(0, alpha (exp(x) - 1)))`` with the two constants that keep mean 0 and variance
+    1.
+    """
     return _activation("selu", input, inplace)
 
 
@@ -265,13 +274,15 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     vector).
     """
     if weight.dim() > 1:
-        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.dim()}")
+        raise RuntimeError("prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = "
+                           f"{weight.dim()}")
     if weight.numel() != 1:
         channels = input.shape[1] if input.dim() > 1 else 1
         if input.dim() == 0:
             raise RuntimeError("Not allow zero-dim input tensor.")
         if weight.numel() != channels:
-            raise RuntimeError("Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+            raise RuntimeError("Mismatch of parameter numbers and input channel size. Found parameter "
+                               "numbers = "
                                f"{weight.numel()} and channel size = {channels}.")
         weight = weight.reshape(channels, *(1,) * (input.dim() - 2))
     return ops.where(input > 0, input, weight * input)
@@ -286,11 +297,12 @@ def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     if lower > upper:
-        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound; got {lower} and {upper}")
+        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound; got {lower} and "
+                           f"{upper}")
     with no_grad():
         negative = input.detach() <= 0
-        draws = ops.empty(int(negative.sum()), dtype=ops.float64).uniform_(lower, upper)
-        slope = ops.ones_like(input.detach(), memory_format=ops.contiguous_format)
+        draws = ops.empty(int(negative.sum()), dtype=float64).uniform_(lower, upper)
+        slope = ops.ones_like(input.detach(), memory_format=contiguous_format)
         slope[negative] = draws.to(input.dtype)
     return input.mul_(slope) if inplace else input * slope
 
@@ -301,7 +313,8 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         raise RuntimeError("glu does not support 0-dimensional tensors")
     size = input.shape[dim]
     if size % 2:
-        raise RuntimeError(f"Halving dimension must be even, but dimension {dim % input.dim()} is size {size}")
+        raise RuntimeError(f"Halving dimension must be even, but dimension {dim % input.dim()} is size "
+                           f"{size}")
     first, second = input.narrow(dim, 0, size // 2), input.narrow(dim, size // 2, size // 2)
     return first * ops.sigmoid(second)
 
@@ -324,6 +337,41 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """``min(max(x + 3, 0), 6) / 6``."""
     return _activation("hardsigmoid", input, inplace)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """``x Phi(x)`` with the normal distribution function; ``"tanh"`` is the usual approximation."""
+    return ops.gelu(input, approximate=approximate)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """``log(1 / (1 + exp(-x)))``."""
+    return ops.logsigmoid(input)
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """``x`` where ``|x| > lambd``, else 0."""
+    return ops.hardshrink(input, lambd)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """``x`` moved towards 0 by ``lambd``, and 0 where ``|x| <= lambd``."""
+    return ops.softshrink(input, lambd)
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """``log(1 + exp(beta x)) / beta``, and ``x`` itself where ``beta x > threshold``."""
+    return ops.softplus(input, beta, threshold)
+
+
+def tanh(input: Tensor) -> Tensor:
+    """``tanh(x)``."""
+    return ops.tanh(input)
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """``1 / (1 + exp(-x))``."""
+    return ops.sigmoid(input)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -379,7 +427,8 @@ def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, traini
 # ---- softmax
 
 def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
-    warnings.warn(f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an "
+    warnings.warn(f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
+                  "dim=X as an "
                   "argument.", stacklevel=stacklevel)
     return 0 if ndim in (0, 1, 3) else 1
 
@@ -405,19 +454,20 @@ def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dty
     return ops.log_softmax(input, dim) if dtype is None else ops.log_softmax(input, dim, dtype=dtype)
 
 
-def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10,
+                   dim: int = -1) -> Tensor:
     """A sample of the Gumbel-softmax distribution along ``dim``.
 
     With ``hard`` the result is one-hot and its gradient that of the soft sample.
     """
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
-    gumbels = -ops.empty_like(logits, memory_format=ops.contiguous_format).exponential_().log()
+    gumbels = -ops.empty_like(logits, memory_format=contiguous_format).exponential_().log()
     soft = softmax((logits + gumbels) / tau, dim)
     if not hard:
         return soft
     index = soft.detach().argmax(dim, keepdim=True)
-    one = ops.zeros_like(logits.detach(), memory_format=ops.contiguous_format).scatter_(dim, index, 1.0)
+    one = ops.zeros_like(logits.detach(), memory_format=contiguous_format).scatter_(dim, index, 1.0)
     return one - soft.detach() + soft
 
 
@@ -428,7 +478,8 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
     return ops.pad(input, pad, mode, value)
 
 
-def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None) -> Tensor:
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12,
+              out: Tensor | None = None) -> Tensor:
     """``x / max(norm_p(x), eps)`` along ``dim``."""
     length = input.norm(p, dim, keepdim=True).clamp_min(eps)
     if out is None:
@@ -444,7 +495,8 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     return ((x1 / length1) * (x2 / length2)).sum(dim)
 
 
-def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
+def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
+                      keepdim: bool = False) -> Tensor:
     """``norm_p(x1 - x2 + eps)`` over the last dimension; the two broadcast."""
     return (x1 - x2 + eps).norm(p, -1, keepdim)
 

@@ -1,7 +1,7 @@
 """Initial values for parameters.
 
-Every function works in place, without recording a gradient, and returns its tensor. For one seed the values are
-PyTorch's. ``generator`` is the source of random numbers; None is the default one.
+Every function works in place, without recording a gradient, and returns its tensor. For one seed the values
+are PyTorch's. ``generator`` is the source of random numbers; None is the default one.
 """
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..interop import from_numpy
 from ._base import Tensor, no_grad, ops
 
 _gains = {"sigmoid": 1, "tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4,
@@ -151,7 +152,8 @@ def _is_empty(tensor: Tensor) -> bool:
 
 def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
                      generator: Any = None) -> Tensor:
-    """Uniform with standard deviation ``gain / sqrt(fan)`` (He et al.); ``a`` is the slope of a leaky ReLU."""
+    """Uniform with standard deviation ``gain / sqrt(fan)`` (He et al.); ``a`` is the slope of a leaky ReLU.
+    """
     if _is_empty(tensor):
         return tensor
     fan = _calculate_correct_fan(tensor, mode)
@@ -170,7 +172,8 @@ def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinea
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tensor:
-    """Orthonormal rows or columns, whichever are fewer, of the tensor as a matrix ``(size(0), -1)``, times ``gain``.
+    """Orthonormal rows or columns, whichever are fewer, of the tensor as a matrix ``(size(0), -1)``, times
+    ``gain``.
 
     The Q of the QR decomposition of a normal matrix, with the signs that make R's diagonal positive.
     """
@@ -189,7 +192,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
         q = q * np.sign(np.diagonal(r))
         if rows < columns:
             q = q.T
-        tensor.copy_(ops.from_numpy(np.ascontiguousarray(q)).reshape(tuple(tensor.shape)))
+        tensor.copy_(from_numpy(np.ascontiguousarray(q)).reshape(tuple(tensor.shape)))
         return tensor.mul_(gain)
 
 
@@ -212,7 +215,8 @@ def _deprecated(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        warnings.warn(f"`nn.init.{old}` is now deprecated in favor of `nn.init.{new}`.", FutureWarning, stacklevel=2)
+        warnings.warn(f"`nn.init.{old}` is now deprecated in favor of "
+                      f"`nn.init.{new}`.", FutureWarning, stacklevel=2)
         return function(*args, **kwargs)
     wrapper.__name__ = old
     wrapper.__doc__ = f"The old name of :func:`{new}`."

@@ -24,8 +24,8 @@ class Identity(Module):
 class Linear(Module):
     """``y = x A^T + b``.
 
-    Input ``(*, in_features)``, output ``(*, out_features)``; ``weight`` is ``(out_features, in_features)``, ``bias``
-    ``(out_features)``. Both start uniform in ``(-k, k)`` with ``k = 1 / sqrt(in_features)``.
+    Input ``(*, in_features)``, output ``(*, out_features)``; ``weight`` is ``(out_features, in_features)``,
+    ``bias`` ``(out_features)``. Both start uniform in ``(-k, k)`` with ``k = 1 / sqrt(in_features)``.
     """
 
     __constants__ = ["in_features", "out_features"]
@@ -57,7 +57,8 @@ class Linear(Module):
         return ops.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        return (f"in_features={self.in_features}, out_features={self.out_features}, "
+                f"bias={self.bias is not None}")
 
 
 class NonDynamicallyQuantizableLinear(Linear):
@@ -81,7 +82,8 @@ class Bilinear(Module):
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features
-        self.weight = Parameter(ops.empty((out_features, in1_features, in2_features), device=device, dtype=dtype))
+        shape = (out_features, in1_features, in2_features)
+        self.weight = Parameter(ops.empty(shape, device=device, dtype=dtype))
         if bias:
             self.bias = Parameter(ops.empty(out_features, device=device, dtype=dtype))
         else:

@@ -38,8 +38,8 @@ class Module:
     """Base class of layers and models.
 
     A subclass calls ``super().__init__()``, assigns parameters, buffers and other modules to attributes, and
-    defines ``forward``; calling the module runs ``forward`` and its hooks. ``parameters()``, ``state_dict()``,
-    ``to()`` and the rest then reach everything below it.
+    defines ``forward``; calling the module runs ``forward`` and its hooks. ``parameters()``,
+    ``state_dict()``, ``to()`` and the rest then reach everything below it.
 
     Errors: assigning before ``super().__init__()`` is an AttributeError; putting something else than a
     parameter (module, tensor) where one is registered is a TypeError.
@@ -78,7 +78,8 @@ class Module:
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes. Every subclass defines it."""
-        raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+        raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" '
+                                  'function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if (self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
@@ -229,7 +230,8 @@ class Module:
                 raise TypeError(f"cannot assign '{typename(param)}' object to parameter '{name}' "
                                 "(torch.nn.Parameter or None required)")
             if param.grad_fn is not None:
-                raise ValueError(f"Cannot assign non-leaf Tensor to parameter '{name}': a parameter is a leaf; "
+                raise ValueError(f"Cannot assign non-leaf Tensor to parameter '{name}': a parameter is a "
+                                 "leaf; "
                                  "compute the value in forward() if it depends on another tensor.")
             param = _hooks.on_registration("parameter", self, name, param)
         self._parameters[name] = param
@@ -348,7 +350,8 @@ class Module:
 
     def named_modules(self, memo: set | None = None, prefix: str = "", remove_duplicate: bool = True
                       ) -> Iterator[tuple[str, Module]]:
-        """Pairs of dotted path and module, depth first, this one included; ``memo`` holds those already seen."""
+        """Pairs of dotted path and module, depth first, this one included; ``memo`` holds those already seen.
+        """
         memo = set() if memo is None else memo
         if self in memo:
             return
@@ -403,7 +406,9 @@ class Module:
     # ---- conversion
 
     def _apply(self: _Self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> _Self:
-        """Replace the data of every parameter, gradient and buffer by ``fn`` of it; parameters stay who they are."""
+        """Replace the data of every parameter, gradient and buffer by ``fn`` of it; parameters stay who they
+        are.
+        """
         if recurse:
             for module in self.children():
                 module._apply(fn)
@@ -421,7 +426,8 @@ class Module:
         return self
 
     def to(self: _Self, *args: Any, **kwargs: Any) -> _Self:
-        """Convert in place: ``to(device)``, ``to(dtype)``, ``to(tensor)``, with ``non_blocking`` and ``memory_format``.
+        """Convert in place: ``to(device)``, ``to(dtype)``, ``to(tensor)``, with ``non_blocking`` and
+        ``memory_format``.
 
         Only floating point parameters and buffers take the dtype. TypeError for a dtype that is not floating.
         """
@@ -549,7 +555,8 @@ class Module:
         return register(self._backward_pre_hooks, hook, prepend=prepend)
 
     def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
-        """``hook(module, grad_input, grad_output) -> None | grad_input`` when the inputs' gradients are known.
+        """``hook(module, grad_input, grad_output) -> None | grad_input`` when the inputs' gradients are
+        known.
 
         Both are tuples, with None for what takes no gradient. RuntimeError if the module already has a hook
         by :meth:`register_backward_hook`.

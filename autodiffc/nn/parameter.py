@@ -31,7 +31,7 @@ class Parameter(Tensor):
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
         if data is None:
             data = ops.empty(0)
-        return subclass_of(cls, data.detach(), requires_grad)
+        return subclass_of(cls, data, requires_grad)
 
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
         pass
@@ -63,7 +63,7 @@ class Buffer(Tensor):
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Buffer:
         if data is None:
             data = ops.empty(0)
-        result = subclass_of(cls, data.detach(), data.requires_grad)
+        result = subclass_of(cls, data, data.requires_grad)
         result.persistent = persistent
         return result
 

@@ -1,7 +1,7 @@
 """An optimizer's state: a defaultdict that counts its changes.
 
-``optimizer.state[param]["exp_avg"]`` is a dictionary that users read and write. The optimizer keeps C arrays of
-what is in it, and compares one number at each step to know whether they are still right.
+``optimizer.state[param]["exp_avg"]`` is a dictionary that users read and write. The optimizer keeps C arrays
+of what is in it, and compares one number at each step to know whether they are still right.
 """
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ class State(defaultdict):
         return self[key]
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if isinstance(value, dict) and not (isinstance(value, ParamState) and value._version is self._version):
+        known = isinstance(value, ParamState) and value._version is self._version
+        if isinstance(value, dict) and not known:
             value = ParamState(self._version, value)
         self._version[0] += 1
         super().__setitem__(key, value)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .._core import check, ffi, lib
+from .._core import check
+from .._native import ffi, lib
 from ..tensor import Tensor
 
 
@@ -19,16 +20,16 @@ class Handles:
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self.tensors = list(tensors)
-        self.array = ffi.new("ad_tensor *[]", [t._h for t in self.tensors])
+        self.array = ffi.new("ad_handle[]", [t._h for t in self.tensors])
 
 
 def zero_grad(n: int, params: Handles, set_to_none: bool) -> None:
     """Forget the gradients, or set them to zeros."""
-    check(lib.ad_zero_grad(n, params.array, set_to_none))
+    lib.ad_zero_grads(params.array, n, set_to_none)
 
 
-def sgd(n: int, params: Handles, buffers: Handles | None, lr: Any, momentum: Any, dampening: Any, weight_decay: Any,
-        nesterov: bool, maximize: bool) -> None:
+def sgd(n: int, params: Handles, buffers: Handles | None, lr: Any, momentum: Any, dampening: Any,
+        weight_decay: Any, nesterov: bool, maximize: bool) -> None:
     """One step of SGD; ``buffers`` are the momentum buffers, None without momentum."""
     check(lib.ad_sgd(n, params.array, ffi.NULL if buffers is None else buffers.array, lr, momentum, dampening,
                      weight_decay, nesterov, maximize))

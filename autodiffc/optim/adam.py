@@ -4,13 +4,14 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _ops as ops
+from .._dtype import float32, float64, get_default_dtype
 from ..tensor import Tensor
 from . import _update
 from .optimizer import Optimizer, Plan, check_lr, check_modes, zeros_like
 
 
 def _new_step(value: float = 0.0) -> Tensor:
-    return ops.tensor(value, dtype=ops.float64 if ops.get_default_dtype() == ops.float64 else ops.float32)
+    return ops.tensor(value, dtype=float64 if get_default_dtype() is float64 else float32)
 
 
 class Adam(Optimizer):
@@ -49,9 +50,10 @@ class Adam(Optimizer):
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
         for group in self.param_groups:
-            for name, value in (("amsgrad", False), ("maximize", False), ("foreach", None), ("capturable", False),
-                                ("differentiable", False), ("decoupled_weight_decay", False), ("fused", None)):
-                group.setdefault(name, value)
+            for name in ("amsgrad", "maximize", "capturable", "differentiable", "decoupled_weight_decay"):
+                group.setdefault(name, False)
+            group.setdefault("foreach", None)
+            group.setdefault("fused", None)
             for param in group["params"]:       # old checkpoints count in numbers
                 own = self.state.get(param, {})
                 if "step" in own and not isinstance(own["step"], Tensor):

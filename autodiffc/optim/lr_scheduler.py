@@ -1,7 +1,7 @@
 """Learning rates that change during training.
 
-A scheduler sets ``group["lr"]`` of its optimizer's groups; ``step()`` after each epoch (or batch) moves it on. Most
-compute the next rate from the present one, so that several can be used on one optimizer.
+A scheduler sets ``group["lr"]`` of its optimizer's groups; ``step()`` after each epoch (or batch) moves it
+on. Most compute the next rate from the present one, so that several can be used on one optimizer.
 """
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import warnings
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from types import FunctionType
 from typing import Any
 
 from ..tensor import Tensor
 from .optimizer import Optimizer
 
 __all__ = ["ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR",
-           "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR", "MultiStepLR", "MultiplicativeLR", "OneCycleLR",
-           "PolynomialLR", "ReduceLROnPlateau", "SequentialLR", "StepLR"]
+           "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR", "MultiStepLR", "MultiplicativeLR",
+           "OneCycleLR", "PolynomialLR", "ReduceLROnPlateau", "SequentialLR", "StepLR"]
 
 EPOCH_DEPRECATION_WARNING = (
     "The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where possible. "
@@ -46,7 +47,8 @@ def _per_group(name: str, optimizer: Optimizer, value: Any) -> list:
     """A list with a value for each group, from one value or a list."""
     if isinstance(value, (list, tuple)):
         if len(value) != len(optimizer.param_groups):
-            raise ValueError(f"{name} must have the same length as optimizer.param_groups. {name} has {len(value)} "
+            raise ValueError(f"{name} must have the same length as optimizer.param_groups. {name} has "
+                             f"{len(value)} "
                              f"values, param_groups has {len(optimizer.param_groups)}.")
         return list(value)
     return [value] * len(optimizer.param_groups)
@@ -61,8 +63,8 @@ class LRScheduler:
     """Base class: a subclass defines ``get_lr()``, the rates at ``self.last_epoch``.
 
     ``last_epoch`` is -1 for a new run; to resume one it is the index of the last epoch, and every group must
-    have ``"initial_lr"`` (KeyError). ``_get_closed_form_lr``, where there is one, computes the rates of an epoch
-    without those before it.
+    have ``"initial_lr"`` (KeyError). ``_get_closed_form_lr``, where there is one, computes the rates of an
+    epoch without those before it.
     """
 
     _get_lr_called_within_step = False
@@ -74,7 +76,8 @@ class LRScheduler:
             if last_epoch == -1:
                 group.setdefault("initial_lr", _copy(group["lr"]))
             elif "initial_lr" not in group:
-                raise KeyError(f"param 'initial_lr' is not specified in param_groups[{i}] when resuming scheduler with "
+                raise KeyError(f"param 'initial_lr' is not specified in param_groups[{i}] when resuming "
+                               "scheduler with "
                                "last_epoch >= 0: load the optimizer's state first, or leave last_epoch at -1")
         self.base_lrs = [_copy(group["initial_lr"]) for group in optimizer.param_groups]
         self.last_epoch = last_epoch
@@ -104,7 +107,8 @@ class LRScheduler:
 
     def _warn_if_called_by_user(self) -> None:
         if not self._get_lr_called_within_step:
-            warnings.warn("To get the last learning rate computed by the scheduler, please use `get_last_lr()`.",
+            warnings.warn("To get the last learning rate computed by the scheduler, please use "
+                          "`get_last_lr()`.",
                           UserWarning, stacklevel=3)
 
     def _lrs(self) -> list:
@@ -114,8 +118,10 @@ class LRScheduler:
     def step(self, epoch: int | None = None) -> None:
         """Move on by one epoch (or, as was done once, to ``epoch``)."""
         if self._step_count == 1 and not self.optimizer.__dict__.get("_opt_called", False):
-            warnings.warn("Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 and later, "
-                          "you should call them in the opposite order, or the first value of the learning rate schedule "
+            warnings.warn("Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch "
+                          "1.1.0 and later, "
+                          "you should call them in the opposite order, or the first value of the learning "
+                          "rate schedule "
                           "is skipped.", UserWarning, stacklevel=2)
         if epoch is not None:
             warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
@@ -137,6 +143,11 @@ class LRScheduler:
         self._last_lr = _set_lrs(self.optimizer, lrs)
 
 
+def _attributes(fn: Any) -> dict | None:
+    """What of a callable is saved: nothing of a function, the attributes of an object."""
+    return None if isinstance(fn, FunctionType) else fn.__dict__.copy()
+
+
 class _FactorScheduler(LRScheduler):
     """Schedulers with a function for each group."""
 
@@ -153,7 +164,7 @@ class _FactorScheduler(LRScheduler):
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimizer and functions; of a callable object, its attributes."""
         state = {key: value for key, value in super().state_dict().items() if key != "lr_lambdas"}
-        state["lr_lambdas"] = [None if isinstance(fn, type(_copy)) else fn.__dict__.copy() for fn in self.lr_lambdas]
+        state["lr_lambdas"] = [_attributes(fn) for fn in self.lr_lambdas]
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -185,7 +196,8 @@ class MultiplicativeLR(_FactorScheduler):
 class StepLR(LRScheduler):
     """The rate times ``gamma`` every ``step_size`` epochs."""
 
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1,
+                 last_epoch: int = -1) -> None:
         self.step_size = step_size
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
@@ -245,12 +257,15 @@ class ConstantLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """The initial rate times a factor that goes from ``start_factor`` to ``end_factor`` in ``total_iters`` epochs."""
+    """The initial rate times a factor that goes from ``start_factor`` to ``end_factor`` in ``total_iters``
+    epochs.
+    """
 
     def __init__(self, optimizer: Optimizer, start_factor: float = 1.0 / 3, end_factor: float = 1.0,
                  total_iters: int = 5, last_epoch: int = -1) -> None:
         if start_factor > 1.0 or start_factor <= 0:
-            raise ValueError("Starting multiplicative factor expected to be greater than 0 and less or equal to 1.")
+            raise ValueError("Starting multiplicative factor expected to be greater than 0 and less or "
+                             "equal to 1.")
         if end_factor > 1.0 or end_factor < 0:
             raise ValueError("Ending multiplicative factor expected to be between 0 and 1.")
         self.start_factor = start_factor
@@ -294,7 +309,8 @@ class ExponentialLR(LRScheduler):
 class PolynomialLR(LRScheduler):
     """The initial rate times ``(1 - epoch / total_iters) ** power``, down to 0."""
 
-    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0,
+                 last_epoch: int = -1) -> None:
         self.total_iters = total_iters
         self.power = power
         super().__init__(optimizer, last_epoch)
@@ -329,7 +345,8 @@ class CosineAnnealingLR(LRScheduler):
         if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:
             return [lr + (base - self.eta_min) * (1 - math.cos(angle)) / 2
                     for base, lr in zip(self.base_lrs, self._lrs())]
-        now, before = (1 + math.cos(math.pi * epoch / self.T_max) for epoch in (self.last_epoch, self.last_epoch - 1))
+        now = 1 + math.cos(math.pi * self.last_epoch / self.T_max)
+        before = 1 + math.cos(math.pi * (self.last_epoch - 1) / self.T_max)
         return [now / before * (lr - self.eta_min) + self.eta_min for lr in self._lrs()]
 
     def _get_closed_form_lr(self) -> list:
@@ -417,9 +434,9 @@ class CyclicLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, base_lr: float | list[float], max_lr: float | list[float],
                  step_size_up: int = 2000, step_size_down: int | None = None, mode: str = "triangular",
-                 gamma: float = 1.0, scale_fn: Callable[[float], float] | None = None, scale_mode: str = "cycle",
-                 cycle_momentum: bool = True, base_momentum: float = 0.8, max_momentum: float = 0.9,
-                 last_epoch: int = -1) -> None:
+                 gamma: float = 1.0, scale_fn: Callable[[float], float] | None = None,
+                 scale_mode: str = "cycle", cycle_momentum: bool = True, base_momentum: float = 0.8,
+                 max_momentum: float = 0.9, last_epoch: int = -1) -> None:
         _check_optimizer(optimizer)
         base_lrs = _per_group("base_lr", optimizer, base_lr)
         if last_epoch == -1:
@@ -433,11 +450,14 @@ class CyclicLR(LRScheduler):
         self.mode = mode
         self.gamma = gamma
         self._scale_fn_custom = scale_fn
-        self.scale_mode = scale_mode if scale_fn is not None else "iterations" if mode == "exp_range" else "cycle"
+        if scale_fn is None:
+            scale_mode = "iterations" if mode == "exp_range" else "cycle"
+        self.scale_mode = scale_mode
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
             if "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:
-                raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
+                raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option "
+                                 "enabled")
             self.use_beta1 = "betas" in optimizer.defaults
             self.base_momentums = _per_group("base_momentum", optimizer, base_momentum)
             self.max_momentums = _per_group("max_momentum", optimizer, max_momentum)
@@ -472,7 +492,7 @@ class CyclicLR(LRScheduler):
         """Everything but the optimizer and a ``scale_fn`` that is a function."""
         state = super().state_dict()
         fn = state.pop("_scale_fn_custom")
-        state["_scale_fn_custom"] = None if fn is None or isinstance(fn, type(_copy)) else fn.__dict__.copy()
+        state["_scale_fn_custom"] = None if fn is None else _attributes(fn)
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -487,9 +507,10 @@ class CyclicLR(LRScheduler):
 class OneCycleLR(LRScheduler):
     """Up to ``max_lr`` in the share ``pct_start`` of the steps, then down, one batch at a time.
 
-    It starts at ``max_lr / div_factor`` and ends at that divided by ``final_div_factor``; with ``three_phase`` it
-    comes down to where it started first. ``total_steps``, or ``epochs`` and ``steps_per_epoch``, is the length:
-    stepping past it is a ValueError. With ``cycle_momentum`` momentum (or Adam's first beta) goes the other way.
+    It starts at ``max_lr / div_factor`` and ends at that divided by ``final_div_factor``; with
+    ``three_phase`` it comes down to where it started first. ``total_steps``, or ``epochs`` and
+    ``steps_per_epoch``, is the length: stepping past it is a ValueError. With ``cycle_momentum`` momentum (or
+    Adam's first beta) goes the other way.
     """
 
     def __init__(self, optimizer: Optimizer, max_lr: float | list[float], total_steps: int | None = None,
@@ -510,7 +531,8 @@ class OneCycleLR(LRScheduler):
         if pct_start < 0 or pct_start > 1 or not isinstance(pct_start, float):
             raise ValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}")
+            raise ValueError("anneal_strategy must be one of 'cos' or 'linear', instead got "
+                             f"{anneal_strategy}")
         top = float(pct_start * self.total_steps) - 1
         ends = [(top, "max_lr", "base_momentum"), (self.total_steps - 1, "min_lr", "max_momentum")]
         if three_phase:
@@ -532,7 +554,8 @@ class OneCycleLR(LRScheduler):
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
             if "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:
-                raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
+                raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option "
+                                 "enabled")
             self.use_beta1 = "betas" in optimizer.defaults
             if last_epoch == -1:
                 for group, low, high in zip(optimizer.param_groups,
@@ -552,7 +575,8 @@ class OneCycleLR(LRScheduler):
         self._warn_if_called_by_user()
         step = self.last_epoch
         if step > self.total_steps:
-            raise ValueError(f"Tried to step {step} times. The specified number of total steps is {self.total_steps}")
+            raise ValueError(f"Tried to step {step} times. The specified number of total steps is "
+                             f"{self.total_steps}")
         start = 0.0
         for phase in self._schedule_phases:
             if step <= phase["end_step"] or phase is self._schedule_phases[-1]:
@@ -572,8 +596,8 @@ class ReduceLROnPlateau(LRScheduler):
     """The rate times ``factor`` when a metric has not improved for more than ``patience`` epochs.
 
     Better is smaller (``mode="min"``) or larger (``"max"``) by ``threshold``, relative or absolute
-    (``threshold_mode``). After a reduction ``cooldown`` epochs do not count; the rate stays at ``min_lr`` or above,
-    and a change of at most ``eps`` is not made. ``step(metric)`` after each epoch.
+    (``threshold_mode``). After a reduction ``cooldown`` epochs do not count; the rate stays at ``min_lr`` or
+    above, and a change of at most ``eps`` is not made. ``step(metric)`` after each epoch.
     """
 
     def __init__(self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10,
@@ -622,7 +646,8 @@ class ReduceLROnPlateau(LRScheduler):
     def is_better(self, a: float, best: float) -> bool:
         """Whether ``a`` is an improvement on ``best``."""
         sign = -1.0 if self.mode == "min" else 1.0
-        bound = best * (1.0 + sign * self.threshold) if self.threshold_mode == "rel" else best + sign * self.threshold
+        change = sign * self.threshold
+        bound = best * (1.0 + change) if self.threshold_mode == "rel" else best + change
         return a < bound if self.mode == "min" else a > bound
 
     def step(self, metrics: Any, epoch: int | None = None) -> None:
@@ -649,9 +674,12 @@ class ReduceLROnPlateau(LRScheduler):
         groups = self.optimizer.param_groups
         if len(groups) != len(self.min_lrs):
             if self.default_min_lr is None:
-                raise RuntimeError(f"The number of param groups in the `optimizer` ({len(groups)}) differs from when "
-                                   f"`ReduceLROnPlateau` was initialized ({len(self.min_lrs)}), usually due to a new "
-                                   "param group being added to the optimizer. Please modify the `min_lrs` field to match "
+                raise RuntimeError(f"The number of param groups in the `optimizer` ({len(groups)}) differs "
+                                   "from when "
+                                   f"`ReduceLROnPlateau` was initialized ({len(self.min_lrs)}), usually due "
+                                   "to a new "
+                                   "param group being added to the optimizer. Please modify the `min_lrs` "
+                                   "field to match "
                                    "the length of the `optimizer` param groups.")
             self.min_lrs = [self.default_min_lr] * len(groups)
         for group, lowest in zip(groups, self.min_lrs):
@@ -670,23 +698,30 @@ class SequentialLR(LRScheduler):
             raise ValueError(f"{type(self).__name__} expects at least one scheduler, but got no scheduler.")
         for i, scheduler in enumerate(schedulers):
             if not hasattr(scheduler, "optimizer"):
-                raise TypeError(f"{type(self).__name__} at index {i} should have `optimizer` as its attribute.")
+                raise TypeError(f"{type(self).__name__} at index {i} should have `optimizer` as its "
+                                "attribute.")
             if isinstance(scheduler, ReduceLROnPlateau):
-                raise ValueError(f"{type(self).__name__} does not support `ReduceLROnPlateau` scheduler as it requires "
-                                 "additional kwargs to be specified when calling `step`, but got one at index "
+                raise ValueError(f"{type(self).__name__} does not support `ReduceLROnPlateau` scheduler as "
+                                 "it requires "
+                                 "additional kwargs to be specified when calling `step`, but got one at "
+                                 "index "
                                  f"{i} in the given schedulers sequence.")
             if optimizer is not scheduler.optimizer:
-                raise ValueError(f"{type(self).__name__} expects all schedulers to belong to the same optimizer, but the "
+                raise ValueError(f"{type(self).__name__} expects all schedulers to belong to the same "
+                                 "optimizer, but the "
                                  f"one at index {i}, {type(scheduler).__name__}, has another")
         if len(milestones) != len(schedulers) - 1:
-            raise ValueError("Sequential Schedulers expects number of schedulers provided to be one more than the number "
-                             f"of milestone points, but got number of schedulers {len(schedulers)} and the number of "
+            raise ValueError("Sequential Schedulers expects number of schedulers provided to be one more "
+                             "than the number "
+                             f"of milestone points, but got number of schedulers {len(schedulers)} and the "
+                             "number of "
                              f"milestones to be equal to {len(milestones)}")
         self._schedulers = schedulers
         self._milestones = milestones
         self.last_epoch = last_epoch + 1
         self.optimizer = optimizer
-        for group in optimizer.param_groups:        # each scheduler took its first step when it was made: undo them
+        # each scheduler took its first step when it was made: undo them
+        for group in optimizer.param_groups:
             _set(group, "lr", group["initial_lr"])
         for scheduler in schedulers:
             scheduler.last_epoch -= 1
@@ -706,7 +741,8 @@ class SequentialLR(LRScheduler):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimizer; ``"_schedulers"`` holds the schedulers' states."""
-        state = {key: value for key, value in self.__dict__.items() if key not in ("optimizer", "_schedulers")}
+        left_out = ("optimizer", "_schedulers")
+        state = {key: value for key, value in self.__dict__.items() if key not in left_out}
         state["_schedulers"] = [scheduler.state_dict() for scheduler in self._schedulers]
         return state
 
@@ -730,17 +766,22 @@ class ChainedScheduler(LRScheduler):
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
         if not schedulers:
-            raise ValueError(f"{type(self).__name__} expects at least one scheduler to be chained, but got no scheduler.")
+            raise ValueError(f"{type(self).__name__} expects at least one scheduler to be chained, but got "
+                             "no scheduler.")
         optimizer = optimizer or schedulers[0].optimizer
         for i, scheduler in enumerate(schedulers):
             if not hasattr(scheduler, "optimizer"):
-                raise TypeError(f"{type(self).__name__} at index {i} should have `optimizer` as its attribute.")
+                raise TypeError(f"{type(self).__name__} at index {i} should have `optimizer` as its "
+                                "attribute.")
             if isinstance(scheduler, ReduceLROnPlateau):
-                raise ValueError(f"{type(self).__name__} does not support `ReduceLROnPlateau` scheduler as it requires "
-                                 "additional kwargs to be specified when calling `step`, but got one at index "
+                raise ValueError(f"{type(self).__name__} does not support `ReduceLROnPlateau` scheduler as "
+                                 "it requires "
+                                 "additional kwargs to be specified when calling `step`, but got one at "
+                                 "index "
                                  f"{i} in the given schedulers sequence.")
             if optimizer is not scheduler.optimizer:
-                raise ValueError(f"{type(self).__name__} expects all schedulers to belong to the same optimizer, but the "
+                raise ValueError(f"{type(self).__name__} expects all schedulers to belong to the same "
+                                 "optimizer, but the "
                                  f"one at index {i}, {type(scheduler).__name__}, has another")
         self._schedulers = list(schedulers)
         self.optimizer = optimizer

@@ -27,17 +27,18 @@ class _Required:
 required = _Required()
 _hook_kinds = ("step_pre", "step_post", "state_dict_pre", "state_dict_post", "load_state_dict_pre",
                "load_state_dict_post")
-_global_step_hooks: dict[str, OrderedDict] = {"step_pre": OrderedDict(), "step_post": OrderedDict()}
+_global_pre: OrderedDict = OrderedDict()
+_global_post: OrderedDict = OrderedDict()
 
 
 def register_optimizer_step_pre_hook(hook: Callable) -> RemovableHandle:
     """``hook(optimizer, args, kwargs) -> None | (args, kwargs)`` before every optimizer's step."""
-    return register(_global_step_hooks["step_pre"], hook)
+    return register(_global_pre, hook)
 
 
 def register_optimizer_step_post_hook(hook: Callable) -> RemovableHandle:
     """``hook(optimizer, args, kwargs) -> None`` after every optimizer's step."""
-    return register(_global_step_hooks["step_post"], hook)
+    return register(_global_post, hook)
 
 
 class Plan:
@@ -57,11 +58,12 @@ class Plan:
 
 def _run_hooks(optimizer: Optimizer, name: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
     """The hooks before a step, which may change its arguments (the optimizer is the first)."""
-    for hook in (*_global_step_hooks["step_pre"].values(), *optimizer._optimizer_step_pre_hooks.values()):
+    for hook in (*_global_pre.values(), *optimizer._optimizer_step_pre_hooks.values()):
         result = hook(optimizer, args, kwargs)
         if result is not None:
             if not (isinstance(result, tuple) and len(result) == 2):
-                raise RuntimeError(f"{name} must return None or a tuple of (new_args, new_kwargs), but got {result}.")
+                raise RuntimeError(f"{name} must return None or a tuple of (new_args, new_kwargs), but got "
+                                   f"{result}.")
             args, kwargs = result
     return args, kwargs
 
@@ -74,7 +76,7 @@ def _with_hooks(step: Callable) -> Callable:
         args, kwargs = _run_hooks(self, step, args, kwargs)
         self.__dict__["_opt_called"] = True
         result = step(*args, **kwargs)
-        for hook in (*self._optimizer_step_post_hooks.values(), *_global_step_hooks["step_post"].values()):
+        for hook in (*self._optimizer_step_post_hooks.values(), *_global_post.values()):
             hook(self, args, kwargs)
         return result
     wrapper.hooked = True
@@ -90,13 +92,14 @@ class Optimizer:
 
     A subclass defines ``step``, or ``_plan_state`` and ``_update_group`` when the core does its work.
 
-    Errors: TypeError for what is no tensor, group or ordered collection; ValueError for no parameters, a tensor
-    that is no leaf, or one that is in two groups.
+    Errors: TypeError for what is no tensor, group or ordered collection; ValueError for no parameters, a
+    tensor that is no leaf, or one that is in two groups.
     """
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
-            raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, "
+            raise TypeError("params argument given to the optimizer should be an iterable of Tensors or "
+                            "dicts, "
                             f"but got {params.type()}")
         self.defaults = defaults
         self._prepare()
@@ -154,12 +157,14 @@ class Optimizer:
         if isinstance(params, Tensor):
             params = [params]
         elif isinstance(params, set):
-            raise TypeError("optimizer parameters need to be organized in ordered collections, but the ordering of "
+            raise TypeError("optimizer parameters need to be organized in ordered collections, but the "
+                            "ordering of "
                             "tensors in sets will change between runs. Please use a list instead.")
         params = list(params)
         if any(isinstance(param, tuple) for param in params):
             if not all(isinstance(param, tuple) for param in params):
-                raise ValueError("all optimizer params should be with/without names. Some param names are missing")
+                raise ValueError("all optimizer params should be with/without names. Some param names are "
+                                 "missing")
             param_group["param_names"] = [name for name, _ in params]
             params = [param for _, param in params]
         for param in params:
@@ -171,24 +176,30 @@ class Optimizer:
         param_group["params"] = params
         for name, default in self.defaults.items():
             if default is required and name not in param_group:
-                raise ValueError(f"parameter group didn't specify a value of required optimization parameter {name}")
+                raise ValueError("parameter group didn't specify a value of required optimization "
+                                 f"parameter {name}")
             param_group.setdefault(name, default)
         ids = {id(param) for param in params}
         if len(ids) != len(params):
             import warnings
-            warnings.warn("optimizer contains a parameter group with duplicate parameters; in future, this will cause "
-                          "an error; see github.com/pytorch/pytorch/issues/40967 for more information", stacklevel=3)
+            warnings.warn("optimizer contains a parameter group with duplicate parameters; in future, this "
+                          "will cause "
+                          "an error; see github.com/pytorch/pytorch/issues/40967 for more "
+                          "information", stacklevel=3)
         for group in self.param_groups:
             if not ids.isdisjoint(map(id, group["params"])):
                 raise ValueError("some parameters appear in more than one parameter group")
         if self.param_groups and ("param_names" in param_group) != ("param_names" in self.param_groups[0]):
             raise ValueError("all optimizer param groups should be with/without names. "
-                             f"cannot add param group {'with' if 'param_names' in param_group else 'without'} names "
+                             "cannot add param group "
+                             f"{'with' if 'param_names' in param_group else 'without'} names "
                              "to the optimizer")
         self.param_groups.append(param_group)
 
     def _plan(self, index: int, group: dict[str, Any]) -> Plan:
-        """The plan of a group: the one at hand when parameters, state and options are those that it was made for."""
+        """The plan of a group: the one at hand when parameters, state and options are those that it was made
+        for.
+        """
         plans, params, key = self._plans, group["params"], self._plan_key(group)
         if index < len(plans):
             plan = plans[index]
@@ -221,9 +232,10 @@ class Optimizer:
             _update.zero_grad(len(plan.params), plan.all, set_to_none)
 
     def step(self, closure: Callable | None = None) -> Any:
-        """Move every parameter that has a gradient; ``closure`` computes the loss first, which is then returned."""
-        if (self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or _global_step_hooks["step_pre"]
-                or _global_step_hooks["step_post"]):
+        """Move every parameter that has a gradient; ``closure`` computes the loss first, which is then
+        returned.
+        """
+        if (self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or _global_pre or _global_post):
             args = (self,) if closure is None else (self, closure)
             return _hooked_step(*args)
         return self._step(closure)
@@ -268,8 +280,10 @@ class Optimizer:
             packed = {key: value for key, value in group.items() if key != "params"}
             packed["params"] = [numbers[id(param)] for param in group["params"]]
             groups.append(packed)
-        state = {numbers[id(key)] if isinstance(key, Tensor) else key: value for key, value in self.state.items()}
-        state = {key: dict(value) if isinstance(value, dict) else value for key, value in state.items()}
+        state = {}
+        for key, value in self.state.items():
+            key = numbers[id(key)] if isinstance(key, Tensor) else key
+            state[key] = dict(value) if isinstance(value, dict) else value
         result = {"state": state, "param_groups": groups}
         for hook in self._optimizer_state_dict_post_hooks.values():
             replaced = hook(self, result)
@@ -280,8 +294,8 @@ class Optimizer:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take options and state from what :meth:`state_dict` of such an optimizer gave.
 
-        Tensors of the state take the dtype of their parameter. ValueError if the numbers of groups or of their
-        parameters differ.
+        Tensors of the state take the dtype of their parameter. ValueError if the numbers of groups or of
+        their parameters differ.
         """
         state_dict = state_dict.copy()
         for hook in self._optimizer_load_state_dict_pre_hooks.values():
@@ -365,7 +379,9 @@ def check_lr(lr: Any, foreach: bool | None, capturable: bool = False) -> None:
 
 
 def check_modes(name: str, differentiable: bool, foreach: bool | None, fused: bool | None) -> None:
-    """The modes of PyTorch's own loops: there is one loop here, so that they make no difference, if they agree."""
+    """The modes of PyTorch's own loops: there is one loop here, so that they make no difference, if they
+    agree.
+    """
     if fused and differentiable:
         raise RuntimeError("`fused` does not support `differentiable`")
     if fused and foreach:

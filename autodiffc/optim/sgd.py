@@ -10,17 +10,19 @@ from .optimizer import Optimizer, Plan, check_lr, check_modes, zeros_like
 class SGD(Optimizer):
     """``p -= lr g``, with ``g`` the gradient plus ``weight_decay p``.
 
-    With ``momentum`` ``g`` is replaced by ``b = momentum b + (1 - dampening) g``, where ``b`` starts as the first
-    ``g``; with ``nesterov`` by ``g + momentum b``. ``maximize`` changes the gradient's sign. ``foreach`` and
-    ``fused`` are accepted and make no difference; ``differentiable=True`` is a NotImplementedError.
+    With ``momentum`` ``g`` is replaced by ``b = momentum b + (1 - dampening) g``, where ``b`` starts as the
+    first ``g``; with ``nesterov`` by ``g + momentum b``. ``maximize`` changes the gradient's sign.
+    ``foreach`` and ``fused`` are accepted and make no difference; ``differentiable=True`` is a
+    NotImplementedError.
 
-    State: ``momentum_buffer``, once there is momentum. ValueError for a negative option, or ``nesterov`` without
-    momentum or with dampening.
+    State: ``momentum_buffer``, once there is momentum. ValueError for a negative option, or ``nesterov``
+    without momentum or with dampening.
     """
 
     def __init__(self, params: Any, lr: Any = 1e-3, momentum: float = 0, dampening: float = 0,
                  weight_decay: Any = 0, nesterov: bool = False, *, maximize: bool = False,
-                 foreach: bool | None = None, differentiable: bool = False, fused: bool | None = None) -> None:
+                 foreach: bool | None = None, differentiable: bool = False,
+                 fused: bool | None = None) -> None:
         check_lr(lr, None)
         if momentum < 0.0:
             raise ValueError(f"Invalid momentum value: {momentum}")

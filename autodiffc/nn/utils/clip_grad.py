@@ -18,11 +18,12 @@ def _tensors(value: Any, what: str) -> list[Tensor]:
     return list(value)
 
 
-def get_total_norm(tensors: Iterable[Tensor] | Tensor, norm_type: float = 2.0, error_if_nonfinite: bool = False,
-                   foreach: bool | None = None) -> Tensor:
+def get_total_norm(tensors: Iterable[Tensor] | Tensor, norm_type: float = 2.0,
+                   error_if_nonfinite: bool = False, foreach: bool | None = None) -> Tensor:
     """The norm of all tensors' elements as one vector, 0-d.
 
-    RuntimeError when it is infinite or NaN and ``error_if_nonfinite``. ``foreach`` is accepted and makes no difference.
+    RuntimeError when it is infinite or NaN and ``error_if_nonfinite``. ``foreach`` is accepted and makes no
+    difference.
     """
     with no_grad():
         tensors = _tensors(tensors, "tensors")
@@ -31,8 +32,10 @@ def get_total_norm(tensors: Iterable[Tensor] | Tensor, norm_type: float = 2.0, e
             return ops.tensor(0.0)
         total = ops.stack([tensor.detach().norm(norm_type) for tensor in tensors]).norm(norm_type)
         if error_if_nonfinite and not bool(total.isfinite()):
-            raise RuntimeError(f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so "
-                               "it cannot be clipped. To disable this error and scale the gradients by the non-finite "
+            raise RuntimeError(f"The total norm of order {norm_type} for gradients from `parameters` is "
+                               "non-finite, so "
+                               "it cannot be clipped. To disable this error and scale the gradients by the "
+                               "non-finite "
                                "norm anyway, set `error_if_nonfinite=False`")
         return total
 
@@ -62,12 +65,14 @@ def clip_grad_norm_(parameters: Iterable[Tensor] | Tensor, max_norm: float, norm
 def clip_grad_norm(parameters: Iterable[Tensor] | Tensor, max_norm: float, norm_type: float = 2.0,
                    error_if_nonfinite: bool = False, foreach: bool | None = None) -> Tensor:
     """The old name of :func:`clip_grad_norm_`."""
-    warnings.warn("`torch.nn.utils.clip_grad_norm` is now deprecated in favor of `torch.nn.utils.clip_grad_norm_`.",
+    warnings.warn("`torch.nn.utils.clip_grad_norm` is now deprecated in favor of "
+                  "`torch.nn.utils.clip_grad_norm_`.",
                   FutureWarning, stacklevel=2)
     return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite)
 
 
-def clip_grad_value_(parameters: Iterable[Tensor] | Tensor, clip_value: float, foreach: bool | None = None) -> None:
+def clip_grad_value_(parameters: Iterable[Tensor] | Tensor, clip_value: float,
+                     foreach: bool | None = None) -> None:
     """Limit every element of the gradients to ``[-clip_value, clip_value]``, in place."""
     limit = float(clip_value)
     with no_grad():
