@@ -1,5 +1,5 @@
 """Layers, losses and containers, with PyTorch's names."""
-from . import functional, init, utils  # noqa: F401
+from . import functional, init, modules, utils  # noqa: F401
 from .activation import (  # noqa: F401
     CELU,
     ELU,

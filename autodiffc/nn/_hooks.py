@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..utils.hooks import RemovableHandle, register
-from ._base import Function, Tensor, is_grad_enabled
+from ._base import Function, Tensor, is_grad_enabled, ops
 
 # Hooks of every module by kind. `any_global` holds the ids of those that run, so that one test tells whether
 # there are any.
@@ -91,7 +91,6 @@ class _Tap(Function):
     @staticmethod
     def forward(ctx: Any, seen: Callable, *tensors: Tensor) -> tuple:
         ctx.seen = seen
-        ctx.set_materialize_grads(False)
         return tuple(t.view_as(t) for t in tensors)
 
     @staticmethod
@@ -119,6 +118,7 @@ class _BackwardHooks:
         self.grad_output: tuple | None = None
         self.n_inputs = -1
         self.tapped_input: list[int] = []
+        self.other_inputs: list[tuple[int, Tensor]] = []
         self.n_outputs = 0
         self.tapped_output: list[int] = []
 
@@ -135,6 +135,9 @@ class _BackwardHooks:
     def inputs(self, args: tuple) -> tuple:
         self.n_inputs = len(args)
         result, self.tapped_input = self._tap(self._saw_grad_input, args)
+        if self.tapped_input:
+            self.other_inputs = [(i, arg.detach()) for i, arg in enumerate(args)
+                                 if isinstance(arg, Tensor) and i not in self.tapped_input]
         return result
 
     def outputs(self, output: Any) -> Any:
@@ -162,7 +165,9 @@ class _BackwardHooks:
     def _saw_grad_input(self, grads: tuple) -> tuple:
         if self.grad_output is None:    # nothing went through the outputs: there is nothing to report
             return grads
-        full = self._spread(grads, self.tapped_input, self.n_inputs)
+        grads = (*grads, *(ops.zeros_like(arg) for _, arg in self.other_inputs))
+        where = [*self.tapped_input, *(i for i, _ in self.other_inputs)]
+        full = self._spread(grads, where, self.n_inputs)
         for hook in self.hooks:
             result = hook(self.module, full, self.grad_output)
             if result is not None:

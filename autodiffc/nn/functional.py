@@ -490,9 +490,15 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12,
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """``sum(x1 x2) / (max(|x1|, eps) max(|x2|, eps))`` along ``dim``; the two broadcast."""
     x1, x2 = ops.broadcast_tensors(x1, x2)
-    length1 = x1.norm(2, dim, keepdim=True).clamp_min(eps)
-    length2 = x2.norm(2, dim, keepdim=True).clamp_min(eps)
-    return ((x1 / length1) * (x2 / length2)).sum(dim)
+    return (_unit(x1, dim, eps) * _unit(x2, dim, eps)).sum(dim)
+
+
+def _unit(x: Tensor, dim: int, eps: float) -> Tensor:
+    """``x / max(|x|, eps)``, where the bound has no effect on the gradient, as in PyTorch."""
+    length = x.norm(2, dim, keepdim=True)
+    with no_grad():
+        missing = length.detach().clamp_min(eps) - length.detach()
+    return x / (length + missing)
 
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,

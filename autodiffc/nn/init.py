@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .._dtype import bool_
 from ..interop import from_numpy
 from ._base import Tensor, no_grad, ops
 
@@ -61,12 +62,40 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn("mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
                       "The distribution of values may be incorrect.", stacklevel=2)
+    low, high = (a - mean) / std, (b - mean) / std
     with no_grad():
-        low, high = _normal_cdf((a - mean) / std), _normal_cdf((b - mean) / std)
-        tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-        tensor.erfinv_()
-        tensor.mul_(std * math.sqrt(2.0)).add_(mean)
-        return tensor.clamp_(min=a, max=b)
+        if _normal_cdf(high) - _normal_cdf(low) > 0.3:
+            return _redrawn_normal(tensor, mean, std, a, b, generator)
+        return _rejected_uniform(tensor, mean, std, a, b, min(max(low, 0.0), high), generator)
+
+
+def _redrawn_normal(tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any) -> Tensor:
+    """Normal values, of which those outside are drawn again (with all the others, whose draws are unused)."""
+    tensor.normal_(mean, std, generator=generator)
+    while True:
+        outside = ops.logical_or(tensor < a, tensor > b)
+        if not bool(outside.any()):
+            return tensor
+        tensor.copy_(ops.where(outside, _like(tensor).normal_(mean, std, generator=generator), tensor))
+
+
+def _rejected_uniform(tensor: Tensor, mean: float, std: float, a: float, b: float, peak: float,
+                      generator: Any) -> Tensor:
+    """Uniform values, kept with the probability that the normal density has beside its ``peak`` within."""
+    wanted = ops.ones_like(tensor, dtype=bool_)
+    while True:
+        values = _like(tensor).uniform_(a, b, generator=generator)
+        chance = _like(tensor).uniform_(0, 1, generator=generator)
+        scaled = (values - mean) / std
+        kept = chance <= ops.exp((scaled * scaled - peak**2) * -0.5)
+        tensor.copy_(ops.where(wanted, values, tensor))
+        wanted = ops.logical_and(wanted, ops.logical_not(kept))
+        if not bool(wanted.any()):
+            return tensor
+
+
+def _like(tensor: Tensor) -> Tensor:
+    return ops.empty(tuple(tensor.shape), dtype=tensor.dtype)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:

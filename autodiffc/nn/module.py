@@ -8,6 +8,16 @@ from typing import Any, TypeVar
 from ..utils.hooks import RemovableHandle, register
 from . import _hooks, _state
 from ._base import Tensor, no_grad, ops, typename
+from ._hooks import (  # noqa: F401
+    register_module_backward_hook,
+    register_module_buffer_registration_hook,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 from ._registry import Registry
 from .parameter import Buffer, Parameter
 
@@ -558,7 +568,7 @@ class Module:
         """``hook(module, grad_input, grad_output) -> None | grad_input`` when the inputs' gradients are
         known.
 
-        Both are tuples, with None for what takes no gradient. RuntimeError if the module already has a hook
+        Both are tuples, with None for what is no tensor. RuntimeError if the module already has a hook
         by :meth:`register_backward_hook`.
         """
         self._set_backward_kind(True)

@@ -86,6 +86,7 @@ class LRScheduler:
     def _initial_step(self) -> None:
         self._step_count = 0
         self._is_initial = True
+        self._step_count += 1
         self._advance(None)
         self._is_initial = False
 
@@ -125,10 +126,11 @@ class LRScheduler:
                           "is skipped.", UserWarning, stacklevel=2)
         if epoch is not None:
             warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
+        self._step_count += 1
         self._advance(epoch)
 
     def _advance(self, epoch: int | None) -> None:
-        self._step_count += 1
+        """Go to ``epoch``, or to the next, and set the rates."""
         self._get_lr_called_within_step = True
         try:
             if epoch is None:
@@ -734,7 +736,7 @@ class SequentialLR(LRScheduler):
         index = bisect_right(self._milestones, self.last_epoch)
         scheduler = self._schedulers[index]
         if index > 0 and self._milestones[index - 1] == self.last_epoch:
-            _step_quietly(scheduler, 0)
+            scheduler._advance(0)
         else:
             scheduler.step()
         self._last_lr = scheduler.get_last_lr()
@@ -751,14 +753,6 @@ class SequentialLR(LRScheduler):
         self.__dict__.update({key: value for key, value in state_dict.items() if key != "_schedulers"})
         for scheduler, state in zip(self._schedulers, state_dict["_schedulers"]):
             scheduler.load_state_dict(state)
-
-
-def _step_quietly(scheduler: LRScheduler, epoch: int) -> None:
-    """``scheduler.step(epoch)`` without the advice not to give an epoch."""
-    if type(scheduler).step in (LRScheduler.step, CosineAnnealingWarmRestarts.step):
-        scheduler._advance(epoch)
-    else:
-        scheduler.step(epoch)
 
 
 class ChainedScheduler(LRScheduler):
