@@ -91,6 +91,7 @@ class _Tap(Function):
     @staticmethod
     def forward(ctx: Any, seen: Callable, *tensors: Tensor) -> tuple:
         ctx.seen = seen
+        ctx.set_materialize_grads(False)
         return tuple(t.view_as(t) for t in tensors)
 
     @staticmethod
@@ -118,7 +119,7 @@ class _BackwardHooks:
         self.grad_output: tuple | None = None
         self.n_inputs = -1
         self.tapped_input: list[int] = []
-        self.other_inputs: list[tuple[int, Tensor]] = []
+        self.tensor_inputs: list[tuple[int, tuple, Any]] = []       # where, size, dtype
         self.n_outputs = 0
         self.tapped_output: list[int] = []
 
@@ -136,8 +137,8 @@ class _BackwardHooks:
         self.n_inputs = len(args)
         result, self.tapped_input = self._tap(self._saw_grad_input, args)
         if self.tapped_input:
-            self.other_inputs = [(i, arg.detach()) for i, arg in enumerate(args)
-                                 if isinstance(arg, Tensor) and i not in self.tapped_input]
+            self.tensor_inputs = [(i, tuple(arg.shape), arg.dtype) for i, arg in enumerate(args)
+                                  if isinstance(arg, Tensor)]
         return result
 
     def outputs(self, output: Any) -> Any:
@@ -165,9 +166,11 @@ class _BackwardHooks:
     def _saw_grad_input(self, grads: tuple) -> tuple:
         if self.grad_output is None:    # nothing went through the outputs: there is nothing to report
             return grads
-        grads = (*grads, *(ops.zeros_like(arg) for _, arg in self.other_inputs))
-        where = [*self.tapped_input, *(i for i, _ in self.other_inputs)]
-        full = self._spread(grads, where, self.n_inputs)
+        given = list(self._spread(grads, self.tapped_input, self.n_inputs))
+        for i, size, dtype in self.tensor_inputs:
+            if given[i] is None:
+                given[i] = ops.zeros(size, dtype=dtype)
+        full = tuple(given)
         for hook in self.hooks:
             result = hook(self.module, full, self.grad_output)
             if result is not None:
