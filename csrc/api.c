@@ -4,6 +4,7 @@
 #include "core.h"
 #include "cpu.h"
 #include "pool.h"
+#include "program.h"
 
 #define T(h) ((ad_tensor *)(h))
 #define H(t) ((ad_handle)(t))
@@ -99,21 +100,20 @@ int64_t ad_version_of(ad_handle t) { return atomic_load(&T(t)->storage->version)
 void ad_bump_version(ad_handle t) { atomic_fetch_add(&T(t)->storage->version, 1); }
 int ad_is_contiguous(ad_handle t) { return tensor_is_contiguous(T(t)); }
 
-int ad_item(ad_handle h, double *f, int64_t *i) {
+int ad_item(ad_handle h) {
     ad_tensor *t = T(h);
+    if (tls.capture) return program_refuse("reading a value from a tensor (item(), float(), `if tensor`)");
     if (t->numel != 1)
         return ad_fail(AD_ERR_RUNTIME, "a Tensor with %lld elements cannot be converted to Scalar", (long long)t->numel);
-    if (dtype_is_float(t->dtype)) {
-        *f = tensor_get_f64(t);
-        return 0;
-    }
-    *i = tensor_get_i64(t);
-    return t->dtype == AD_BOOL ? 2 : 1;
+    return dtype_is_float(t->dtype) ? 0 : t->dtype == AD_BOOL ? 2 : 1;
 }
+double ad_item_f(ad_handle t) { return tensor_get_f64(T(t)); }
+int64_t ad_item_i(ad_handle t) { return tensor_get_i64(T(t)); }
 
 /* t becomes another handle to src's memory: .data = src */
 int ad_set_data(ad_handle h, ad_handle src_h) {
     ad_tensor *t = T(h), *src = T(src_h);
+    if (tls.capture) return program_refuse("pointing a tensor at other memory (.data = ..., set_())");
     if (tensor_set_geometry(t, src->ndim, src->sizes, src->strides)) return -1;
     atomic_fetch_add(&src->storage->refs, 1);
     storage_release(t->storage);
@@ -144,6 +144,7 @@ int ad_resize(ad_handle h, const int64_t *sizes, int64_t ndim) {
     int64_t strides[AD_MAXDIM], numel;
     if (ndim > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim, AD_MAXDIM);
     if (dims_equal(t->ndim, t->sizes, (int)ndim, sizes)) return 0;
+    if (tls.capture) return program_refuse("resizing a tensor");
     if (dims_numel((int)ndim, sizes, &numel)) return -1;
     dims_contiguous_strides((int)ndim, sizes, strides);
     int64_t need;
@@ -244,7 +245,7 @@ ad_handle ad_op1l(int op, ad_handle a, const int64_t *list, int64_t n, int64_t i
 
 static int fill_attr(ad_attr *at, const int64_t *i, int64_t ni, const double *f, int64_t nf, const int64_t *list, int64_t nlist) {
     memset(at, 0, sizeof *at);
-    if (ni > 8 || nf > 4) return ad_fail(AD_ERR_RUNTIME, "an operation takes at most 8 integers and 4 floats");
+    if (ni > 8 || nf > 6) return ad_fail(AD_ERR_RUNTIME, "an operation takes at most 8 integers and 6 floats");
     if (ni) memcpy(at->i, i, (size_t)ni * sizeof *i);
     if (nf) memcpy(at->f, f, (size_t)nf * sizeof *f);
     at->list = list;
@@ -264,6 +265,10 @@ ad_handle ad_opn_(int op, const ad_handle *in, int64_t nin, const int64_t *i, in
     return H(ad_apply_inplace(op, (int)nin, (ad_tensor *const *)in, &at));
 }
 
+ad_handle ad_matmul(ad_handle a, ad_handle b) { return H(op_matmul(T(a), T(b))); }
+ad_handle ad_linear(ad_handle x, ad_handle weight, ad_handle bias) {
+    return H(ad_apply1(OP_linear, 3, (ad_tensor *[]){T(x), T(weight), T(bias)}, NULL));
+}
 ad_handle ad_op1_(int op, ad_handle a) { return H(ad_apply_inplace(op, 1, (ad_tensor *[]){T(a)}, NULL)); }
 ad_handle ad_op2_(int op, ad_handle a, ad_handle b) { return H(ad_apply_inplace(op, 2, (ad_tensor *[]){T(a), T(b)}, NULL)); }
 ad_handle ad_op3_(int op, ad_handle a, ad_handle b, ad_handle c) {
@@ -311,8 +316,12 @@ int ad_set_requires_grad(ad_handle h, int on) {
 int ad_is_leaf(ad_handle t) { return graph_node_of(T(t)) == NULL; }
 int ad_is_view(ad_handle t) { return T(t)->base != NULL; }
 ad_handle ad_base(ad_handle t) { return H(tensor_ref(T(t)->base)); }
+int ad_output_nr(ad_handle t) { return (int)T(t)->out_nr; }
 int ad_retains_grad(ad_handle t) { return T(t)->flags & AD_T_RETAINS_GRAD && T(t)->node; }
-ad_handle ad_grad(ad_handle t) { return H(tensor_ref(T(t)->grad)); }
+ad_handle ad_grad(ad_handle t) {
+    if (tls.capture) program_touch_grad(T(t), false);
+    return H(tensor_ref(T(t)->grad));
+}
 int ad_set_grad(ad_handle h, ad_handle g_h) {
     ad_tensor *t = T(h), *g = T(g_h), *old = t->grad;
     if (g && g->dtype != t->dtype)
@@ -321,6 +330,7 @@ int ad_set_grad(ad_handle h, ad_handle g_h) {
     if (g && !tensor_same_sizes(t, g))
         return ad_fail(AD_ERR_RUNTIME, "assigned grad has data of a different size: expected %s, got %s",
                        fmt_sizes(t->ndim, t->sizes), fmt_sizes(g->ndim, g->sizes));
+    if (tls.capture && program_touch_grad(t, true)) return -1;
     t->grad = tensor_ref(g);
     tensor_unref(old);
     return 0;
@@ -338,18 +348,29 @@ int ad_detach_(ad_handle h) {
     t->epoch++;
     return 0;
 }
-void ad_zero_grads(const ad_handle *h, int64_t n, int set_to_none) {
+int ad_zero_grads(const ad_handle *h, int64_t n, int set_to_none) {
+    ad_attr zero = {.f = {0}};
     for (int64_t k = 0; k < n; k++) {
         ad_tensor *t = T(h[k]);
+        if (tls.capture && program_touch_grad(t, set_to_none)) return -1;
         if (!t->grad) continue;
         if (set_to_none) {
             tensor_unref(t->grad);
             t->grad = NULL;
-        } else {
-            memset(tensor_data(t->grad), 0, (size_t)t->grad->numel * dtype_size[t->grad->dtype]);
-            atomic_fetch_add(&t->grad->storage->version, 1);
+            continue;
         }
+        if (t->grad->node) { /* as grad.detach_() */
+            node_unref(t->grad->node);
+            t->grad->node = NULL;
+        }
+        bool was = tls.no_grad;
+        tls.no_grad = true;
+        ad_tensor *done = ad_apply_inplace(OP_fill, 1, &t->grad, &zero);
+        tls.no_grad = was;
+        if (!done) return -1;
+        tensor_unref(done);
     }
+    return 0;
 }
 
 int ad_grad_enabled(void) { return !tls.no_grad; }

@@ -65,12 +65,17 @@ int ad_storage_readonly(ad_handle t);
 int64_t ad_version_of(ad_handle t);
 void ad_bump_version(ad_handle t);
 int ad_is_contiguous(ad_handle t);
-int ad_item(ad_handle t, double *f, int64_t *i); /* 0 float, 1 integer, 2 bool, -1 error */
+int ad_item(ad_handle t); /* what a one-element tensor holds: 0 float, 1 integer, 2 bool; -1 error */
+double ad_item_f(ad_handle t);
+int64_t ad_item_i(ad_handle t);
 int ad_set_data(ad_handle t, ad_handle src);
 int ad_resize(ad_handle t, const int64_t *sizes, int64_t ndim);
 int ad_set_strided(ad_handle t, ad_handle src, int64_t offset, const int64_t *sizes, const int64_t *strides,
                    int64_t ndim);
+int ad_become(ad_handle t, ad_handle view); /* t takes the geometry and history of a view of itself */
 ad_handle ad_detach(ad_handle t, int share_version);
+
+ad_handle ad_reshape(ad_handle t, const int64_t *sizes, int64_t ndim); /* a view where it can be, else a copy */
 
 /* calling an operation; fixed arities are the fast paths */
 ad_handle ad_op1(int op, ad_handle a);
@@ -85,6 +90,8 @@ ad_handle ad_op2x(int op, ad_handle a, ad_handle b, int64_t i0, int64_t i1, int6
 ad_handle ad_op1l(int op, ad_handle a, const int64_t *list, int64_t n, int64_t i0, int64_t i1);
 ad_handle ad_opn(int op, const ad_handle *in, int64_t nin, const int64_t *i, int64_t ni, const double *f,
                  int64_t nf, const int64_t *list, int64_t nlist);
+ad_handle ad_matmul(ad_handle a, ad_handle b);
+ad_handle ad_linear(ad_handle x, ad_handle weight, ad_handle bias);
 ad_handle ad_op1_(int op, ad_handle a);
 ad_handle ad_op2_(int op, ad_handle a, ad_handle b);
 ad_handle ad_op3_(int op, ad_handle a, ad_handle b, ad_handle c);
@@ -103,11 +110,12 @@ int ad_set_requires_grad(ad_handle t, int on);
 int ad_is_leaf(ad_handle t);
 int ad_is_view(ad_handle t);
 ad_handle ad_base(ad_handle t);
+int ad_output_nr(ad_handle t);
 int ad_retain_grad(ad_handle t);
 int ad_retains_grad(ad_handle t);
 ad_handle ad_grad(ad_handle t);
 int ad_set_grad(ad_handle t, ad_handle g);
-void ad_zero_grads(const ad_handle *t, int64_t n, int set_to_none);
+int ad_zero_grads(const ad_handle *t, int64_t n, int set_to_none);
 int ad_detach_(ad_handle t);
 int ad_grad_enabled(void);
 int ad_set_grad_enabled(int on); /* returns what it was */
@@ -127,6 +135,33 @@ int ad_node_inputs(intptr_t node);
 intptr_t ad_node_next(intptr_t node, int i, ad_handle *leaf, int *nr); /* new references */
 ad_handle ad_tangent(ad_handle t);
 int ad_set_tangent(ad_handle t, ad_handle tangent);
+
+/* optimizers: n parameters at once; those without a gradient are left out */
+int ad_sgd(int64_t n, const ad_handle *params, const ad_handle *buffers, double lr, double momentum, double dampening,
+           double weight_decay, int nesterov, int maximize);
+int ad_adam(int64_t n, const ad_handle *params, const ad_handle *exp_avgs, const ad_handle *exp_avg_sqs,
+            const ad_handle *max_exp_avg_sqs, const ad_handle *steps, double lr, double beta1, double beta2, double eps,
+            double weight_decay, int amsgrad, int decoupled, int maximize);
+ad_handle ad_total_norm(const ad_handle *tensors, int64_t n, double norm_type); /* of 1, 2 or infinity */
+int ad_scale_to_norm(const ad_handle *tensors, int64_t n, ad_handle total, double max_norm);
+int ad_clip_values(const ad_handle *tensors, int64_t n, double limit);
+
+/* capture and replay */
+int ad_capture_begin(void);
+ad_handle ad_capture_arg(ad_handle t);
+intptr_t ad_capture_end(const ad_handle *outs, int64_t n);
+void ad_capture_abort(void);
+int ad_capture_made(ad_handle t); /* whether a recorded call computed it */
+int ad_capturing(void);
+int64_t ad_capture_position(void); /* the number of the call recorded last */
+int ad_program_fits(intptr_t program);
+/* 0, -1 for an error, or 1 when the arguments are not of the recorded sizes, strides and dtypes */
+int ad_program_replay(intptr_t program, const ad_handle *args, int64_t nargs, ad_handle *outs);
+ad_handle ad_program_output(intptr_t program, int64_t k); /* a copy of what the last run returned */
+void ad_program_free(intptr_t program);
+int ad_program_set_floats(intptr_t program, int64_t call, const double *f, int64_t n);
+void ad_program_stats(intptr_t program, int64_t *out); /* 6 values */
+const char *ad_program_call(intptr_t program, int64_t k, int *dead);
 /* END CDEF */
 
 #endif

@@ -2,7 +2,7 @@
  * used its outputs; leaves come last. The walk is a loop over a heap: no recursion, whatever the depth. */
 #include <stdlib.h>
 #include <string.h>
-#include "core.h"
+#include "program.h"
 
 typedef struct visit { /* a node, or a leaf, that a gradient has reached */
     ad_node *node;
@@ -235,8 +235,8 @@ static int walk_send(walk *w, ad_node *node, ad_tensor *leaf, uint32_t nr, ad_te
         *slot = tensor_ref(g);
         return 0;
     }
-    bool ours = tls.no_grad && atomic_load(&(*slot)->refs) == 1 && atomic_load(&(*slot)->storage->refs) == 1 &&
-                (*slot)->dtype == g->dtype && !tensor_self_overlaps(*slot) && !tls.capture;
+    bool ours = tls.no_grad && atomic_load(&(*slot)->refs) == 1 && storage_users((*slot)->storage) == 1 &&
+                (*slot)->dtype == g->dtype && !tensor_self_overlaps(*slot);
     ad_tensor *in[2] = {*slot, g}, *sum = ours ? ad_apply_inplace(OP_add, 2, in, NULL) : ad_apply1(OP_add, 2, in, NULL);
     if (!sum) return -1;
     tensor_unref(*slot);
@@ -264,10 +264,11 @@ static void walk_free(walk *w) {
 static _Atomic int grad_lock; /* two threads may accumulate into one leaf */
 
 static int set_grad(ad_tensor *t, ad_tensor *g, bool create_graph) {
-    while (atomic_exchange_explicit(&grad_lock, 1, memory_order_acquire)) {}
     int status = 0;
+    if (tls.capture && program_touch_grad(t, false)) return -1;
+    while (atomic_exchange_explicit(&grad_lock, 1, memory_order_acquire)) {}
     if (!t->grad) {
-        bool ours = atomic_load(&g->refs) <= 2 && atomic_load(&g->storage->refs) == 1 && !g->base && !g->node;
+        bool ours = atomic_load(&g->refs) <= 2 && storage_users(g->storage) == 1 && !g->base && !g->node;
         bool fits = dims_equal(t->ndim, t->strides, g->ndim, g->strides) || (tensor_is_contiguous(t) && tensor_is_contiguous(g));
         if (create_graph || (ours && fits))
             t->grad = tensor_ref(g);

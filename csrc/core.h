@@ -70,7 +70,7 @@ typedef struct ad_storage {
     size_t block;      /* bytes to hand back to mem_free, 0 for memory that is not ours */
     int64_t owner;     /* key of the Python object that owns foreign memory, else 0 */
     int32_t readonly;
-    int32_t pinned;    /* a captured program writes here: never given back to the cache */
+    _Atomic int32_t pinned; /* how many of the references are captured programs' */
 } ad_storage;
 
 enum {
@@ -150,7 +150,7 @@ static inline int64_t tensor_get_i64(const ad_tensor *t) {
 
 typedef struct ad_attr {
     int64_t i[8];
-    double f[4];
+    double f[6];
     const int64_t *list;
     int64_t nlist;
 } ad_attr;
@@ -384,6 +384,8 @@ void tensor_copy_data(ad_tensor *dst, const ad_tensor *src);
 /* dst += src for any geometry of dst, in order where positions repeat. */
 void strided_accumulate(ad_tensor *dst, const ad_tensor *src);
 /* A view where the strides allow one, else a view of a contiguous copy. One size may be -1. */
+/* matmul of any dimensions, vectors included. */
+ad_tensor *op_matmul(ad_tensor *a, ad_tensor *b);
 ad_tensor *op_reshape(ad_tensor *x, int64_t n, const int64_t *sizes);
 
 /* ---- helpers of structural rows ------------------------------------------------------------------ */

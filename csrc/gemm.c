@@ -16,7 +16,14 @@
  * the work is done. */
 #define PARALLEL_MIN ((int64_t)1 << 19)
 /* Multiply-adds in a block of work: enough to make claiming it cheap, few enough to share evenly. */
-#define BLOCK_MIN ((int64_t)1 << 18)
+#define BLOCK_MIN ((int64_t)1 << 19)
+/* Up to so many rows, packing B for all threads first does not pay: it is read too few times. */
+#define DIRECT_ROWS 40
+/* Multiply-adds up to which a product that is one of many stays on one thread. */
+#define ALONE_MAX ((int64_t)1 << 25)
+/* A row times a matrix of this many columns and elements takes the matrix row by row. */
+#define ROW_STREAM 256
+#define ROW_STREAM_MIN 32768
 /* Packed elements of A and of B held at once: beyond, the product is done in slabs. */
 #define SLAB_ROWS 4096
 #define SLAB_ELEMENTS ((int64_t)1 << 21)
@@ -40,7 +47,8 @@ static const void *at(const void *p, int64_t elements, int type) {
 
 /* Cuts `total` into as few parts of at most `most` as there need to be, equal but for the last. */
 static int64_t even(int64_t total, int64_t most) {
-    return total ? ceil_div(total, ceil_div(total, most)) : 1;
+    if (total <= most) return max64(total, 1);
+    return ceil_div(total, ceil_div(total, most));
 }
 
 static int64_t product(int64_t m, int64_t n, int64_t k) {
@@ -58,7 +66,8 @@ static void transpose(gemm_args *g) {
     g->b = t.a, g->rsb = t.csa, g->csb = t.rsa;
 }
 
-static plan make_plan(const gemm_args *g, const gemm_kernels *kernels) {
+/* `alone`: the product has one thread to itself and no workspace. */
+static plan make_plan(const gemm_args *g, const gemm_kernels *kernels, int alone) {
     plan p = {.kb = even(g->k, kernels->kc), .tile_rows = even(g->m, kernels->mr)};
     int64_t work = product(g->m, g->n, g->k);
     if (g->n == 1 && g->rsb == 1 && g->csa == 1) {
@@ -68,7 +77,7 @@ static plan make_plan(const gemm_args *g, const gemm_kernels *kernels) {
     } else if (g->n == 1 && g->m > 1 && g->ldc == 1) {
         p.way = DIRECT, p.swap = 1, p.pack = g->rsa != 1;
         p.tile_rows = 1;
-    } else if (g->m <= 128 || g->n <= 16 || work < PARALLEL_MIN) {
+    } else if (alone || g->m <= DIRECT_ROWS || g->n <= 16 || work < PARALLEL_MIN) {
         p.way = DIRECT, p.pack = g->csb != 1 && g->n > 1;
         if (g->csb == 1 && g->m >= 48 && g->n * g->k > 16384) p.pack = 1;
     } else {
@@ -79,6 +88,9 @@ static plan make_plan(const gemm_args *g, const gemm_kernels *kernels) {
         p.slab_k = p.kb * max64(1, SLAB_ELEMENTS / (max64(p.slab_m, p.slab_n) * p.kb));
         p.slab_k = min64(p.slab_k, g->k);
     }
+    int64_t row = p.swap ? g->m : g->n; /* of a product with one row, how long it is */
+    if (p.way == DIRECT && !p.pack && (p.swap || g->m == 1) && row >= ROW_STREAM && work >= ROW_STREAM_MIN)
+        p.kb = 0;
     return p;
 }
 
@@ -95,7 +107,7 @@ static int64_t packed_b_bytes(const gemm_args *g, const plan *p, const gemm_kern
 size_t gemm_scratch(const gemm_args *g) {
     const gemm_kernels *kernels = kern->gemm[g->type];
     if (!kernels || g->m == 0 || g->n == 0) return 0;
-    plan p = make_plan(g, kernels);
+    plan p = make_plan(g, kernels, 0);
     if (p.way != PACKED) return 0;
     return (size_t)(packed_a_bytes(g, &p, kernels) + packed_b_bytes(g, &p, kernels));
 }
@@ -124,17 +136,17 @@ typedef struct grid {
     int64_t rows_step, cols_step, across, blocks;
 } grid;
 
-/* Starts from the largest useful block and halves it until blocks are many or small. */
+/* Starts from the largest useful block and halves it until blocks are many or small. `tall`: rows are cut
+ * only when columns no longer can be, as each block of rows would pack B again. */
 static grid make_grid(int64_t m, int64_t n, int64_t k, int64_t most_rows, int64_t most_cols, int64_t row_unit,
-                      int64_t col_unit) {
+                      int64_t col_unit, int tall) {
     int64_t rows = min64(ceil_div(m, row_unit), max64(1, most_rows / row_unit));
     int64_t cols = min64(ceil_div(n, col_unit), max64(1, most_cols / col_unit));
     for (;;) {
         int64_t r = rows * row_unit, c = cols * col_unit;
         grid g = {r, c, ceil_div(m, r), ceil_div(m, r) * ceil_div(n, c)};
-        int split_cols = c >= r ? cols > 1 : rows <= 1;
         if (g.blocks >= 32 || product(r, c, k) < 2 * BLOCK_MIN || (rows == 1 && cols == 1)) return g;
-        if (split_cols) cols = (cols + 1) / 2;
+        if (cols > 1 && (tall || c >= r || rows == 1)) cols = (cols + 1) / 2;
         else rows = (rows + 1) / 2;
     }
 }
@@ -264,22 +276,22 @@ static void run_i64(int64_t begin, int64_t end, void *ctx) {
 
 /* ---- running ---- */
 
-/* Over the pool or, when `threads` is 0, on this thread: in the same pieces. */
-static void loop(int threads, int64_t n, int64_t grain, pool_fn fn, void *ctx) {
-    if (threads) pool_parallel_for(n, grain, fn, ctx);
-    else fn(0, n, ctx);
+/* Over the pool, or on this thread: in the same pieces. */
+static void loop(int alone, int64_t n, int64_t grain, pool_fn fn, void *ctx) {
+    if (alone) fn(0, n, ctx);
+    else pool_parallel_for(n, grain, fn, ctx);
 }
 
-static void run(const gemm_args *args, int threads) {
+static void run(const gemm_args *args, int alone) {
     if (args->m == 0 || args->n == 0) return;
     int64_t work = product(args->m, args->n, args->k);
-    if (work < PARALLEL_MIN) threads = 0;
+    if (work < PARALLEL_MIN) alone = 1;
     const gemm_kernels *kernels = kern->gemm[args->type];
     if (!kernels) {
-        loop(threads, args->m, max64(1, BLOCK_MIN / 8 / max64(1, work / args->m)), run_i64, (void *)args);
+        loop(alone, args->m, max64(1, BLOCK_MIN / 16 / max64(1, work / args->m)), run_i64, (void *)args);
         return;
     }
-    plan p = make_plan(args, kernels);
+    plan p = make_plan(args, kernels, alone);
     gemm_args g = *args;
     if (p.swap) {
         transpose(&g);
@@ -288,14 +300,16 @@ static void run(const gemm_args *args, int threads) {
     job w = {.g = &g, .p = &p, .kernels = kernels};
     if (p.way == DOTS) {
         /* Four rows share their loads: keep the grain a multiple, so that bits are those of one piece. */
-        int64_t grain = max64(1, BLOCK_MIN / 4 / max64(1, g.k)) * 4;
-        loop(threads, g.m, grain, run_dots, &w);
+        int64_t grain = max64(1, BLOCK_MIN / 8 / max64(1, g.k)) * 4;
+        loop(alone, g.m, grain, run_dots, &w);
         return;
     }
     if (p.way == DIRECT) {
-        if (threads) w.grid = make_grid(g.m, g.n, g.k, 256, 1024, p.tile_rows, kernels->nr);
-        else w.grid = (grid){g.m, g.n, 1, 1};
-        loop(threads, w.grid.blocks, 1, run_direct, &w);
+        int64_t stretch = g.n < 2048 ? 512 : 1024; /* of a row of B, read at a time */
+        w.grid = alone       ? (grid){g.m, g.n, 1, 1}
+                 : p.kb == 0 ? make_grid(1, g.n, g.k, 1, stretch, 1, stretch, 1)
+                             : make_grid(g.m, g.n, g.k, 256, 1024, p.tile_rows, kernels->nr, p.pack);
+        loop(alone, w.grid.blocks, 1, run_direct, &w);
         return;
     }
     w.pa = g.scratch;
@@ -308,23 +322,22 @@ static void run(const gemm_args *args, int threads) {
                 w.m = min64(g.m - w.i0, p.slab_m);
                 w.panels_a = ceil_div(w.m, p.tile_rows);
                 w.panels_b = w.i0 == 0 ? ceil_div(w.n, kernels->nr) : 0;
-                loop(threads, w.panels_a + w.panels_b, max64(1, 16384 / (kernels->nr * w.k)), pack_panels,
-                     &w);
-                w.grid = make_grid(w.m, w.n, w.k, 192, 512, p.tile_rows, kernels->nr);
-                loop(threads, w.grid.blocks, 1, run_packed, &w);
+                loop(alone, w.panels_a + w.panels_b, max64(1, 16384 / (kernels->nr * w.k)), pack_panels, &w);
+                w.grid = make_grid(w.m, w.n, w.k, 192, 512, p.tile_rows, kernels->nr, 0);
+                loop(alone, w.grid.blocks, 1, run_packed, &w);
             }
         }
     }
 }
 
-void gemm_run(const gemm_args *args) { run(args, 1); }
+void gemm_run(const gemm_args *args) { run(args, 0); }
 
 /* ---- batches ---- */
 
 typedef struct batch_job {
     const gemm_args *g;
     const gemm_batch *batch;
-    int threads; /* inside a product */
+    int alone; /* each product on one thread */
 } batch_job;
 
 static void run_batch(int64_t begin, int64_t end, void *ctx) {
@@ -342,21 +355,17 @@ static void run_batch(int64_t begin, int64_t end, void *ctx) {
         g.a = at(g.a, a, g.type);
         g.b = at(g.b, b, g.type);
         g.c = (void *)at(g.c, c, g.type);
-        run(&g, w->threads);
+        run(&g, w->alone);
     }
 }
 
 void gemm_batch_run(const gemm_args *args, const gemm_batch *batch) {
     int64_t count = 1;
     for (int d = 0; d < batch->dims; d++) count *= batch->size[d];
-    batch_job w = {args, batch, 1};
-    /* Products with a workspace have to share it, and are large: one after the other, each on all
-     * threads. Others go to threads whole. */
     int64_t work = max64(1, product(args->m, args->n, args->k));
-    if (gemm_scratch(args) || (count < 8 && work >= PARALLEL_MIN)) {
-        run_batch(0, count, &w);
-        return;
-    }
-    w.threads = 0;
-    pool_parallel_for(count, max64(1, BLOCK_MIN / work), run_batch, &w);
+    batch_job w = {args, batch, work < PARALLEL_MIN || (count >= 8 && work <= ALONE_MAX)};
+    /* Either each product on all threads, one after the other with the one workspace, or products on a
+     * thread each, without workspace. An element's sum is the same both ways. */
+    if (w.alone) pool_parallel_for(count, max64(1, BLOCK_MIN / work), run_batch, &w);
+    else run_batch(0, count, &w);
 }

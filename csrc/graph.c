@@ -10,6 +10,7 @@ static _Atomic uint64_t next_seq = 1;
 /* ---- nodes ---- */
 
 void saved_release(ad_node *n) {
+    atomic_store_explicit(&n->released, 1, memory_order_relaxed);
     for (int k = 0; k < n->nsaved; k++) {
         tensor_unref(n->saved[k].t);
         n->saved[k].t = NULL;
@@ -315,6 +316,17 @@ int graph_record_inplace(ad_call *c) {
     if (!read) return -1;
     set_history(t, read, 0);
     t->epoch = base->epoch;
+    return 0;
+}
+
+/* The in-place form of a view (t_, squeeze_, ...): t is shown the way `view`, a view of t, is. */
+int ad_become(ad_handle h, ad_handle view_h) {
+    ad_tensor *t = (ad_tensor *)h, *view = (ad_tensor *)view_h;
+    if (graph_check_inplace(t)) return -1;
+    if (tensor_set_geometry(t, view->ndim, view->sizes, view->strides)) return -1;
+    t->offset = view->offset;
+    bump(t);
+    if (view->node) set_history(t, node_ref(view->node), view->out_nr);
     return 0;
 }
 

@@ -27,10 +27,11 @@
 #include <unistd.h>
 
 enum {
-    SLOTS = 8,             /* loops that may run at once; one more caller runs alone */
-    MAX_WORKERS = 1023,    /* threads ever created; a higher setting is accepted and not used */
-    IDLE_SPIN_NS = 100000, /* how long a worker without work spins before it sleeps */
-    JOIN_SPIN_NS = 30000   /* how long a caller spins for chunks still running elsewhere */
+    SLOTS = 8,               /* loops that may run at once; one more caller runs alone */
+    MAX_WORKERS = 1023,      /* threads ever created; a higher setting is accepted and not used */
+    IDLE_SPIN_NS = 100000,   /* how long a worker without work spins before it sleeps */
+    STEP_ASIDE_NS = 1000000, /* a worker changes its processor no more often than this */
+    JOIN_SPIN_NS = 30000     /* how long a caller spins for chunks still running elsewhere */
 };
 
 #define CHUNK_BITS 32
@@ -51,8 +52,11 @@ typedef struct {
 
 static pool_slot slots[SLOTS];
 
-static _Alignas(64) atomic_uint posted;   /* counts loops; idle workers watch it */
-static _Alignas(64) atomic_uint sleepers; /* workers asleep on `posted`, or about to be */
+static struct {
+    _Alignas(64) atomic_uint count; /* of loops posted; idle workers watch it */
+    atomic_int cpu;                 /* where the last one was posted */
+} posted;
+static _Alignas(64) atomic_uint sleepers; /* workers asleep on posted.count, or about to be */
 static _Alignas(64) atomic_uint limit;    /* threads in use, callers included; 0: not chosen yet */
 static atomic_uint workers;               /* threads created */
 static atomic_int oversubscribed;         /* more threads than processors: spinning would only harm */
@@ -146,7 +150,34 @@ static unsigned run_chunks(pool_slot *s) {
     }
 }
 
+#ifdef __linux__
+/* Is this the processor on which the last loop was posted? */
+static int beside_poster(void) {
+    return sched_getcpu() == atomic_load_explicit(&posted.cpu, memory_order_relaxed);
+}
+
+/* Some schedulers wake a thread on the processor of whoever woke it and leave it there, queued behind the
+ * very caller that it is to help, while another processor idles. So a worker that finds itself where the
+ * last loop was posted steps aside: it forbids itself that processor for a moment. */
+static void step_aside(int64_t *not_before) {
+    if (!beside_poster() || atomic_load_explicit(&oversubscribed, memory_order_relaxed)) return;
+    int64_t t = now_ns();
+    if (t < *not_before) return;
+    *not_before = t + STEP_ASIDE_NS;
+    cpu_set_t all;
+    if (sched_getaffinity(0, sizeof all, &all)) return;
+    cpu_set_t others = all;
+    CPU_CLR(sched_getcpu(), &others);
+    if (!CPU_COUNT(&others) || sched_setaffinity(0, sizeof others, &others)) return;
+    sched_setaffinity(0, sizeof all, &all);
+}
+#else
+static int beside_poster(void) { return 0; }
+static void step_aside(int64_t *not_before) { (void)not_before; }
+#endif
+
 static void *worker_main(void *arg) {
+    int64_t not_before = 0;
     unsigned id = (unsigned)(uintptr_t)arg;
     inside = 1;
     for (;;) {
@@ -155,7 +186,8 @@ static void *worker_main(void *arg) {
             sleep_while(&limit, most);
             continue;
         }
-        unsigned seen = atomic_load_explicit(&posted, memory_order_acquire);
+        unsigned seen = atomic_load_explicit(&posted.count, memory_order_acquire);
+        step_aside(&not_before);
         int found = 0;
         for (int i = 0; i < SLOTS; i++) {
             unsigned count = run_chunks(&slots[i]);
@@ -165,9 +197,10 @@ static void *worker_main(void *arg) {
             atomic_fetch_add(&slots[i].done, count);
             if (atomic_load(&slots[i].waiting)) wake(&slots[i].done, 1);
         }
-        if (found || spin_while(&posted, seen, IDLE_SPIN_NS)) continue;
+        /* Spinning where the caller wants to run would keep it from posting anything. */
+        if (found || spin_while(&posted.count, seen, beside_poster() ? 0 : IDLE_SPIN_NS)) continue;
         atomic_fetch_add(&sleepers, 1);
-        sleep_while(&posted, seen);
+        sleep_while(&posted.count, seen);
         atomic_fetch_sub(&sleepers, 1);
     }
     return NULL;
@@ -280,9 +313,12 @@ void pool_parallel_for(int64_t n, int64_t grain, pool_fn fn, void *ctx) {
     atomic_store_explicit(&s->grain, grain, memory_order_release);
     atomic_store_explicit(&s->chunks, (unsigned)chunks, memory_order_release);
     atomic_store_explicit(&s->word, generation << CHUNK_BITS | 1, memory_order_release);
-    atomic_fetch_add(&posted, 1);
+#ifdef __linux__
+    atomic_store_explicit(&posted.cpu, sched_getcpu(), memory_order_relaxed);
+#endif
+    atomic_fetch_add(&posted.count, 1);
     unsigned asleep = atomic_load(&sleepers);
-    if (asleep) wake(&posted, chunks - 1 < asleep ? (int)(chunks - 1) : (int)asleep);
+    if (asleep) wake(&posted.count, chunks - 1 < asleep ? (int)(chunks - 1) : (int)asleep);
 
     inside = 1;
     fn(0, grain, ctx);
@@ -311,11 +347,11 @@ int pool_set_num_threads(int n) {
     pthread_mutex_lock(&lock);
     set_limit(n);
     pthread_mutex_unlock(&lock);
-    /* Those that became needed sleep on the limit; those that are no longer must leave `posted`, or
+    /* Those that became needed sleep on the limit; those that are no longer must leave posted.count, or
      * they would swallow wake-ups meant for others. */
-    atomic_fetch_add(&posted, 1);
+    atomic_fetch_add(&posted.count, 1);
     wake(&limit, MAX_WORKERS);
-    wake(&posted, MAX_WORKERS);
+    wake(&posted.count, MAX_WORKERS);
     return 0;
 }
 

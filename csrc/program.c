@@ -1,10 +1,272 @@
-/* Captured programs. */
+/* Planning a captured program: dead calls, folding, fusion, and one arena for the values in between. */
+#include <stdlib.h>
+#include <string.h>
 #include "program.h"
 
-int program_append(ad_call *c) {
-    return ad_fail(AD_ERR_CAPTURE, "%s cannot be captured yet", c->op->name);
+/* ---- values: one for each storage that the program touches ---- */
+
+typedef struct value {
+    ad_storage *s;
+    int64_t first, last; /* calls that write it first and touch it last */
+    bool internal;       /* the program makes it, and nobody else holds it */
+    bool live;
+    size_t place;
+} value;
+
+typedef struct plan {
+    ad_program *p;
+    value *v;
+    int64_t n, cap;
+    int64_t *table; /* open addressing by storage: index + 1 */
+    int64_t ntable;
+} plan;
+
+static size_t hash_storage(const ad_storage *s) { return (size_t)((uintptr_t)s >> 6) * 0x9e3779b97f4a7c15ULL >> 20; }
+
+static value *value_of(const plan *w, const ad_storage *s) {
+    size_t k = hash_storage(s) & (size_t)(w->ntable - 1);
+    while (w->table[k] && w->v[w->table[k] - 1].s != s) k = (k + 1) & (size_t)(w->ntable - 1);
+    return w->table[k] ? &w->v[w->table[k] - 1] : NULL;
 }
 
-int program_refuse(const char *what) {
-    return ad_fail(AD_ERR_CAPTURE, "%s cannot be captured: its result's shape depends on the data", what);
+static void value_add(plan *w, ad_storage *s, int64_t at, bool made_here) {
+    value *v = value_of(w, s);
+    if (v) {
+        v->last = at;
+        return;
+    }
+    size_t k = hash_storage(s) & (size_t)(w->ntable - 1);
+    while (w->table[k]) k = (k + 1) & (size_t)(w->ntable - 1);
+    w->v[w->n] = (value){.s = s, .first = at, .last = at, .internal = made_here && storage_users(s) == 0};
+    w->table[k] = ++w->n;
+}
+
+/* Whether a call gives its output all of its values: then what was there before does not matter. */
+static bool overwrites(const instr *i, const ad_tensor *out) {
+    return !i->call.inplace && !(i->call.op->flags & (AD_OP_SELF | AD_OP_INPLACE)) &&
+           (size_t)out->numel * dtype_size[out->dtype] == out->storage->nbytes;
+}
+
+static int collect(plan *w) {
+    ad_program *p = w->p;
+    int64_t most = 1;
+    for (int64_t k = 0; k < p->n; k++) most += p->code[k].call.nin + p->code[k].call.nout;
+    for (w->ntable = 64; w->ntable < 2 * most; w->ntable *= 2) {}
+    w->cap = most;
+    w->v = mem_alloc((size_t)most * sizeof *w->v);
+    w->table = mem_alloc((size_t)w->ntable * sizeof *w->table);
+    if (!w->v || !w->table) return -1;
+    memset(w->table, 0, (size_t)w->ntable * sizeof *w->table);
+    for (int64_t k = 0; k < p->n; k++) {
+        const ad_call *c = &p->code[k].call;
+        /* An input that no call has made belongs to others; an output seen first is made here. */
+        for (int i = 0; i < c->nin; i++)
+            if (c->in[i]) value_add(w, c->in[i]->storage, k, false);
+        for (int o = 0; o < c->nout; o++) value_add(w, c->out[o]->storage, k, true);
+    }
+    return 0;
+}
+
+/* ---- dead calls ---- */
+
+static void drop_dead(plan *w) {
+    ad_program *p = w->p;
+    for (int64_t k = 0; k < w->n; k++) w->v[k].live = !w->v[k].internal;
+    for (int64_t k = p->n - 1; k >= 0; k--) {
+        instr *i = &p->code[k];
+        const ad_call *c = &i->call;
+        bool needed = c->op->flags & (AD_OP_INPLACE | AD_OP_RANDOM);
+        for (int o = 0; o < c->nout; o++) needed |= value_of(w, c->out[o]->storage)->live;
+        i->dead = !needed;
+        if (!needed) continue;
+        for (int o = 0; o < c->nout; o++) {
+            value *v = value_of(w, c->out[o]->storage);
+            if (v->internal) v->live = !overwrites(i, c->out[o]);
+        }
+        for (int n = 0; n < c->nin; n++)
+            if (c->in[n]) value_of(w, c->in[n]->storage)->live = true;
+    }
+}
+
+/* ---- folding an activation into the product before it ---- */
+
+static bool read_later(const plan *w, const ad_storage *s, int64_t after) {
+    const ad_program *p = w->p;
+    for (int64_t k = after + 1; k < p->n; k++) {
+        const ad_call *c = &p->code[k].call;
+        if (p->code[k].dead) continue;
+        for (int i = 0; i < c->nin; i++)
+            if (c->in[i] && c->in[i]->storage == s) return true;
+        for (int o = 0; o < c->nout; o++)
+            if (c->out[o]->storage == s) return true;
+    }
+    return false;
+}
+
+/* linear followed by relu of its result, which nothing else reads: one product with an epilogue. The sums
+ * and the activation are those of the two calls, so the bits are too. */
+static void fold_activations(plan *w) {
+    ad_program *p = w->p;
+    for (int64_t k = 0; k + 1 < p->n; k++) {
+        instr *a = &p->code[k];
+        if (a->dead || a->call.op != &ad_ops[OP_linear] || a->at.i[0]) continue;
+        int64_t next = k + 1;
+        while (next < p->n && p->code[next].dead) next++;
+        if (next == p->n) break;
+        instr *b = &p->code[next];
+        if (b->call.op != &ad_ops[OP_relu] || b->call.in[0]->storage != a->call.out[0]->storage) continue;
+        const ad_tensor *h = a->call.out[0], *x = b->call.in[0];
+        value *v = value_of(w, h->storage);
+        if (x->offset != h->offset || !tensor_is_contiguous(x) || x->numel != h->numel ||
+            !tensor_is_contiguous(b->call.out[0]))
+            continue;
+        bool in_place = b->call.out[0]->storage == h->storage;
+        if (!in_place && (!v->internal || read_later(w, h->storage, next))) continue;
+        if (!in_place) { /* the product writes the activation's result, in the product's own shape */
+            ad_tensor *y = tensor_alias(b->call.out[0], h->ndim, h->sizes, h->strides, b->call.out[0]->offset);
+            if (!y) continue; /* without memory the two calls stay two */
+            y->storage->pinned++;
+            ad_tensor *old = a->call.out[0];
+            a->call.out[0] = y;
+            old->storage->pinned--;
+            tensor_unref(old);
+        }
+        a->at.i[0] = 1;
+        b->dead = true;
+        p->fused++;
+    }
+}
+
+/* ---- one arena ---- */
+
+static int by_size(const void *a, const void *b) {
+    const value *x = *(value *const *)a, *y = *(value *const *)b;
+    if (x->s->nbytes != y->s->nbytes) return x->s->nbytes < y->s->nbytes ? 1 : -1;
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+
+static size_t padded(size_t n) { return (n + 63) & ~(size_t)63; }
+
+/* Largest first, each at the lowest place that is free for as long as the value lives. */
+static size_t place_values(value **list, int64_t n) {
+    size_t end = 0;
+    for (int64_t k = 0; k < n; k++) {
+        value *v = list[k];
+        size_t at = 0;
+        for (bool moved = true; moved;) {
+            moved = false;
+            for (int64_t j = 0; j < k; j++) {
+                const value *u = list[j];
+                bool together = u->first <= v->last && v->first <= u->last;
+                if (together && at < u->place + padded(u->s->nbytes) && u->place < at + padded(v->s->nbytes)) {
+                    at = u->place + padded(u->s->nbytes);
+                    moved = true;
+                }
+            }
+        }
+        v->place = at;
+        if (at + padded(v->s->nbytes) > end) end = at + padded(v->s->nbytes);
+    }
+    return end;
+}
+
+static void move_tensor(ad_tensor *t, ad_storage *to) {
+    if (t->storage == to) return;
+    t->storage->pinned--;
+    storage_release(t->storage);
+    atomic_fetch_add(&to->refs, 1);
+    to->pinned++;
+    t->storage = to;
+}
+
+static int lay_out(plan *w) {
+    ad_program *p = w->p;
+    value **list = mem_alloc((size_t)(w->n + 1) * sizeof *list);
+    ad_storage **home = list ? mem_alloc((size_t)(w->n + 1) * sizeof *home) : NULL;
+    int64_t n = 0, status = -1, made = 0;
+    if (!home) goto done;
+    for (int64_t k = 0; k < w->n; k++) { /* lifetimes over the live calls only */
+        w->v[k].first = INT64_MAX;
+        w->v[k].last = -1;
+    }
+    for (int64_t k = 0; k < p->n; k++) {
+        const ad_call *c = &p->code[k].call;
+        if (p->code[k].dead) continue;
+        for (int i = 0; i < c->nin + c->nout; i++) {
+            const ad_tensor *t = i < c->nin ? c->in[i] : c->out[i - c->nin];
+            value *v = t ? value_of(w, t->storage) : NULL;
+            if (!v) continue;
+            if (k < v->first) v->first = k;
+            v->last = k;
+        }
+    }
+    for (int64_t k = 0; k < w->n; k++) {
+        if (!w->v[k].internal || w->v[k].last < 0) continue;
+        list[n++] = &w->v[k];
+        p->unplanned_bytes += padded(w->v[k].s->nbytes);
+    }
+    qsort(list, (size_t)n, sizeof *list, by_size);
+    p->arena_bytes = place_values(list, n);
+    if (p->arena_bytes && !(p->arena = mem_alloc(p->arena_bytes))) goto done;
+    for (; made < n; made++) {
+        if (!(home[made] = storage_new(0))) goto done;
+        home[made]->data = p->arena + list[made]->place;
+        home[made]->nbytes = list[made]->s->nbytes;
+    }
+    for (int64_t k = 0; k < n; k++) list[k]->place = (size_t)k; /* now: which home */
+    for (int64_t k = 0; k < p->n; k++) {
+        ad_call *c = &p->code[k].call;
+        for (int i = 0; i < c->nin + c->nout; i++) {
+            ad_tensor *t = i < c->nin ? c->in[i] : c->out[i - c->nin];
+            value *v = t ? value_of(w, t->storage) : NULL;
+            if (v && v->internal && v->last >= 0) move_tensor(t, home[v->place]);
+        }
+    }
+    status = 0;
+done:
+    for (int64_t k = 0; k < made; k++) storage_release(home[k]);
+    if (home) mem_free(home, (size_t)(w->n + 1) * sizeof *home);
+    if (list) mem_free(list, (size_t)(w->n + 1) * sizeof *list);
+    return (int)status;
+}
+
+/* Storages of others that the program writes, and the largest scratch. */
+static int finish(plan *w) {
+    ad_program *p = w->p;
+    p->written = mem_alloc((size_t)(w->n + 1) * sizeof *p->written);
+    if (!p->written) return -1;
+    p->written_cap = w->n + 1;
+    for (int64_t k = 0; k < p->n; k++) {
+        instr *i = &p->code[k];
+        i->call.at = &i->at;
+        if (i->dead) continue;
+        for (int o = 0; o < i->call.nout + (i->call.op->flags & AD_OP_INPLACE ? i->call.nin : 0); o++) {
+            ad_tensor *t = o < i->call.nout ? i->call.out[o] : i->call.in[o - i->call.nout];
+            value *v = t ? value_of(w, t->storage) : NULL;
+            if (!v || v->internal || !v->live) continue;
+            v->live = false; /* listed */
+            atomic_fetch_add(&v->s->refs, 1);
+            v->s->pinned++;
+            p->written[p->nwritten++] = v->s;
+        }
+        size_t bytes = i->call.op->scratch ? i->call.op->scratch(&i->call) : 0;
+        if (bytes > p->scratch_bytes) p->scratch_bytes = bytes;
+    }
+    if (p->scratch_bytes && !(p->scratch = mem_alloc(p->scratch_bytes))) return -1;
+    for (int64_t k = 0; k < p->n; k++) p->code[k].call.scratch = p->scratch;
+    return 0;
+}
+
+int plan_program(ad_program *p) {
+    plan w = {.p = p};
+    int status = -1;
+    if (collect(&w)) goto done;
+    drop_dead(&w);
+    fold_activations(&w);
+    if (lay_out(&w) || finish(&w)) goto done;
+    status = 0;
+done:
+    if (w.v) mem_free(w.v, (size_t)w.cap * sizeof *w.v);
+    if (w.table) mem_free(w.table, (size_t)w.ntable * sizeof *w.table);
+    return status;
 }

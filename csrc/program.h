@@ -1,12 +1,55 @@
-/* Captured programs: what op.c tells the recorder. */
+/* Captured programs: a training step recorded once as a list of calls, planned, and replayed.
+ *
+ * While a thread captures, apply() appends every executed call. The program keeps aliases of the tensors,
+ * without their history, so that what else refers to a storage tells which values leave the step. */
 #ifndef AD_PROGRAM_H
 #define AD_PROGRAM_H
 
 #include "core.h"
 
+typedef struct instr {
+    ad_call call; /* in and out are the program's aliases */
+    ad_attr at;
+    bool dead;
+} instr;
+
+/* A leaf whose .grad the step set or read. */
+typedef struct grad_effect {
+    ad_tensor *leaf;
+    ad_tensor *entry; /* what .grad must be before a replay; ANY_GRAD when the step discards it first */
+    ad_tensor *exit;  /* what it is afterwards */
+} grad_effect;
+#define ANY_GRAD ((ad_tensor *)1)
+
+typedef struct ad_program {
+    instr *code;
+    int64_t n, cap;
+    grad_effect *effects;
+    int64_t neffects, effects_cap;
+    ad_tensor **args; /* placeholders, rebound at each replay */
+    int64_t nargs, args_cap;
+    ad_tensor **outs;
+    int64_t nouts, outs_cap;
+    ad_storage **written; /* storages of others that the program writes: their versions count */
+    int64_t nwritten, written_cap;
+    char *arena, *scratch;
+    size_t arena_bytes, scratch_bytes, unplanned_bytes;
+    int64_t recorded, fused;
+    _Atomic int running;
+} ad_program;
+
 /* Appends an executed call to the program that the thread captures; -1 with the error set. */
 int program_append(ad_call *c);
-/* Refuses an operation that cannot be replayed; returns -1 with the error set. */
+/* Refuses what cannot be replayed; returns -1 with the error set. */
 int program_refuse(const char *what);
+/* Notes that the step is about to change (discards: whatever it was) or read t->grad. */
+int program_touch_grad(ad_tensor *t, bool discards);
+/* References to a storage other than those of programs. */
+static inline int32_t storage_users(ad_storage *s) {
+    return atomic_load_explicit(&s->refs, memory_order_relaxed) - atomic_load_explicit(&s->pinned, memory_order_relaxed);
+}
+
+/* Turns the recorded calls into the planned program: what is dead, what is fused, where values live. */
+int plan_program(ad_program *p);
 
 #endif

@@ -18,7 +18,8 @@ ad_storage *storage_new(size_t nbytes) {
     s->nbytes = nbytes;
     s->block = block;
     s->owner = 0;
-    s->readonly = s->pinned = 0;
+    s->readonly = 0;
+    atomic_init(&s->pinned, 0);
     atomic_fetch_add_explicit(&mem_live_storages, 1, memory_order_relaxed);
     return s;
 }
@@ -170,7 +171,7 @@ static ad_tensor *tensor_blank(int dtype, int ndim) {
 }
 
 static int check_ndim(int64_t ndim) {
-    if (ndim > AD_MAXDIM)
+    if (ndim < 0 || ndim > AD_MAXDIM)
         return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim, AD_MAXDIM);
     return 0;
 }
@@ -222,7 +223,7 @@ ad_tensor *tensor_alias(ad_tensor *src, int ndim, const int64_t *sizes, const in
 
 int tensor_set_geometry(ad_tensor *t, int ndim, const int64_t *sizes, const int64_t *strides) {
     int64_t numel, own[2 * AD_MAXDIM]; /* the arguments may point into t */
-    if (ndim < 0 || check_ndim(ndim) || dims_numel(ndim, sizes, &numel)) return -1;
+    if (check_ndim(ndim) || dims_numel(ndim, sizes, &numel)) return -1;
     memcpy(own, sizes, (size_t)ndim * sizeof *sizes);
     memcpy(own + ndim, strides, (size_t)ndim * sizeof *strides);
     int64_t *room = t->dims, *old = t->sizes;

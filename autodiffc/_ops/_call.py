@@ -5,6 +5,7 @@ from .._core import OP, TensorBase, fail, wrap
 from .._native import ffi, lib
 
 _op1, _op2, _op3 = lib.ad_op1, lib.ad_op2, lib.ad_op3
+_op1i, _op1l = lib.ad_op1i, lib.ad_op1l
 _op2f, _op2i, _op2b = lib.ad_op2f, lib.ad_op2i, lib.ad_op2b
 _new = object.__new__
 
@@ -135,6 +136,53 @@ def apply(op, tensors, ints=(), floats=(), dims=()):
     )
 
 
+def not_a_tensor(op, a, argument="input", position=1):
+    """The TypeError for what stands where a tensor is due."""
+    name = op if isinstance(op, str) else op_name(op)
+    return TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(a).__name__}")
+
+
+def ints(op, a, i0=0, i1=0, i2=0):
+    """op(a) with up to three integer attributes."""
+    if not isinstance(a, TensorBase):
+        raise not_a_tensor(op, a)
+    h = _op1i(op, a._h, i0, i1, i2)
+    if not h:
+        fail()
+    t = _new(_core.Tensor)
+    t._h = h
+    return t
+
+
+def listed(op, a, dims, i0=0, i1=0):
+    """op(a) with a list of integers, and up to two more."""
+    if not isinstance(a, TensorBase):
+        raise not_a_tensor(op, a)
+    h = _op1l(op, a._h, dims, len(dims), i0, i1)
+    if not h:
+        fail()
+    t = _new(_core.Tensor)
+    t._h = h
+    return t
+
+
+def in_place(op, a, tensors=(), ints=(), floats=(), dims=()):
+    """Any operation written into `a`, which is returned."""
+    h = lib.ad_opn_(op, [a._h, *[t._h for t in tensors]], 1 + len(tensors), ints, len(ints), floats, len(floats), dims,
+                    len(dims))
+    if not h:
+        fail()
+    lib.ad_release(h)
+    return a
+
+
+def sizes(args):
+    """The sizes in *args: several integers, or one tuple, list or Size of them."""
+    if len(args) == 1 and not hasattr(args[0], "__index__"):
+        return args[0]
+    return args
+
+
 def to_out(h, out):
     """Copies a result into `out`, which takes its size, and drops the result."""
     try:
@@ -151,5 +199,5 @@ def op_name(op):
     return ffi.string(lib.ad_op_name(op)).decode()
 
 
-__all__ = ["OP", "TensorBase", "apply", "binary", "fail", "inplace", "inplace_unary", "lib", "number", "op_name",
-           "operator", "to_out", "unary", "wrap"]
+__all__ = ["OP", "TensorBase", "apply", "binary", "fail", "in_place", "inplace", "inplace_unary", "ints", "lib", "listed",
+           "not_a_tensor", "number", "op_name", "operator", "sizes", "to_out", "unary", "wrap"]

@@ -141,6 +141,46 @@ static void VN(g_tile_main)(const gemm_piece *g, const T *a, const T *b, T *c, c
 
 /* ---- tiles of a piece ---- */
 
+/* c[0..n) += x[0] b[0][..] + ... in this order, `rows` rows of B. */
+VFN void VN(g_row_add)(const int rows, int first, const gemm_piece *g, const T *x, const T *b) {
+    T *c = g->c;
+    V vx[4];
+    G_UNROLL for (int r = 0; r < rows; r++) vx[r] = v_splat(x[r * g->csa]);
+    for (int64_t j = 0; j < g->n; j += VL) {
+        int64_t lanes = g->n - j;
+        if (lanes >= VL) {
+            V sum = first ? (V){0} : v_load(c + j);
+            G_UNROLL for (int r = 0; r < rows; r++) sum = v_fma(vx[r], v_load(b + r * g->rsb + j), sum);
+            v_store(c + j, sum);
+        } else {
+            V sum = first ? (V){0} : VN(g_loadz)(c + j, lanes);
+            G_UNROLL for (int r = 0; r < rows; r++) {
+                sum = v_fma(vx[r], VN(g_loadz)(b + r * g->rsb + j, lanes), sum);
+            }
+            v_storen(c + j, sum, lanes);
+        }
+    }
+}
+
+/* One row of C and a matrix B from far away: reads B row by row, four at a time, as memory likes it, and
+ * keeps the sums in C. */
+static void VN(g_row_stream)(const gemm_piece *g) {
+    const T *x = g->a, *b = g->b;
+    int64_t k = 0;
+    for (; k + 4 <= g->k; k += 4) VN(g_row_add)(4, k == 0 && !g->add, g, x + k * g->csa, b + k * g->rsb);
+    for (; k < g->k; k++) VN(g_row_add)(1, k == 0 && !g->add, g, x + k * g->csa, b + k * g->rsb);
+    if (!g->bias_row && !g->bias_col && g->act == GEMM_ACT_NONE) return;
+    for (int64_t j = 0; j < g->n; j += VL) {
+        int64_t lanes = g->n - j < VL ? g->n - j : VL;
+        T *c = (T *)g->c + j;
+        V sum = VN(g_loadz)(c, lanes);
+        if (g->bias_row) sum += VN(g_loadz)((const T *)g->bias_row + j, lanes);
+        if (g->bias_col) sum += v_splat(*(const T *)g->bias_col);
+        if (g->act == GEMM_ACT_RELU) sum = v_relu(sum);
+        VN(g_store)(c, sum, lanes);
+    }
+}
+
 /* One row of C: as many columns at a time as make eight independent sums. */
 static void VN(g_row)(const gemm_piece *g) {
     for (int64_t j = 0; j < g->n;) {
@@ -228,14 +268,14 @@ VFN void VN(g_transpose)(V *r) {
     }
 }
 
-/* See pack_a in gemm_types.h. The last rows of the panel are stored with care: another thread may own
- * what follows. */
+/* See pack_a in gemm_types.h. */
 VFN void VN(g_pack)(const int width, int64_t w, int64_t k, const T *x, int64_t si, int64_t sp, T *out) {
     if (si == 1) {
         for (int64_t p = 0; p < k; p++, x += sp, out += width) {
             G_UNROLL for (int i = 0; i < width; i += VL) {
                 int64_t lanes = w - i < VL ? w - i : VL;
-                V v = lanes == VL ? v_load(x + i) : lanes > 0 ? VN(g_loadz)(x + i, lanes) : (V){0};
+                if (lanes <= 0) break;
+                V v = lanes == VL ? v_load(x + i) : VN(g_loadz)(x + i, lanes);
                 if (width - i >= VL) v_store(out + i, v);
                 else v_storen(out + i, v, width - i);
             }
@@ -243,7 +283,7 @@ VFN void VN(g_pack)(const int width, int64_t w, int64_t k, const T *x, int64_t s
     } else if (sp == 1 && w * k > 32) {
         for (int64_t p = 0; p < k; p += VL) {
             int64_t steps = k - p < VL ? k - p : VL;
-            for (int i = 0; i < width; i += VL) {
+            for (int i = 0; i < width && i < w; i += VL) {
                 V r[VL];
                 G_UNROLL for (int t = 0; t < VL; t++) {
                     const T *q = x + (i + t) * si + p;
@@ -262,7 +302,7 @@ VFN void VN(g_pack)(const int width, int64_t w, int64_t k, const T *x, int64_t s
     } else {
         for (int64_t p = 0; p < k; p++, x += sp, out += width) {
             for (int64_t i = 0; i < w; i++) out[i] = x[i * si];
-            for (int64_t i = w; i < width; i++) out[i] = 0;
+            for (int64_t i = w; i % VL && i < width; i++) out[i] = 0;
         }
     }
 }
@@ -302,6 +342,10 @@ static __attribute__((noinline)) void VN(g_direct_pack)(const gemm_piece *g, int
 static void VN(g_direct)(const gemm_piece *g, int64_t kb, int pack) {
     if (pack) {
         VN(g_direct_pack)(g, kb);
+        return;
+    }
+    if (kb == 0) {
+        VN(g_row_stream)(g);
         return;
     }
     if (g->k <= kb) {

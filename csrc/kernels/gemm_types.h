@@ -28,18 +28,19 @@ typedef struct gemm_kernels {
     int kc;     /* sums longer than this are cut into blocks of at most this many terms */
 
     /* One block of the sum. B's rows must be contiguous (csb == 1); lanes past n are never read unless
-     * `padded`: then every panel of B holds nr columns. tile_rows <= mr. */
+     * `padded`: then B is packed and its vectors are whole. tile_rows <= mr. */
     void (*tiles)(const gemm_piece *g, int padded);
 
     /* The whole sum, k blocks of `kb` terms; B has any strides and is packed on the stack, panel by panel,
-     * when `pack` is set (it must be when csb != 1). */
+     * when `pack` is set (it must be when csb != 1). A single row may ask for kb == 0: B is then read row by
+     * row, best when it is large. */
     void (*direct)(const gemm_piece *g, int64_t kb, int pack);
 
     /* C[m,1] by dot products: rows of A contiguous (csa == 1), B contiguous, C with stride ldc. */
     void (*dots)(const gemm_piece *g);
 
-    /* out[p * width + i] = x[i * si + p * sp] for i < w, p < k, and 0 for w <= i < width, where width is
-     * mr or nr. */
+    /* out[p * width + i] = x[i * si + p * sp] for i < w, p < k, where width is mr or nr; the rest of the
+     * vector that ends a row is filled up with zeros. */
     void (*pack_a)(int64_t w, int64_t k, const void *x, int64_t si, int64_t sp, void *out);
     void (*pack_b)(int64_t w, int64_t k, const void *x, int64_t si, int64_t sp, void *out);
 } gemm_kernels;

@@ -7,12 +7,14 @@
 #include "vmath.h"
 #include "ew.h"
 #include "gemm.h"
+#include "optim.h"
 #undef CT
 #define CT f32
 #include "vec.h"
 #include "vmath.h"
 #include "ew.h"
 #include "gemm.h"
+#include "optim.h"
 #undef CT
 #define CT i64
 #include "vec.h"
@@ -46,5 +48,12 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #undef CMP2
 #undef SEL3
         },
+#define OPT_ROW(fn) {fn##_f32, fn##_f64}
+    .sgd = OPT_ROW(opt_sgd),
+    .adam = OPT_ROW(opt_adam),
+    .scale = OPT_ROW(opt_scale),
+    .clip = OPT_ROW(opt_clip),
+    .norm = OPT_ROW(opt_norm),
+#undef OPT_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
 };

@@ -40,6 +40,13 @@ typedef struct kern_table {
     int vector_bytes;
     ew_kernel ew[EW_ROWS][CT_COUNT];    /* NULL where a row does not exist for a type */
     const gemm_kernels *gemm[CT_COUNT]; /* NULL for i64 */
+    /* optimizers (kernels/optim.h), for float32 and float64 */
+    void (*sgd[2])(int64_t n, void *p, const void *g, void *buffer, const double *h, int nesterov, int maximize);
+    void (*adam[2])(int64_t n, void *p, const void *g, void *m, void *v, void *vmax, const double *h, int decoupled,
+                    int maximize);
+    void (*scale[2])(int64_t n, void *x, double k);
+    void (*clip[2])(int64_t n, void *x, double k);
+    double (*norm[2])(int64_t n, const void *x, int power);
 } kern_table;
 
 extern const kern_table kern_sse2, kern_avx2, kern_avx512, kern_neon;

@@ -52,6 +52,12 @@
 #define v_shr VN(v_shr)
 #define v_gcd VN(v_gcd)
 #define v_lcm VN(v_lcm)
+#define v_poly(x, c) VN(v_horner)(x, c, (int)(sizeof(c) / sizeof *(c)))
+#define v_via64 VN(v_via64)
+#define v_pow2i VN(v_pow2i)
+#define v_scale VN(v_scale)
+#define v_exp_tail VN(v_exp_tail)
+#define v_exp_less VN(v_exp_less)
 #define v_map1 VN(v_map1)
 #define v_map2 VN(v_map2)
 #endif
@@ -72,6 +78,24 @@ VSLOW V v_map2(V a, V b, T (*f)(T, T)) {
 }
 
 #if CT_FLOAT
+/* c[0] + c[1] x + ...; the count is a constant, and the loop is unrolled. */
+VFN V VN(v_horner)(V x, const T *c, const int n) {
+    V p = v_splat(c[n - 1]);
+#ifndef __clang__
+#pragma GCC unroll 32
+#endif
+    for (int i = n - 2; i >= 0; i--) p = v_fma(p, x, v_splat(c[i]));
+    return p;
+}
+#if CT_IS(f32)
+/* A float function computed in double, half a vector at a time. */
+VFN V v_via64(V x, V_f64 (*f)(V_f64)) { return v_narrow(f(v_widen_lo(x)), f(v_widen_hi(x))); }
+#endif
+
+#include "vmath_exp.h"
+#include "vmath_log.h"
+#include "vmath_trig.h"
+#include "vmath_erf.h"
 #include "vmath_libm.h"
 #else
 #include "vmath_int.h"

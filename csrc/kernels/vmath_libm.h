@@ -10,29 +10,16 @@
 #define LM_MAP1(fn)                                                                                          \
     VMATH V v_##fn(V x) { return v_map1(x, LM(fn)); }
 
-LM_MAP1(exp)
-LM_MAP1(exp2)
-LM_MAP1(expm1)
-LM_MAP1(log)
-LM_MAP1(log2)
-LM_MAP1(log10)
-LM_MAP1(log1p)
-LM_MAP1(sin)
-LM_MAP1(cos)
-LM_MAP1(tan)
-LM_MAP1(sinh)
-LM_MAP1(cosh)
-LM_MAP1(tanh)
 LM_MAP1(asin)
 LM_MAP1(acos)
 LM_MAP1(atan)
-LM_MAP1(asinh)
-LM_MAP1(acosh)
-LM_MAP1(atanh)
-LM_MAP1(erf)
-LM_MAP1(erfc)
-VMATH V v_pow(V a, V b) { return v_map2(a, b, LM(pow)); }
-VMATH V v_atan2(V a, V b) { return v_map2(a, b, LM(atan2)); }
+#if CT_IS(f32)
+/* atan2f of some C libraries is off by more than one unit. */
+static float s_atan2_f32(float a, float b) { return (float)atan2(a, b); }
+VMATH V v_atan2(V a, V b) { return v_map2(a, b, s_atan2_f32); }
+#else
+VMATH V v_atan2(V a, V b) { return v_map2(a, b, atan2); }
+#endif
 VMATH V v_hypot(V a, V b) { return v_map2(a, b, LM(hypot)); }
 VMATH V v_fmod(V a, V b) { return v_map2(a, b, LM(fmod)); }
 VMATH V v_nextafter(V a, V b) { return v_map2(a, b, LM(nextafter)); }
@@ -40,11 +27,6 @@ VMATH V v_nextafter(V a, V b) { return v_map2(a, b, LM(nextafter)); }
 VMATH V v_recip(V x) { return K(1) / x; }
 VMATH V v_rsqrt(V x) { return K(1) / v_sqrt(x); }
 
-/* Never overflows: exp is only taken of what is not positive. */
-VMATH V v_sigmoid(V x) {
-    V e = v_exp(v_neg(v_abs(x))), one = K(1);
-    return v_sel(v_lt(x, K(0)), e, one) / (one + e);
-}
 /* The bare minimum and maximum let NaN through: it comes second. */
 VMATH V v_log_sigmoid(V x) { return v_fmin(K(0), x) - v_log1p(v_exp(v_neg(v_abs(x)))); }
 VMATH V v_softplus(V x) { return v_fmax(K(0), x) + v_log1p(v_exp(v_neg(v_abs(x)))); }
@@ -65,7 +47,7 @@ VMATH V v_logaddexp2(V a, V b) {
     V r = m + v_log1p(v_exp2(v_neg(v_abs(a - b)))) * K(1.44269504088896340736);
     return v_sel(v_and(v_isinf(a), v_eq(a, b)), a, r);
 }
-VMATH V v_ndtr(V x) { return K(0.5) * v_erfc(x * K(-0.70710678118654752440)); }
+#if CT_IS(f64)
 /* Below -5 by the continued fraction of Mills' ratio, where erfc would lose digits and underflow. */
 VMATH V v_log_ndtr(V x) {
     V t = v_fmin(K(-1), x), z = v_neg(t), cf = z;
@@ -74,6 +56,9 @@ VMATH V v_log_ndtr(V x) {
     V mid = v_log1p(K(-0.5) * v_erfc(x * K(0.70710678118654752440)));
     return v_sel(v_lt(x, K(-5)), tail, v_sel(v_lt(x, K(-1)), v_log(v_ndtr(x)), mid));
 }
+#else
+VMATH V v_log_ndtr(V x) { return v_via64(x, v_log_ndtr_f64); }
+#endif
 
 /* The sign of the divisor, as Python's %. */
 VMATH V v_remainder(V a, V b) {
@@ -104,39 +89,42 @@ static T VN(s_lgamma)(T x) {
 VMATH V v_lgamma(V x) { return v_map1(x, VN(s_lgamma)); }
 
 #if CT_IS(f64)
-/* Reflection for x < 0, recurrence up to 8, then the asymptotic series in Bernoulli numbers. */
-static double s_digamma_f64(double x) {
-    if (x == 0) return copysign(INFINITY, -x);
-    double r = 0;
-    if (x < 0) {
-        double whole, frac = modf(x, &whole);
+/* Reflection for x < 0, recurrence up to 12, then the asymptotic series in Bernoulli numbers. The sums
+ * are long double: they cancel near the zeros. */
+static double s_digamma_f64(double x0) {
+    if (x0 == 0) return copysign(INFINITY, -x0);
+    long double x = x0, r = 0;
+    if (x0 < 0) {
+        double whole, frac = modf(x0, &whole);
         if (frac == 0) return NAN;
-        r = -M_PI / tan(M_PI * frac);
+        r = -3.14159265358979323846264L / tanl(3.14159265358979323846264L * frac);
         x = 1 - x;
     }
-    for (; x < 8; x += 1) r -= 1 / x;
-    double z = 1 / (x * x);
-    double s =
-        z * (1. / 12 -
-             z * (1. / 120 - z * (1. / 252 - z * (1. / 240 - z * (1. / 132 - z * (691. / 32760 - z / 12))))));
-    return r + (log(x) - 0.5 / x - (x > 1e17 ? 0 : s));
+    for (; x < 12; x += 1) r -= 1 / x;
+    long double z = 1 / (x * x);
+    long double s =
+        z *
+        (1.L / 12 - z * (1.L / 120 -
+                         z * (1.L / 252 - z * (1.L / 240 - z * (1.L / 132 - z * (691.L / 32760 - z / 12))))));
+    return (double)(r + (logl(x) - 0.5L / x - s));
 }
 /* The power series of the Bessel function has only positive terms; beyond 30, the asymptotic one. */
 static double s_i0_f64(double x) {
     x = fabs(x);
-    double s = 1, t = 1;
+    long double s = 1, t = 1;
     if (x < 30) {
-        double z = 0.25 * x * x;
-        for (int k = 1; k < 100 && t > s * 1e-17; k++) s += t *= z / ((double)k * k);
-        return s;
+        long double z = 0.25L * x * x;
+        for (int k = 1; k < 100 && t > s * 1e-18L; k++) s += t *= z / (k * k);
+        return (double)s;
     }
+    if (x == INFINITY) return x;
     for (int k = 1; k < 30; k++) {
-        t *= (2 * k - 1) * (2 * k - 1) / (8 * x * k);
-        if (t < 1e-17) break;
+        t *= (2 * k - 1) * (2 * k - 1) / (8.L * x * k);
+        if (t < 1e-18L) break;
         s += t;
     }
-    double h = exp(0.5 * x); /* in two factors, so as to overflow no earlier than the result */
-    return h * (s / sqrt(2 * M_PI * x)) * h;
+    long double h = expl(0.5L * x); /* in two factors, so as to overflow no earlier than the result */
+    return (double)(h * (s / sqrtl(2 * 3.14159265358979323846264L * x)) * h);
 }
 /* Giles' single-precision polynomials (Approximating the erfinv function, GPU Computing Gems, 2010),
  * then two steps of Halley's method, through erfc where erf has no digits left. */

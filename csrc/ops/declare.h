@@ -14,6 +14,7 @@
 #include "ops.def"
 #undef OP
 
+void linear_layer_jvp(ad_jvp *j);
 void part_vjp(ad_vjp *v); /* the rule of every view that shows a part (view.c) */
 
 /* Tangent rules that serve many rows (op.c). */

@@ -89,6 +89,56 @@ ad_tensor *op_reshape(ad_tensor *x, int64_t n, const int64_t *want) {
     return y;
 }
 
+ad_handle ad_reshape(ad_handle x, const int64_t *sizes, int64_t n) {
+    if (n > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)n, AD_MAXDIM), 0;
+    return (ad_handle)op_reshape((ad_tensor *)x, n, sizes);
+}
+
+/* ---- view_dtype(i[0] = dtype): the same bytes read as another type ---- */
+
+int view_dtype_infer(ad_call *c) {
+    const ad_tensor *x = c->in[0];
+    ad_spec *s = &c->spec[0];
+    int dtype = (int)c->at->i[0], last = x->ndim - 1;
+    int64_t have = dtype_size[x->dtype], want = dtype_size[dtype], ratio;
+    spec_view(s, x);
+    s->dtype = (uint8_t)dtype;
+    if (have == want) return 0;
+    if (!x->ndim)
+        return ad_fail(AD_ERR_RUNTIME, "self.dim() cannot be 0 to view %s as %s (different element sizes)", dtype_class[x->dtype],
+                       dtype_class[dtype]);
+    if (x->strides[last] != 1)
+        return ad_fail(AD_ERR_RUNTIME, "self.stride(-1) must be 1 to view %s as %s (different element sizes), but got %lld",
+                       dtype_class[x->dtype], dtype_class[dtype], (long long)x->strides[last]);
+    if (have > want) {
+        ratio = have / want;
+        for (int d = 0; d < last; d++) s->strides[d] *= ratio;
+        s->offset *= ratio;
+        if (__builtin_mul_overflow(s->sizes[last], ratio, &s->sizes[last]))
+            return ad_fail(AD_ERR_RUNTIME, "the size of the view overflows int64");
+        return 0;
+    }
+    ratio = want / have;
+    if (x->sizes[last] % ratio)
+        return ad_fail(AD_ERR_RUNTIME,
+                       "self.size(-1) must be divisible by %lld to view %s as %s (different element sizes), but got %lld",
+                       (long long)ratio, dtype_class[x->dtype], dtype_class[dtype], (long long)x->sizes[last]);
+    if (x->offset % ratio)
+        return ad_fail(AD_ERR_RUNTIME,
+                       "self.storage_offset() must be divisible by %lld to view %s as %s (different element sizes), but got %lld",
+                       (long long)ratio, dtype_class[x->dtype], dtype_class[dtype], (long long)x->offset);
+    for (int d = 0; d < last; d++) {
+        if (x->strides[d] % ratio)
+            return ad_fail(AD_ERR_RUNTIME,
+                           "self.stride(%d) must be divisible by %lld to view %s as %s (different element sizes), but got %lld", d,
+                           (long long)ratio, dtype_class[x->dtype], dtype_class[dtype], (long long)x->strides[d]);
+        s->strides[d] /= ratio;
+    }
+    s->sizes[last] /= ratio;
+    s->offset /= ratio;
+    return 0;
+}
+
 /* ---- permutations ---- */
 
 int transpose_infer(ad_call *c) { /* i[0], i[1]: the two dimensions */

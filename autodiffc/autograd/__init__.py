@@ -1,7 +1,14 @@
 """Gradients outside of Tensor.backward()."""
 
-from ._core import TensorBase, fail, wrap
-from ._native import ffi, lib
+from .._core import TensorBase, fail, wrap
+from .._native import ffi, lib
+from .grad_mode import (  # noqa: F401
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 
 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True,

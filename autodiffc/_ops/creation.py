@@ -1,0 +1,697 @@
+"""Creation of tensors. Everything here takes dtype=, device= (the CPU), requires_grad=, and accepts layout=,
+pin_memory= and memory_format=, which on a CPU change nothing but the strides."""
+
+import math
+
+import numpy as np
+
+from .. import _dtype
+from .._core import OP, TensorBase, fail, wrap
+from .._dtype import DTYPES, FROM_NUMPY, check_device, dtype
+from .._native import ffi, lib
+from . import _call
+
+_BOOL, _INT64, _FLOAT64 = _dtype.bool_.code, _dtype.int64.code, _dtype.float64.code
+
+
+# ---- arguments ----
+
+
+def code_of(d, name):
+    """The core's code of a dtype argument; None is the default float dtype."""
+    if d is None:
+        return lib.ad_default_dtype()
+    if type(d) is not dtype:
+        d = as_dtype(d, name)
+    return d.code
+
+
+def as_dtype(d, name):
+    """A dtype from a dtype or one of Python's types; TypeError, or NotImplementedError for complex ones."""
+    if isinstance(d, dtype):
+        if d.is_complex:
+            raise NotImplementedError(f"{name}(): complex tensors ({d}) are not supported")
+        return d
+    if d is float:
+        return get_default()
+    if d is int:
+        return _dtype.int64
+    if d is bool:
+        return _dtype.bool_
+    if d is complex:
+        raise NotImplementedError(f"{name}(): complex tensors are not supported")
+    raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {type(d).__name__}")
+
+
+def get_default():
+    return DTYPES[lib.ad_default_dtype()]
+
+
+def finish(h, requires_grad):
+    """The Tensor of a new handle."""
+    t = wrap(h)
+    if requires_grad and lib.ad_set_requires_grad(h, 1) < 0:
+        fail()
+    return t
+
+
+def check_sizes(size, name):
+    """A tuple of sizes; TypeError for what is not integers."""
+    if len(size) == 1 and not hasattr(size[0], "__index__"):
+        size = size[0]
+        if not isinstance(size, (tuple, list)):
+            raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
+    for k, n in enumerate(size):
+        if type(n) is not int:
+            if isinstance(n, TensorBase) and n.dtype.is_floating_point or not hasattr(n, "__index__"):
+                raise TypeError(f"{name}(): argument 'size' must be tuple of ints, but found element of type "
+                                f"{type(n).__name__} at pos {k}")
+            return check_sizes(([m if type(m) is int else _index(m) for m in size],), name)
+        if not -(1 << 63) <= n < 1 << 63:
+            raise RuntimeError(f"{name}(): Overflow when unpacking long: size {n}")
+    return size
+
+
+def _index(n):
+    return n.__index__() if hasattr(n, "__index__") else n
+
+
+def check_options(device, layout=None, name=""):
+    if device is not None:
+        check_device(device)
+    if layout is not None and layout is not _dtype.strided:
+        raise NotImplementedError(f"{name}(): only strided tensors are supported, not layout {layout}")
+
+
+def new(name, code, size, value, device, layout, requires_grad, out=None):
+    """A tensor of one value (None: not initialised)."""
+    if device is not None or layout is not None:
+        check_options(device, layout, name)
+    if value is None:
+        h = lib.ad_empty(code, size, len(size))
+    else:
+        h = lib.ad_full(code, size, len(size), value, value if type(value) is not float or code >= _FLOAT16 else int(value))
+    if not h:
+        fail()
+    if out is not None:
+        return _call.to_out(h, out)
+    if requires_grad and lib.ad_set_requires_grad(h, 1) < 0:
+        lib.ad_release(h)
+        fail()
+    return wrap(h)
+
+
+# ---- of given sizes ----
+
+
+def zeros(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
+    """A tensor of zeros. RuntimeError for negative sizes."""
+    size = check_sizes(sizes if size is None else (size,), "zeros")
+    return new("zeros", code_of(dtype, "zeros"), size, 0, device, layout, requires_grad, out)
+
+
+def ones(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
+    """A tensor of ones. RuntimeError for negative sizes."""
+    size = check_sizes(sizes if size is None else (size,), "ones")
+    return new("ones", code_of(dtype, "ones"), size, 1, device, layout, requires_grad, out)
+
+
+def empty(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False,
+          memory_format=None):
+    """A tensor whose values are not set. RuntimeError for negative sizes."""
+    size = check_sizes(sizes if size is None else (size,), "empty")
+    t = new("empty", code_of(dtype, "empty"), size, None, device, layout, requires_grad, out)
+    if memory_format is _dtype.channels_last or memory_format is _dtype.channels_last_3d:
+        t = empty_strided(size, channels_last_strides(size, memory_format), dtype=t.dtype, requires_grad=requires_grad)
+    return t
+
+
+def channels_last_strides(size, memory_format):
+    """The strides that put dimension 1 last in memory."""
+    ndim = 4 if memory_format is _dtype.channels_last else 5
+    if len(size) != ndim:
+        raise RuntimeError(f"required rank {ndim} tensor to use {memory_format.name} format")
+    strides, step = [0] * ndim, 1
+    for d in (1, *range(ndim - 1, 1, -1), 0):
+        strides[d] = step
+        step *= max(size[d], 1)
+    return strides
+
+
+def empty_strided(size, stride, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """A tensor of these sizes and strides whose values are not set."""
+    check_options(device, layout, "empty_strided")
+    size = check_sizes((size,), "empty_strided")
+    if len(size) != len(stride):
+        raise RuntimeError(f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})")
+    h = lib.ad_empty_strided(code_of(dtype, "empty_strided"), size, stride, len(size))
+    return finish(h, requires_grad)
+
+
+def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=None, requires_grad=False,
+                   pin_memory=False):
+    """A dense tensor of these sizes whose dimensions lie in memory in the order of physical_layout."""
+    size = check_sizes((size,), "empty_permuted")
+    if sorted(d % len(size) if size else d for d in physical_layout) != list(range(len(size))):
+        raise RuntimeError(f"Number of dimensions in size does not match the length of the physical_layout; "
+                           f"size={list(size)}, physical_layout={list(physical_layout)}")
+    strides, step = [0] * len(size), 1
+    for d in reversed(physical_layout):
+        strides[d] = step
+        step *= max(size[d], 1)
+    return empty_strided(size, strides, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad)
+
+
+def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """A tensor of one value. Its dtype, unless given: bool, int64 or the default float, by the value's type."""
+    size = check_sizes((size,), "full")
+    value = plain_number(fill_value, "full")
+    if dtype is None:
+        kind = type(value)
+        code = _BOOL if kind is bool else _INT64 if kind is int else lib.ad_default_dtype()
+        if out is not None:
+            code = out.dtype.code
+    else:
+        code = code_of(dtype, "full")
+    return new("full", code, size, fitted(value, code), device, layout, requires_grad, out)
+
+
+def plain_number(v, name):
+    """A Python bool, int or float of a number, a NumPy scalar or a tensor of one element."""
+    if type(v) in (float, int, bool):
+        return v
+    item = getattr(v, "item", None)
+    if item is not None:
+        v = item()
+    if isinstance(v, complex):
+        raise NotImplementedError(f"{name}(): complex values are not supported")
+    if isinstance(v, bool):
+        return bool(v)
+    if isinstance(v, float):
+        return float(v)
+    if hasattr(v, "__index__"):
+        return v.__index__()
+    if hasattr(v, "__float__"):
+        return float(v)
+    raise TypeError(f"{name}(): argument 'fill_value' must be Number, not {type(v).__name__}")
+
+
+def fitted(v, code):
+    """A number as the core takes it for a dtype; RuntimeError when the dtype cannot hold it."""
+    if code >= _FLOAT16:
+        if type(v) is int and abs(v) > 1 << 1000:
+            raise RuntimeError(f"value cannot be converted to type {DTYPES[code].name} without overflow")
+        return float(v)
+    if code == _BOOL:
+        return int(bool(v))
+    if v != v or v in (math.inf, -math.inf):
+        raise RuntimeError(f"value cannot be converted to type {DTYPES[code].name} without overflow")
+    v = int(v)
+    bits = 8 * DTYPES[code].itemsize
+    low, high = (-255, 255) if code == _UINT8 else (-(1 << bits - 1), (1 << bits - 1) - 1)
+    if not low <= v <= high:
+        raise RuntimeError(f"value cannot be converted to type {DTYPES[code].name} without overflow")
+    return v
+
+
+def scalar_tensor(s, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """A 0-d tensor of a number, of the default float dtype unless dtype is given."""
+    return full((), s, dtype=dtype or get_default(), device=device, layout=layout, requires_grad=requires_grad)
+
+
+# ---- like another tensor ----
+
+
+def _like(name, input, value, dtype, layout, device, requires_grad, memory_format):
+    if not isinstance(input, TensorBase):
+        raise _call.not_a_tensor(name, input)
+    h = input._h
+    code = lib.ad_dtype_of(h) if dtype is None else code_of(dtype, name)
+    n = lib.ad_ndim(h)
+    size = ffi.unpack(lib.ad_sizes(h), n)
+    if value is not None:
+        value = fitted(value, code)
+    if memory_format in (_dtype.channels_last, _dtype.channels_last_3d):
+        strides = channels_last_strides(size, memory_format)
+    elif not lib.ad_is_contiguous(h) and memory_format is not _dtype.contiguous_format:
+        strides = dense_strides(size, ffi.unpack(lib.ad_strides(h), n))
+    else:
+        return new(name, code, size, value, device, layout, requires_grad)
+    check_options(device, layout, name)
+    t = wrap(lib.ad_empty_strided(code, size, strides, n))
+    if value is not None:
+        t.fill_(value)
+    return t.requires_grad_() if requires_grad else t
+
+
+def dense_strides(size, strides):
+    """Strides without gaps in the order of the given ones."""
+    order = sorted(range(len(size)), key=lambda d: -strides[d])
+    out, step = [0] * len(size), 1
+    for d in reversed(order):
+        out[d] = step
+        step *= max(size[d], 1)
+    return out
+
+
+def zeros_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
+    """Zeros of input's size and dtype."""
+    return _like("zeros_like", input, 0, dtype, layout, device, requires_grad, memory_format)
+
+
+def ones_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
+    """Ones of input's size and dtype."""
+    return _like("ones_like", input, 1, dtype, layout, device, requires_grad, memory_format)
+
+
+def empty_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
+    """A tensor of input's size and dtype whose values are not set."""
+    return _like("empty_like", input, None, dtype, layout, device, requires_grad, memory_format)
+
+
+def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None,
+              pin_memory=False):
+    """One value in input's size and dtype."""
+    return _like("full_like", input, plain_number(fill_value, "full_like"), dtype, layout, device, requires_grad,
+                 memory_format)
+
+
+# methods of Tensor: dtype defaults to the tensor's own
+
+
+def new_zeros(self, *sizes, size=None, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """Zeros of the given size and this tensor's dtype."""
+    return zeros(*sizes, size=size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad, layout=layout)
+
+
+def new_ones(self, *sizes, size=None, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """Ones of the given size and this tensor's dtype."""
+    return ones(*sizes, size=size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad, layout=layout)
+
+
+def new_empty(self, *sizes, size=None, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """A tensor of the given size and this tensor's dtype whose values are not set."""
+    return empty(*sizes, size=size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad, layout=layout)
+
+
+def new_empty_strided(self, size, stride, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """empty_strided() of this tensor's dtype."""
+    return empty_strided(size, stride, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad, layout=layout)
+
+
+def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """One value in the given size and this tensor's dtype."""
+    return full(size, fill_value, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad, layout=layout)
+
+
+def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """tensor(data) of this tensor's dtype."""
+    return tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+
+
+# ---- from data ----
+
+
+def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
+    """A new leaf tensor with a copy of the data: a number, nested sequences, a NumPy array, a tensor.
+
+    The dtype, unless given: bool, int64 or the default float for Python's numbers, the array's own for arrays.
+    ValueError for ragged sequences, TypeError and RuntimeError for what is not numbers.
+    """
+    if device is not None:
+        check_device(device)
+    kind = type(data)
+    if kind is float:
+        h = lib.ad_scalar_f(data, lib.ad_default_dtype() if dtype is None else _scalar_code(data, dtype))
+    elif kind is int and (dtype is None or dtype is _dtype.int64):
+        if not -(1 << 63) <= data < 1 << 63:
+            raise ValueError("Overflow when unpacking long long")
+        h = lib.ad_scalar_i(data, _INT64)
+    elif kind is bool and dtype is None:
+        h = lib.ad_scalar_i(data, _BOOL)
+    else:
+        h = _from_data(data, dtype)
+    if requires_grad and h and lib.ad_set_requires_grad(h, 1) < 0:
+        lib.ad_release(h)
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+    return wrap(h)
+
+
+def _scalar_code(v, dtype):
+    code = code_of(dtype, "tensor")
+    if code < _FLOAT16:
+        fitted(v, code)
+    return code
+
+
+def _from_data(data, dtype):
+    """The handle of a copy of array-like data."""
+    code = None if dtype is None else code_of(dtype, "tensor")
+    if isinstance(data, TensorBase):
+        if code is None:
+            code = lib.ad_dtype_of(data._h)
+        with no_grad():
+            h = lib.ad_op1i(_TO, data._h, code, 0, 0)
+        return h
+    if isinstance(data, (str, bytes)):
+        raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
+    array = data
+    if not isinstance(data, (np.ndarray, np.generic)):
+        array, found = to_array(data)
+        if code is None:
+            code = found
+    checked = array_dtype(array)
+    if code is None:
+        code = checked.code
+    if array.dtype.byteorder not in "=|" and array.dtype.newbyteorder("=") != array.dtype:
+        raise ValueError("given numpy array has byte order different from the native byte order. Conversion between "
+                         "byte orders is currently not supported.")
+    if array.size and code not in (_BOOL, checked.code) and code < _FLOAT16 and not isinstance(data, np.ndarray):
+        for v in (array.min(), array.max()):
+            fitted(v.item(), code)
+    array = np.ascontiguousarray(array) if array.ndim else array[()].reshape(())
+    source = lib.ad_from_memory(checked.code, array.__array_interface__["data"][0], array.shape, contiguous_strides(array.shape),
+                                array.ndim, 0, 0)
+    if not source:
+        fail()
+    h = lib.ad_op1i(_TO, source, code, 0, 0)
+    lib.ad_release(source)
+    del array  # lived until the copy was made
+    return h
+
+
+def contiguous_strides(shape):
+    strides, step = [0] * len(shape), 1
+    for d in range(len(shape) - 1, -1, -1):
+        strides[d] = step
+        step *= max(shape[d], 1)
+    return strides
+
+
+def array_dtype(array):
+    """The dtype of a NumPy array; TypeError, or NotImplementedError for complex ones."""
+    d = FROM_NUMPY.get(array.dtype) or FROM_NUMPY.get(array.dtype.newbyteorder("="))
+    if d is not None:
+        return d
+    if array.dtype.kind == "c":
+        raise NotImplementedError(f"tensor(): complex values (numpy {array.dtype}) are not supported")
+    kind = array.dtype.type if array.dtype.kind in "USOVmM" else array.dtype
+    raise TypeError(
+        f"can't convert np.ndarray of type {getattr(kind, '__name__', kind)}. The only supported types are: float64, float32, "
+        "float16, int64, int32, int16, int8, uint8, and bool."
+    )
+
+
+def to_array(data):
+    """A NumPy array of nested sequences, and the code of the dtype that torch.tensor gives them (None: the array's)."""
+    if hasattr(data, "__array__") and not isinstance(data, (list, tuple)):
+        return np.asarray(data), None
+    if hasattr(data, "__cuda_array_interface__"):
+        raise TypeError("can't convert CUDA memory")
+    if not _is_sequence(data):
+        try:
+            return np.asarray(plain_number(data, "tensor")), None
+        except TypeError:
+            raise RuntimeError(f"Could not infer dtype of {type(data).__name__}") from None
+    kinds = set()
+    nested = _plain(data, kinds, 0)
+    code = None
+    for k in kinds:
+        if isinstance(k, type):
+            if issubclass(k, complex):
+                raise NotImplementedError("tensor(): complex values are not supported")
+            k = _BOOL if k is bool else _INT64 if issubclass(k, int) else lib.ad_default_dtype()
+        code = k if code is None else promote_codes(code, k)
+    if code is None:
+        code = lib.ad_default_dtype()
+    try:
+        array = np.array(nested, dtype=_CARRIER[code])
+    except OverflowError:
+        raise ValueError("Overflow when unpacking long long") from None
+    except ValueError:
+        _check_ragged(nested, _shape_of(nested), 0)
+        raise
+    return array, code
+
+
+def _is_sequence(x):
+    return isinstance(x, (list, tuple, range, bytearray, memoryview)) or (
+        hasattr(x, "__len__") and hasattr(x, "__getitem__") and not isinstance(x, (dict, set, str, bytes)))
+
+
+def _plain(data, kinds, depth):
+    """The sequence with tensors and odd sequences made plain; adds the types of its numbers to kinds."""
+    if depth > 64:
+        raise ValueError("too many dimensions 'list'")
+    types = set(map(type, data))
+    if types <= _NUMBERS:
+        kinds |= types
+        return data if isinstance(data, (list, tuple)) else list(data)
+    out = []
+    for v in data:
+        kind = type(v)
+        if kind in _NUMBERS:
+            kinds.add(kind)
+        elif isinstance(v, (np.generic, np.ndarray)):
+            kinds.add(array_dtype(v).code)
+        elif isinstance(v, TensorBase):
+            if lib.ad_numel(v._h) != 1:
+                raise ValueError("only one element tensors can be converted to Python scalars")
+            kinds.add(lib.ad_dtype_of(v._h))
+            v = v.item()
+        elif isinstance(v, (str, bytes)):
+            raise ValueError(f"too many dimensions '{kind.__name__}'")
+        elif _is_sequence(v):
+            v = _plain(v, kinds, depth + 1)
+        elif isinstance(v, complex):
+            kinds.add(complex)
+        elif isinstance(v, (bool, int, float)):
+            kinds.add(bool if isinstance(v, bool) else int if isinstance(v, int) else float)
+        elif hasattr(v, "__float__") or hasattr(v, "__index__"):
+            v = plain_number(v, "tensor")
+            kinds.add(type(v))
+        else:
+            raise RuntimeError(f"Could not infer dtype of {kind.__name__}")
+        out.append(v)
+    return out
+
+
+def _shape_of(x):
+    shape = []
+    while _is_sequence(x):
+        shape.append(len(x))
+        if not len(x):
+            break
+        x = x[0]
+    return shape
+
+
+def _check_ragged(x, shape, dim):
+    if dim == len(shape):
+        if _is_sequence(x):
+            raise TypeError(f"'{type(x).__name__}' object cannot be interpreted as a number")
+        return
+    if not _is_sequence(x):
+        raise TypeError("not a sequence")
+    if len(x) != shape[dim]:
+        raise ValueError(f"expected sequence of length {shape[dim]} at dim {dim} (got {len(x)})")
+    for v in x:
+        _check_ragged(v, shape, dim + 1)
+
+
+def promote_codes(a, b):
+    """The core's promotion of two dtype codes."""
+    if a == b:
+        return a
+    hi, lo = max(a, b), min(a, b)
+    if hi == _dtype.bfloat16.code and lo == _FLOAT16:
+        return _dtype.float32.code
+    if (lo, hi) == (_UINT8, _dtype.int8.code):
+        return _dtype.int16.code
+    return hi
+
+
+_FLOAT16, _UINT8, _TO = _dtype.float16.code, _dtype.uint8.code, OP["to"]
+_NUMBERS = {int, float, bool, complex}
+_CARRIER = [d.numpy if d.code < _FLOAT16 else np.dtype("float64") for d in DTYPES]
+_CARRIER[_UINT8] = np.dtype("int64")  # out-of-range values are refused later, by name
+
+
+def as_tensor(data, dtype=None, device=None):
+    """The data as a tensor, without a copy where it is a tensor or a NumPy array of that dtype."""
+    if device is not None:
+        check_device(device)
+    if isinstance(data, TensorBase):
+        return data if dtype is None else data.to(dtype)
+    if isinstance(data, np.ndarray):
+        array_dtype(data)
+        if all(s >= 0 for s in data.strides):
+            t = interop.from_numpy(data)
+            return t if dtype is None else t.to(as_dtype(dtype, "as_tensor"))
+    return tensor(data, dtype=dtype)
+
+
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
+    """The object as a tensor: shares memory with tensors, arrays, DLPack and buffers unless copy or dtype asks for
+    one. ValueError when copy=False and one is needed."""
+    if device is not None:
+        check_device(device)
+    shared = None
+    if isinstance(obj, TensorBase):
+        shared = obj
+    elif isinstance(obj, np.ndarray):
+        shared = interop.from_numpy(obj)
+    elif isinstance(obj, np.generic):
+        shared = tensor(obj)
+    elif hasattr(obj, "__dlpack__"):
+        shared = interop.from_dlpack(obj)
+    elif isinstance(obj, (bytes, bytearray, memoryview)):
+        shared = frombuffer(obj, dtype=dtype or get_default())
+    if shared is None:
+        if copy is False:
+            raise ValueError(f"can't alias arbitrary sequence to tensor: {type(obj).__name__}")
+        return tensor(obj, dtype=dtype, requires_grad=requires_grad)
+    d = shared.dtype if dtype is None else as_dtype(dtype, "asarray")
+    if d is not shared.dtype:
+        if copy is False:
+            raise ValueError(f"can't alias tensor with dtype {shared.dtype} into dtype {d}.")
+        shared = shared.to(d)
+    elif copy:
+        shared = shared.clone()
+    if shared.requires_grad and not requires_grad:
+        return shared.detach()
+    if requires_grad and shared.is_leaf:
+        shared.requires_grad_()
+    return shared
+
+
+def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
+    """A 1-d tensor of the memory of an object with Python's buffer interface. ValueError when it does not fit."""
+    d = as_dtype(dtype, "frombuffer")
+    view = memoryview(buffer).cast("B") if not isinstance(buffer, np.ndarray) else memoryview(buffer.reshape(-1).view(np.uint8))
+    n = view.nbytes
+    if n == 0 or count == 0:
+        raise ValueError(f"both buffer length ({n}) and count ({count}) must not be 0")
+    if not 0 <= offset < n:
+        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({n} bytes) minus 1")
+    if count > 0 and offset + count * d.itemsize > n:
+        raise ValueError(f"requested buffer length ({count} * {d.itemsize} bytes) after offset ({offset} bytes) must not "
+                         f"be greater than actual buffer length ({n} bytes)")
+    if count < 0:
+        if (n - offset) % d.itemsize:
+            raise ValueError(f"buffer length ({n - offset} bytes) after offset ({offset} bytes) must be a multiple of "
+                             f"element size ({d.itemsize})")
+        count = (n - offset) // d.itemsize
+    raw = interop.from_numpy(np.frombuffer(view, np.uint8, count * d.itemsize, offset))
+    t = raw if d is _dtype.uint8 else interop.reinterpret(raw, d, count)
+    return t.requires_grad_() if requires_grad else t
+
+
+# ---- ranges ----
+
+
+def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
+           requires_grad=False):
+    """start, start + step, ... below end (arange(end) starts at 0): int64 when all are integers, else the default
+    float dtype. RuntimeError for a step of 0 or of the wrong sign."""
+    if end is None:
+        start, end = 0, start
+    start, end, step = (plain_number(v, "arange") for v in (start, end, step))
+    check_options(device, layout, "arange")
+    if dtype is None:
+        code = out.dtype.code if out is not None else (
+            lib.ad_default_dtype() if float in (type(start), type(end), type(step)) else _INT64)
+    else:
+        code = code_of(dtype, "arange")
+    if code == _INT64:
+        start, end, step = (v if type(v) is int or v != v or abs(v) == math.inf else int(v) for v in (start, end, step))
+    i = [_clamped(v) if v == v and abs(v) != math.inf else 0 for v in (start, end, step)]
+    t = _call.apply(_ARANGE, (), (code, *i), (start, end, step))
+    if out is not None:
+        lib.ad_retain(t._h)
+        return _call.to_out(t._h, out)
+    return t.requires_grad_() if requires_grad else t
+
+
+def _clamped(v):
+    v = int(v)
+    if not -(1 << 63) <= v < 1 << 63:
+        raise RuntimeError(f"value cannot be converted to type int64 without overflow: {v}")
+    return v
+
+
+def range_(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
+    """arange() that includes end, of the default float dtype."""
+    if end is None:
+        start, end = 0, start
+    n = math.floor((end - start) / step) + 1
+    return arange(start, start + n * step - step / 2, step, out=out, dtype=dtype or get_default(), layout=layout,
+                  device=device, requires_grad=requires_grad)
+
+
+def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """`steps` values from start to end, both included, evenly spaced."""
+    return _spaced("linspace", _LINSPACE, start, end, steps, None, out, dtype, layout, device, requires_grad)
+
+
+def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False,
+             pin_memory=False):
+    """base to the power of linspace(start, end, steps)."""
+    return _spaced("logspace", _LOGSPACE, start, end, steps, base, out, dtype, layout, device, requires_grad)
+
+
+def _spaced(name, op, start, end, steps, base, out, dtype, layout, device, requires_grad):
+    for v in (start, end):
+        if isinstance(v, TensorBase) and lib.ad_ndim(v._h):
+            raise RuntimeError(f"{name} only supports 0-dimensional start and end tensors, but got {lib.ad_ndim(v._h)}-d")
+    check_options(device, layout, name)
+    if not hasattr(steps, "__index__"):
+        raise TypeError(f"{name}(): argument 'steps' must be int, not {type(steps).__name__}")
+    code = code_of(dtype, name) if dtype is not None or out is None else out.dtype.code
+    floats = [float(plain_number(v, name)) for v in (start, end) + ((base,) if base is not None else ())]
+    h = lib.ad_opn(op, (), 0, (code, steps.__index__()), 2, floats, len(floats), (), 0)
+    if out is not None:
+        return _call.to_out(h or fail(), out)
+    return finish(h, requires_grad)
+
+
+def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """n x m (m defaults to n): ones on the diagonal, zeros elsewhere."""
+    check_options(device, layout, "eye")
+    for v in (n, m):
+        if v is not None and not hasattr(v, "__index__"):
+            raise TypeError(f"eye(): argument 'n' must be int, not {type(v).__name__}")
+    code = code_of(dtype, "eye") if dtype is not None or out is None else out.dtype.code
+    h = lib.ad_opn(_EYE, (), 0, (code, n, n if m is None else m), 3, (), 0, (), 0)
+    if out is not None:
+        return _call.to_out(h or fail(), out)
+    return finish(h, requires_grad)
+
+
+_ARANGE, _LINSPACE, _LOGSPACE, _EYE = OP["arange"], OP["linspace"], OP["logspace"], OP["eye"]
+
+
+# ---- index tables ----
+
+
+def tril_indices(row, col, offset=0, *, dtype=None, device=None, layout=None):
+    """2 x n: the rows and columns of the lower triangle of a row x col matrix, in row order."""
+    return _tri_indices("tril_indices", np.tril_indices, row, col, offset, dtype, device)
+
+
+def triu_indices(row, col, offset=0, *, dtype=None, device=None, layout=None):
+    """2 x n: the rows and columns of the upper triangle of a row x col matrix, in row order."""
+    return _tri_indices("triu_indices", np.triu_indices, row, col, offset, dtype, device)
+
+
+def _tri_indices(name, made_by, row, col, offset, dtype, device):
+    if row < 0 or col < 0:
+        raise RuntimeError(f"{name}: row and col must be non-negative, got {row}, {col}")
+    check_options(device, None, name)
+    found = np.stack(made_by(row, offset, col)).astype(np.int64)
+    return tensor(found, dtype=_dtype.int64 if dtype is None else dtype)
+
+
+from .. import interop  # noqa: E402  (it makes tensors with this module's help)
+from ..autograd.grad_mode import no_grad  # noqa: E402
+

@@ -1,0 +1,161 @@
+/* Exponentials: exp, exp2, expm1, and tanh, sigmoid, sinh, cosh from them.
+ *
+ * exp(x) = 2^n exp(r), n = round(x / ln 2), with ln 2 in two parts (Cody and Waite, Software Manual for
+ * the Elementary Functions, 1980) and exp(r) = 1 + r + r^2 P(r) on |r| <= ln 2 / 2. P comes from
+ * tests/c/fit_vmath.py. */
+
+#if CT_IS(f32)
+#define EXP_LN2_HI_f32 0.693359375 /* 9 bits: n times it is exact */
+#define EXP_LN2_LO_f32 -2.12194440054690583e-4
+static const T EXP_P_f32[] = {0.49999994, 0.166665211, 0.041668389, 0.00836873613, 0.00138145639};
+static const T EXPM1_P_f32[] = {0.5, 0.166666701, 0.0416664481, 0.00833203737, 0.00139295694, 0.000208148747};
+static const T EXP2_P_f32[] = {0.240226477, 0.0555036217, 0.00961852632, 0.00133901846, 0.000153211266};
+#define EXP2_LN2_f32 0.693147182464599609375
+#define EXP2_LN2_REST_f32 -1.904654299957767878541e-9
+#define EXP_MAX_f32 89.0   /* just beyond overflow */
+#define EXP_MIN_f32 -104.0 /* just beyond underflow to 0 */
+#else
+#define EXP_LN2_HI_f64 6.93147180369123816490e-01 /* 33 bits */
+#define EXP_LN2_LO_f64 1.90821492927058770002e-10
+static const T EXP_P_f64[] = {0.5,
+                              0.16666666666666682,
+                              0.041666666666666095,
+                              0.008333333333316999,
+                              0.0013888888889116147,
+                              0.00019841269896472643,
+                              2.4801586925965584e-05,
+                              2.7557234771416536e-06,
+                              2.755758218331787e-07,
+                              2.5112068951775343e-08,
+                              2.0826584133139685e-09};
+static const T EXPM1_P_f64[] = {0.5,
+                                0.16666666666666663,
+                                0.041666666666669454,
+                                0.008333333333336777,
+                                0.0013888888887533272,
+                                0.00019841269837058144,
+                                2.480159023153986e-05,
+                                2.7557307042628167e-06,
+                                2.7554381321926084e-07,
+                                2.5081227077002992e-08,
+                                2.2004152975273316e-09};
+static const T EXP2_P_f64[] = {0.24022650695910072,    0.05550410866482164,    0.009618129107628345,
+                               0.0013333558146402342,  0.00015403530393633323, 1.5252733846454552e-05,
+                               1.3215486590191937e-06, 1.017805483780812e-07,  7.054978896514589e-09,
+                               4.456174877705778e-10,  2.561674342808791e-11};
+#define EXP2_LN2_f64 0.69314718055994530942
+#define EXP2_LN2_REST_f64 2.3190468138462995584e-17
+#define EXP_MAX_f64 710.0
+#define EXP_MIN_f64 -746.0
+#endif
+#define EXP_C(name) VN(name)
+
+/* 1.5 * 2^MANT_BITS: x + it - it rounds x to an integer, which x + it holds in its low bits. */
+#define V_MAGIC K((T)3 * (T)((TU)1 << (VN(MANT_BITS) - 1)))
+
+/* 2^n for integral n in the normal range. */
+VFN V v_pow2i(V n) {
+    VU bits = (VU)(n + V_MAGIC) + (VU){0} + VN(EXP_BIAS);
+    return (V)(bits << VN(MANT_BITS));
+}
+/* x * 2^n for integral n of twice that range, rounded once. */
+VFN V v_scale(V x, V n) {
+#ifdef AD_ISA_AVX512
+    return (V)VX(scalef)((VXV)x, (VXV)n);
+#else
+    V h = (n * K(0.5) + V_MAGIC) - V_MAGIC;
+    return x * v_pow2i(h) * v_pow2i(n - h);
+#endif
+}
+
+/* exp(hi - lo) 2^n, where |hi - lo| <= ln 2 / 2 and lo is far the smaller. */
+VFN V v_exp_tail(V hi, V lo, V n) {
+    V r = hi - lo;
+    V p = v_poly(r, EXP_C(EXP_P));
+    return v_scale(K(1) + (hi + v_fma(r * r, p, v_neg(lo))), n);
+}
+/* exp(x - rest), rest far the smaller. x is clamped with NaN second, so that it stays NaN. */
+VFN V v_exp_less(V x, V rest) {
+    x = v_fmax(K(EXP_C(EXP_MIN)), v_fmin(K(EXP_C(EXP_MAX)), x));
+    V n = v_fma(x, K(1.44269504088896340736), V_MAGIC) - V_MAGIC;
+    V hi = v_fma(v_neg(n), K(EXP_C(EXP_LN2_HI)), x); /* exact */
+    return v_exp_tail(hi, v_fma(n, K(EXP_C(EXP_LN2_LO)), rest), n);
+}
+VMATH V v_exp(V x) {
+    x = v_fmin(K(EXP_C(EXP_MAX)), x);
+#ifdef AD_ISA_AVX512
+    x = v_fmax(K(EXP_C(EXP_MIN)), x);
+#else
+    /* Scaling down to 0 takes the processor's slow path for underflow, and a masked softmax is full of
+     * such arguments: they go another way. */
+    M under = v_lt(x, K(EXP_C(EXP_MIN)));
+    x = v_sel(under, K(0), x);
+#endif
+    V n = v_fma(x, K(1.44269504088896340736), V_MAGIC) - V_MAGIC;
+    V hi = v_fma(v_neg(n), K(EXP_C(EXP_LN2_HI)), x);
+    V r = v_exp_tail(hi, n * K(EXP_C(EXP_LN2_LO)), n);
+#ifndef AD_ISA_AVX512
+    r = v_sel(under, K(0), r);
+#endif
+    return r;
+}
+
+VMATH V v_exp2(V x) {
+    x = v_fmax(K(-2 - VN(EXP_BIAS) - VN(MANT_BITS)), v_fmin(K(2 + VN(EXP_BIAS)), x));
+    V n = (x + V_MAGIC) - V_MAGIC;
+    V r = x - n;
+    V p = v_fma(r, v_poly(r, EXP_C(EXP2_P)), K(EXP_C(EXP2_LN2_REST)));
+    return v_scale(K(1) + v_fma(r, K(EXP_C(EXP2_LN2)), r * p), n);
+}
+
+/* 2^n ((1 - 2^-n) + expm1(r)), the sums before the last kept exact. n is rounded from a little below,
+ * so that r is in [-0.291, 0.402]: n = 1 then starts later, where less cancels. Beyond n =
+ * MANT_BITS + 3 its 2^-n does not matter, and so stays normal. */
+VMATH V v_expm1(V x) {
+    V y = v_fmax(K(CT_IS(f32) ? -18 : -38), v_fmin(K(EXP_C(EXP_MAX)), x));
+    V n = (v_fma(y, K(1.44269504088896340736), K(-0.08)) + V_MAGIC) - V_MAGIC;
+    V hi = v_fma(v_neg(n), K(EXP_C(EXP_LN2_HI)), y), lo = n * K(EXP_C(EXP_LN2_LO));
+    V r = hi - lo;
+    V tail = v_fma(r * r, v_poly(r, EXP_C(EXPM1_P)), v_neg(lo));
+    V d = v_pow2i(v_neg(v_fmin(K(VN(MANT_BITS) + 3), n)));
+    V t = K(1) - d, tl = (K(1) - t) - d;
+    V s = t + hi, lost = (t - s) + hi;
+    return v_copysign(v_scale(s + ((lost + tl) + tail), n), x); /* for the sign of 0 */
+}
+
+/* t / (t + 2) with t = expm1(2a); for small a by way of -a, where t + 2 is below 2 and loses half as
+ * much. From 10 (20) on it rounds to 1. */
+VMATH V v_tanh(V x) {
+    V a = v_fmin(K(CT_IS(f32) ? 10 : 20), v_abs(x));
+    a = a + a;
+    V t = v_expm1(v_sel(v_lt(a, K(0.6)), v_neg(a), a));
+    return v_copysign(t / (t + K(2)), x);
+}
+
+/* Never overflows: exp is only taken of what is not positive. What 1 + e loses is put back to first
+ * order, with 1 / (1 + e) from the result itself. */
+VMATH V v_sigmoid(V x) {
+    V e = v_exp(v_neg(v_abs(x))), one = K(1);
+    M neg = v_lt(x, K(0));
+    V d = one + e, lost = e - (d - one);
+    V q = v_sel(neg, e, one) / d;
+    V r = v_sel(neg, one - q, q);
+    return v_fma(v_neg(q * r), lost, q);
+}
+
+#if CT_IS(f64)
+VMATH V v_sinh(V x) { return v_map1(x, sinh); }
+VMATH V v_cosh(V x) { return v_map1(x, cosh); }
+#else
+/* In double, where nothing can overflow or cancel. */
+VMATH V_f64 v_sinh_short_f64(V_f64 x) {
+    V_f64 e = v_expm1_f64(v_fmin_f64(v_splat_f64(200), v_abs_f64(x)));
+    return v_copysign_f64(0.5 * (e + e / (e + 1.0)), x);
+}
+VMATH V_f64 v_cosh_short_f64(V_f64 x) {
+    V_f64 e = v_exp_f64(v_abs_f64(x));
+    return 0.5 * (e + 1.0 / e);
+}
+VMATH V v_sinh(V x) { return v_via64(x, v_sinh_short_f64); }
+VMATH V v_cosh(V x) { return v_via64(x, v_cosh_short_f64); }
+#endif

@@ -1,0 +1,291 @@
+/* Capture and replay: begin, record, end, and running a program again on new inputs. */
+#include <string.h>
+#include "program.h"
+
+/* ---- growing arrays ---- */
+
+static void *grown(void *old, int64_t n, int64_t *cap, size_t size) {
+    if (n < *cap) return old;
+    int64_t want = *cap ? 2 * *cap : 32;
+    void *p = mem_alloc((size_t)want * size);
+    if (!p) return NULL;
+    if (*cap) {
+        memcpy(p, old, (size_t)n * size);
+        mem_free(old, (size_t)*cap * size);
+    }
+    *cap = want;
+    return p;
+}
+
+/* ---- recording ---- */
+
+static void alias_drop(ad_tensor *t) {
+    if (!t) return;
+    t->storage->pinned--;
+    tensor_unref(t);
+}
+
+static ad_tensor *alias_keep(ad_tensor *t) {
+    if (!t) return NULL;
+    ad_tensor *a = tensor_alias(t, t->ndim, t->sizes, t->strides, t->offset);
+    if (!a) return NULL;
+    a->dtype = t->dtype;
+    a->flags = t->flags & AD_T_WRAPPED;
+    a->storage->pinned++;
+    return a;
+}
+
+static void instr_free(instr *i) {
+    ad_call *c = &i->call;
+    for (int k = 0; k < c->nin; k++) alias_drop(c->in[k]);
+    for (int k = 0; k < c->nout; k++) alias_drop(c->out[k]);
+    mem_free(c->in, (size_t)(c->nin + c->nout + 1) * sizeof *c->in);
+    if (i->at.list) mem_free((void *)i->at.list, (size_t)i->at.nlist * sizeof(int64_t));
+}
+
+static int append(ad_program *p, const ad_call *c, const ad_op *op, int nin, ad_tensor **in, int nout, ad_tensor **out) {
+    instr *code = grown(p->code, p->n, &p->cap, sizeof *code);
+    if (!code) return -1;
+    p->code = code;
+    instr *i = &code[p->n];
+    memset(i, 0, sizeof *i);
+    ad_tensor **room = mem_alloc((size_t)(nin + nout + 1) * sizeof *room);
+    if (!room) return -1;
+    i->call = (ad_call){.op = op, .nin = nin, .nout = nout, .in = room, .out = room + nin, .inplace = c->inplace};
+    memset(room, 0, (size_t)(nin + nout + 1) * sizeof *room);
+    i->at = *c->at;
+    i->at.list = NULL;
+    if (c->at->nlist && c->at->list) {
+        int64_t *list = mem_alloc((size_t)c->at->nlist * sizeof *list);
+        if (!list) {
+            instr_free(i);
+            return -1;
+        }
+        memcpy(list, c->at->list, (size_t)c->at->nlist * sizeof *list);
+        i->at.list = list;
+    }
+    for (int k = 0; k < nin; k++)
+        if (in[k] && !(room[k] = alias_keep(in[k]))) goto fail;
+    for (int k = 0; k < nout; k++)
+        if (!(room[nin + k] = alias_keep(out[k]))) goto fail;
+    p->n++;
+    return 0;
+fail:
+    instr_free(i);
+    return -1;
+}
+
+int program_append(ad_call *c) {
+    ad_program *p = tls.capture;
+    /* A row that updates a copy of its first operand is two steps: the copy, then the update in place. */
+    if ((c->op->flags & AD_OP_SELF) && !c->inplace && append(p, c, &ad_ops[OP_clone], 1, c->in, 1, c->out)) return -1;
+    return append(p, c, c->op, c->nin, c->in, c->nout, c->out);
+}
+
+int program_refuse(const char *what) {
+    return ad_fail(AD_ERR_CAPTURE, "%s cannot be part of a captured step", what);
+}
+
+int program_touch_grad(ad_tensor *t, bool discards) {
+    ad_program *p = tls.capture;
+    if (!p) return 0;
+    for (int64_t k = 0; k < p->neffects; k++)
+        if (p->effects[k].leaf == t) return 0;
+    grad_effect *e = grown(p->effects, p->neffects, &p->effects_cap, sizeof *e);
+    if (!e) return -1;
+    p->effects = e;
+    e[p->neffects++] = (grad_effect){.leaf = tensor_ref(t), .entry = discards ? ANY_GRAD : tensor_ref(t->grad)};
+    return 0;
+}
+
+static void program_free(ad_program *p) {
+    for (int64_t k = 0; k < p->n; k++) instr_free(&p->code[k]);
+    for (int64_t k = 0; k < p->neffects; k++) {
+        tensor_unref(p->effects[k].leaf);
+        if (p->effects[k].entry != ANY_GRAD) tensor_unref(p->effects[k].entry);
+        tensor_unref(p->effects[k].exit);
+    }
+    for (int64_t k = 0; k < p->nargs; k++) tensor_unref(p->args[k]);
+    for (int64_t k = 0; k < p->nouts; k++) tensor_unref(p->outs[k]);
+    for (int64_t k = 0; k < p->nwritten; k++) {
+        p->written[k]->pinned--;
+        storage_release(p->written[k]);
+    }
+    if (p->cap) mem_free(p->code, (size_t)p->cap * sizeof *p->code);
+    if (p->effects_cap) mem_free(p->effects, (size_t)p->effects_cap * sizeof *p->effects);
+    if (p->args_cap) mem_free(p->args, (size_t)p->args_cap * sizeof *p->args);
+    if (p->outs) mem_free(p->outs, (size_t)p->outs_cap * sizeof *p->outs);
+    if (p->written) mem_free(p->written, (size_t)p->written_cap * sizeof *p->written);
+    if (p->arena) mem_free(p->arena, p->arena_bytes);
+    if (p->scratch) mem_free(p->scratch, p->scratch_bytes);
+    mem_free(p, sizeof *p);
+}
+
+int ad_capture_begin(void) {
+    if (tls.capture) return ad_fail(AD_ERR_CAPTURE, "a captured step cannot capture another one");
+    ad_program *p = mem_alloc(sizeof *p);
+    if (!p) return -1;
+    memset(p, 0, sizeof *p);
+    tls.capture = p;
+    return 0;
+}
+
+/* A stand-in for an argument: the same memory under a storage of its own, which a replay points elsewhere. */
+ad_handle ad_capture_arg(ad_handle h) {
+    ad_program *p = tls.capture;
+    ad_tensor *t = (ad_tensor *)h, **args = grown(p->args, p->nargs, &p->args_cap, sizeof *args);
+    if (!args) return 0;
+    p->args = args;
+    ad_storage *s = storage_new(0);
+    if (!s) return 0;
+    ad_tensor *a = tensor_alias(t, t->ndim, t->sizes, t->strides, t->offset);
+    if (!a) {
+        storage_release(s);
+        return 0;
+    }
+    s->data = t->storage->data;
+    s->nbytes = t->storage->nbytes;
+    s->readonly = t->storage->readonly;
+    storage_release(a->storage);
+    a->storage = s;
+    args[p->nargs++] = tensor_ref(a);
+    return (ad_handle)a;
+}
+
+void ad_capture_abort(void) {
+    if (!tls.capture) return;
+    program_free(tls.capture);
+    tls.capture = NULL;
+}
+
+int64_t ad_capture_position(void) { return tls.capture ? tls.capture->n - 1 : -1; }
+int ad_capture_made(ad_handle h) {
+    const ad_program *p = tls.capture;
+    const ad_storage *s = ((ad_tensor *)h)->storage;
+    for (int64_t k = p ? p->n - 1 : -1; k >= 0; k--)
+        for (int o = 0; o < p->code[k].call.nout; o++)
+            if (p->code[k].call.out[o]->storage == s) return 1;
+    return 0;
+}
+int ad_capturing(void) { return tls.capture != NULL; }
+
+/* Ends the recording. `outs` are the tensors that the step returned. Returns the program, or 0. */
+intptr_t ad_capture_end(const ad_handle *outs, int64_t n) {
+    ad_program *p = tls.capture;
+    if (!p) return ad_fail(AD_ERR_CAPTURE, "no capture is under way"), 0;
+    tls.capture = NULL;
+    if (n && !(p->outs = mem_alloc((size_t)n * sizeof *p->outs))) goto fail;
+    p->outs_cap = n;
+    for (int64_t k = 0; k < n; k++) {
+        ad_tensor *t = (ad_tensor *)outs[k];
+        if (t->node && !atomic_load(&t->node->released)) {
+            ad_fail(AD_ERR_CAPTURE, "the captured step returns a tensor that still has its graph (computed by %s): call "
+                                    "backward() inside the step, detach() it, or run the step under no_grad()",
+                    t->node->op->name);
+            goto fail;
+        }
+        p->outs[k] = tensor_alias(t, t->ndim, t->sizes, t->strides, t->offset);
+        if (!p->outs[k]) goto fail;
+        p->nouts++;
+    }
+    for (int64_t k = 0; k < p->neffects; k++) p->effects[k].exit = tensor_ref(p->effects[k].leaf->grad);
+    p->recorded = p->n;
+    if (plan_program(p)) goto fail;
+    return (intptr_t)p;
+fail:
+    program_free(p);
+    return 0;
+}
+
+/* ---- replay ---- */
+
+/* 1 when the program fits the present state of the gradients, 0 when the step must be recorded anew. */
+int ad_program_fits(intptr_t h) {
+    const ad_program *p = (const ad_program *)h;
+    for (int64_t k = 0; k < p->neffects; k++)
+        if (p->effects[k].entry != ANY_GRAD && p->effects[k].leaf->grad != p->effects[k].entry) return 0;
+    return 1;
+}
+
+ad_handle ad_program_output(intptr_t h, int64_t k) { /* a copy: the next replay writes the same buffer */
+    const ad_program *p = (const ad_program *)h;
+    const ad_tensor *t = p->outs[k];
+    ad_tensor *copy = dims_dense(t->ndim, t->sizes, t->strides) ? tensor_new_strided(t->dtype, t->ndim, t->sizes, t->strides)
+                                                               : tensor_new(t->dtype, t->ndim, t->sizes);
+    if (copy) tensor_copy_data(copy, t);
+    return (ad_handle)copy;
+}
+
+int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handle *outs) {
+    ad_program *p = (ad_program *)h;
+    if (nargs != p->nargs) return ad_fail(AD_ERR_RUNTIME, "the program takes %lld tensors", (long long)p->nargs);
+    if (atomic_exchange(&p->running, 1))
+        return ad_fail(AD_ERR_RUNTIME, "the captured step is already running in another thread");
+    int status = -1;
+    for (int64_t k = 0; k < nargs; k++) {
+        const ad_tensor *t = (ad_tensor *)args[k], *a = p->args[k];
+        if (t->dtype == a->dtype && tensor_same_sizes(t, a) && dims_equal(t->ndim, t->strides, a->ndim, a->strides) &&
+            t->storage->readonly <= a->storage->readonly && !tensor_wants_grad(t))
+            continue;
+        atomic_store(&p->running, 0);
+        return 1;
+    }
+    for (int64_t k = 0; k < nargs; k++) {
+        const ad_tensor *t = (ad_tensor *)args[k];
+        ad_storage *s = p->args[k]->storage;
+        /* the placeholder's offset stays: the data pointer moves by the difference */
+        s->data = (char *)tensor_data(t) - p->args[k]->offset * dtype_size[t->dtype];
+        s->nbytes = t->storage->nbytes;
+    }
+    for (int64_t k = 0; k < p->n; k++) {
+        const instr *i = &p->code[k];
+        if (!i->dead) i->call.op->run(&i->call);
+    }
+    for (int64_t k = 0; k < p->nwritten; k++)
+        atomic_fetch_add_explicit(&p->written[k]->version, 1, memory_order_relaxed);
+    for (int64_t k = 0; k < p->neffects; k++) {
+        grad_effect *e = &p->effects[k];
+        if (e->leaf->grad == e->exit) continue;
+        ad_tensor *old = e->leaf->grad;
+        e->leaf->grad = tensor_ref(e->exit);
+        tensor_unref(old);
+    }
+    int64_t made = 0;
+    while (made < p->nouts && (outs[made] = ad_program_output(h, made))) made++;
+    status = made == p->nouts ? 0 : -1;
+    if (status)
+        while (made) tensor_unref((ad_tensor *)outs[--made]);
+    atomic_store(&p->running, 0);
+    return status;
+}
+
+void ad_program_free(intptr_t h) { program_free((ad_program *)h); }
+
+/* Replaces the float attributes of a recorded call: the learning rate and its kin. */
+int ad_program_set_floats(intptr_t h, int64_t index, const double *f, int64_t n) {
+    ad_program *p = (ad_program *)h;
+    if (index < 0 || index >= p->n || n < 0 || n > (int64_t)(sizeof p->code->at.f / sizeof(double)))
+        return ad_fail(AD_ERR_RUNTIME, "no such slot in the program");
+    memcpy(p->code[index].at.f, f, (size_t)n * sizeof *f);
+    return 0;
+}
+
+/* Recorded, live, fused groups, bytes of the arena, bytes before planning, outputs. */
+void ad_program_stats(intptr_t h, int64_t *out) {
+    const ad_program *p = (const ad_program *)h;
+    out[0] = p->recorded;
+    out[1] = 0;
+    for (int64_t k = 0; k < p->n; k++) out[1] += !p->code[k].dead;
+    out[2] = p->fused;
+    out[3] = (int64_t)p->arena_bytes;
+    out[4] = (int64_t)p->unplanned_bytes;
+    out[5] = p->nouts;
+}
+
+/* The name of the k-th call, or NULL; *dead tells whether planning removed it. */
+const char *ad_program_call(intptr_t h, int64_t k, int *dead) {
+    const ad_program *p = (const ad_program *)h;
+    if (k < 0 || k >= p->n) return NULL;
+    *dead = p->code[k].dead;
+    return p->code[k].call.op->name;
+}
