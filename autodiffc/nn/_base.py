@@ -6,10 +6,10 @@ from typing import Any
 from .. import _ops as ops
 from .._core import fail
 from .._native import lib
-from ..autograd import Function, enable_grad, is_grad_enabled, no_grad
+from ..autograd import enable_grad, is_grad_enabled, no_grad
 from ..tensor import Tensor
 
-__all__ = ["Function", "Tensor", "enable_grad", "is_grad_enabled", "no_grad", "ops", "shape_text",
+__all__ = ["Tensor", "enable_grad", "is_grad_enabled", "no_grad", "ops", "shape_text",
            "subclass_of", "typename"]
 
 _new = object.__new__

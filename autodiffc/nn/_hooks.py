@@ -5,12 +5,13 @@ test and no more.
 """
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from ..utils.hooks import RemovableHandle, register
-from ._base import Function, Tensor, is_grad_enabled, ops
+from ._base import Tensor, is_grad_enabled, ops
 
 # Hooks of every module by kind. `any_global` holds the ids of those that run, so that one test tells whether
 # there are any.
@@ -85,18 +86,22 @@ def on_registration(kind: str, module: Any, name: str, value: Any) -> Any:
     return value
 
 
-class _Tap(Function):
-    """The identity on some tensors, calling ``seen(grads)`` when their gradients pass on the way back."""
+@functools.cache
+def _tap_function() -> Any:
+    """A function of autograd: the identity on tensors, calling ``seen(grads)`` when their gradients pass back."""
+    from ..autograd import Function
 
-    @staticmethod
-    def forward(ctx: Any, seen: Callable, *tensors: Tensor) -> tuple:
-        ctx.seen = seen
-        ctx.set_materialize_grads(False)
-        return tuple(t.view_as(t) for t in tensors)
+    class Tap(Function):
+        @staticmethod
+        def forward(ctx: Any, seen: Callable, *tensors: Tensor) -> tuple:
+            ctx.seen = seen
+            ctx.set_materialize_grads(False)
+            return tuple(t.view_as(t) for t in tensors)
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple:
-        return (None, *ctx.seen(grads))
+        @staticmethod
+        def backward(ctx: Any, *grads: Any) -> tuple:
+            return (None, *ctx.seen(grads))
+    return Tap
 
 
 def _as_tuple(value: Any) -> tuple:
@@ -127,7 +132,7 @@ class _BackwardHooks:
         where = [i for i, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad]
         if not (where and is_grad_enabled()):
             return values, []
-        tapped = _as_tuple(_Tap.apply(seen, *(values[i] for i in where)))
+        tapped = _as_tuple(_tap_function().apply(seen, *(values[i] for i in where)))
         result = list(values)
         for i, tensor in zip(where, tapped):
             result[i] = tensor
@@ -219,6 +224,11 @@ def _run_hook(module: Any, hook: Callable, wants_kwargs: bool, args: tuple, kwar
 
 def call(module: Any, args: tuple, kwargs: dict) -> Any:
     """``module.forward(*args, **kwargs)`` with every hook that applies."""
+    if not (module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
+            or module._backward_pre_hooks):
+        module._hooked = False      # all were removed
+        if not any_global:
+            return module.forward(*args, **kwargs)
     done: set[int] = set()
     output = None
     try:

@@ -83,6 +83,7 @@ class Module:
         namespace["_is_full_backward_hook"] = None
         for name in _hook_dicts:
             namespace[name] = OrderedDict()
+        namespace["_hooked"] = False        # whether there may be hooks to run: set when one is registered
         if self.call_super_init:
             super().__init__(*args, **kwargs)
 
@@ -92,8 +93,7 @@ class Module:
                                   'function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if (self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
-                or _any_global_hook):
+        if self._hooked or _any_global_hook:
             return _hooks.call(self, args, kwargs)
         return self.forward(*args, **kwargs)
 
@@ -157,6 +157,8 @@ class Module:
         elif name in _registries and isinstance(value, dict):
             self._set_registry(name, value)
         else:
+            if name in _hook_dicts:
+                namespace["_hooked"] = True
             object.__setattr__(self, name, value)
 
     def _set_registry(self, name: str, value: dict) -> None:
@@ -210,6 +212,7 @@ class Module:
         namespace.setdefault("_is_full_backward_hook", None)
         for name in _hook_dicts:
             namespace.setdefault(name, OrderedDict())
+        namespace["_hooked"] = True
 
     # ---- registration
 
@@ -541,6 +544,7 @@ class Module:
         """
         handle = register(self._forward_pre_hooks, hook, prepend=prepend,
                           extra_dict=self._forward_pre_hooks_with_kwargs)
+        self._hooked = True
         if with_kwargs:
             self._forward_pre_hooks_with_kwargs[handle.id] = True
         return handle
@@ -554,6 +558,7 @@ class Module:
         """
         handle = register(self._forward_hooks, hook, prepend=prepend,
                           extra_dict=[self._forward_hooks_with_kwargs, self._forward_hooks_always_called])
+        self._hooked = True
         if with_kwargs:
             self._forward_hooks_with_kwargs[handle.id] = True
         if always_call:
@@ -562,6 +567,7 @@ class Module:
 
     def register_full_backward_pre_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
         """``hook(module, grad_output) -> None | grad_output`` when the outputs' gradients are known."""
+        self._hooked = True
         return register(self._backward_pre_hooks, hook, prepend=prepend)
 
     def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
@@ -584,6 +590,7 @@ class Module:
             raise RuntimeError("Cannot use both regular backward hooks and full backward hooks on a single "
                                "Module. Please use only one of them.")
         self._is_full_backward_hook = full
+        self._hooked = True
 
     # ---- text
 

@@ -3,15 +3,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import _ops as ops
 from .._dtype import float32, float64, get_default_dtype
 from ..tensor import Tensor
 from . import _update
-from .optimizer import Optimizer, Plan, check_lr, check_modes, zeros_like
+from .optimizer import Optimizer, Plan, check_lr, check_modes
 
 
 def _new_step(value: float = 0.0) -> Tensor:
-    return ops.tensor(value, dtype=float64 if get_default_dtype() is float64 else float32)
+    return _update.scalar(value, float64 if get_default_dtype() is float64 else float32)
 
 
 class Adam(Optimizer):
@@ -26,6 +25,8 @@ class Adam(Optimizer):
     State: ``step`` (0-d float32), ``exp_avg``, ``exp_avg_sq`` and with ``amsgrad`` ``max_exp_avg_sq``, from a
     parameter's first gradient on. ValueError for an option out of range.
     """
+
+    _plan_option = "amsgrad"
 
     def __init__(self, params: Any, lr: Any = 1e-3, betas: tuple = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0, amsgrad: bool = False, *, foreach: bool | None = None,
@@ -59,9 +60,6 @@ class Adam(Optimizer):
                 if "step" in own and not isinstance(own["step"], Tensor):
                     own["step"] = _new_step(float(own["step"]))
 
-    def _plan_key(self, group: dict) -> Any:
-        return group["amsgrad"]
-
     def _plan_state(self, group: dict, plan: Plan) -> None:
         ready = [p for p in plan.params if self.state.get(p)]
         plan.waiting = [p for p in plan.params if not self.state.get(p)]
@@ -76,17 +74,15 @@ class Adam(Optimizer):
         for param in first:
             own = self.state[param]
             own["step"] = _new_step()
-            own["exp_avg"] = zeros_like(param)
-            own["exp_avg_sq"] = zeros_like(param)
+            own["exp_avg"] = _update.zeros_like(param)
+            own["exp_avg_sq"] = _update.zeros_like(param)
             if group["amsgrad"]:
-                own["max_exp_avg_sq"] = zeros_like(param)
+                own["max_exp_avg_sq"] = _update.zeros_like(param)
         return bool(first)
 
-    def _update_group(self, group: dict, plan: Plan) -> None:
+    def _update_group(self, index: int, group: dict, plan: Plan) -> None:
         if plan.n:
-            beta1, beta2 = group["betas"]
-            _update.adam(plan.n, *plan.arrays, group["lr"], beta1, beta2, group["eps"], group["weight_decay"],
-                         group["amsgrad"], group["decoupled_weight_decay"], group["maximize"])
+            _update.adam(self, index, group, plan.n, *plan.arrays)
 
 
 class AdamW(Adam):

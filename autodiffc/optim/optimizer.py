@@ -5,11 +5,12 @@ import functools
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
+from functools import partial
 from itertools import chain
 from operator import is_
 from typing import Any
 
-from .. import _ops as ops
+from .. import _capture
 from ..autograd import enable_grad
 from ..tensor import Tensor
 from ..utils.hooks import RemovableHandle, register
@@ -95,6 +96,9 @@ class Optimizer:
     Errors: TypeError for what is no tensor, group or ordered collection; ValueError for no parameters, a
     tensor that is no leaf, or one that is in two groups.
     """
+
+    _plan_option: str | None = None
+    """The option on which the plan of a group depends: whether it is on."""
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
@@ -200,14 +204,15 @@ class Optimizer:
         """The plan of a group: the one at hand when parameters, state and options are those that it was made
         for.
         """
-        plans, params, key = self._plans, group["params"], self._plan_key(group)
+        plans, params = self._plans, group["params"]
+        key = None if self._plan_option is None else bool(group[self._plan_option])
+        same = False
         if index < len(plans):
             plan = plans[index]
-            same = len(plan.params) == len(params) and all(map(is_, plan.params, params)) and plan.key == key
-            if same and plan.version == self.state._version[0]:
-                return plan
-        else:
-            same = False
+            if len(plan.params) == len(params) and all(map(is_, plan.params, params)) and plan.key is key:
+                if plan.version == self.state._version[0]:
+                    return plan
+                same = True
         if not same:
             plan = Plan(list(params), key)
             del plans[index:]       # groups are planned in order
@@ -215,10 +220,6 @@ class Optimizer:
         self._plan_state(group, plan)
         plan.version = self.state._version[0]
         return plan
-
-    def _plan_key(self, group: dict[str, Any]) -> Any:
-        """The options on which the plan of a group depends."""
-        return None
 
     def _plan_state(self, group: dict[str, Any], plan: Plan) -> None:
         """Put the arrays that ``_update_group`` needs into ``plan``."""
@@ -236,6 +237,7 @@ class Optimizer:
         returned.
         """
         if (self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or _global_pre or _global_post):
+            _capture.refuse("an optimizer's step hook")
             args = (self,) if closure is None else (self, closure)
             return _hooked_step(*args)
         return self._step(closure)
@@ -252,14 +254,29 @@ class Optimizer:
             plan = self._plan(index, group)
             if plan.waiting and self._init_state(group, plan):
                 plan = self._plan(index, group)
-            self._update_group(group, plan)
+            self._update_group(index, group, plan)
+            if _capture.recording is not None:
+                _update.guard(partial(self._unchanged, index, self._plan(index, group), self._flags(group)))
         return loss
+
+    def _unchanged(self, index: int, plan: Plan, flags: list) -> bool:
+        """Whether a group's parameters, state and flags are still those of a recorded step."""
+        if index >= len(self.param_groups):
+            return False
+        group = self.param_groups[index]
+        return self._plan(index, group) is plan and plan.version == self.state._version[0] and (
+            self._flags(group) == flags)
+
+    @staticmethod
+    def _flags(group: dict[str, Any]) -> list:
+        """The options that a recorded step has as constants."""
+        return [(name, value) for name, value in group.items() if isinstance(value, bool)]
 
     def _init_state(self, group: dict[str, Any], plan: Plan) -> bool:
         """Make the state of the parameters that have their first gradient; whether there are any."""
         return False
 
-    def _update_group(self, group: dict[str, Any], plan: Plan) -> None:
+    def _update_group(self, index: int, group: dict[str, Any], plan: Plan) -> None:
         """One step of a group."""
         raise NotImplementedError
 
@@ -388,11 +405,6 @@ def check_modes(name: str, differentiable: bool, foreach: bool | None, fused: bo
         raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
     if differentiable:
         raise NotImplementedError(f"{name}: differentiable=True is not supported")
-
-
-def zeros_like(param: Tensor) -> Tensor:
-    """State that starts at zero."""
-    return ops.zeros_like(param.detach())
 
 
 __all__ = ["Optimizer", "Plan", "register_optimizer_step_post_hook",

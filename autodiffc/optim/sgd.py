@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import _update
-from .optimizer import Optimizer, Plan, check_lr, check_modes, zeros_like
+from .optimizer import Optimizer, Plan, check_lr, check_modes
 
 
 class SGD(Optimizer):
@@ -18,6 +18,8 @@ class SGD(Optimizer):
     State: ``momentum_buffer``, once there is momentum. ValueError for a negative option, or ``nesterov``
     without momentum or with dampening.
     """
+
+    _plan_option = "momentum"
 
     def __init__(self, params: Any, lr: Any = 1e-3, momentum: float = 0, dampening: float = 0,
                  weight_decay: Any = 0, nesterov: bool = False, *, maximize: bool = False,
@@ -42,11 +44,8 @@ class SGD(Optimizer):
                                 ("differentiable", False), ("fused", False)):
                 group.setdefault(name, value)
 
-    def _plan_key(self, group: dict) -> Any:
-        return group["momentum"] != 0
-
     def _plan_state(self, group: dict, plan: Plan) -> None:
-        if not plan.key:
+        if not group["momentum"]:
             plan.n, plan.arrays, plan.waiting = len(plan.params), (plan.all, None), []
             return
         buffers = {p: self.state[p].get("momentum_buffer") if p in self.state else None for p in plan.params}
@@ -55,15 +54,18 @@ class SGD(Optimizer):
         plan.n = len(ready)
         plan.arrays = (_update.Handles(ready), _update.Handles([buffers[p] for p in ready]))
 
-    def _update_group(self, group: dict, plan: Plan) -> None:
-        # Parameters with their first gradient: a buffer of zeros that this step, undampened, sets to it.
-        first = [p for p in plan.waiting if p.grad is not None]
+    def _update_group(self, index: int, group: dict, plan: Plan) -> None:
         if plan.n:
-            _update.sgd(plan.n, *plan.arrays, group["lr"], group["momentum"], group["dampening"],
-                        group["weight_decay"], group["nesterov"], group["maximize"])
-        if first:
-            buffers = [zeros_like(p) for p in first]
-            _update.sgd(len(first), _update.Handles(first), _update.Handles(buffers), group["lr"],
-                        group["momentum"], 0.0, group["weight_decay"], group["nesterov"], group["maximize"])
-            for param, buffer in zip(first, buffers):
+            _update.sgd(self, index, group, plan.n, *plan.arrays)
+        if plan.waiting:
+            self._first_steps(index, group, plan)
+
+    def _first_steps(self, index: int, group: dict, plan: Plan) -> None:
+        """Parameters with their first gradient: a buffer of zeros that this step, undampened, sets to it."""
+        params = [p for p in plan.waiting if p.grad is not None]
+        if params:
+            buffers = [_update.zeros_like(p) for p in params]
+            _update.sgd(self, index, {**group, "dampening": 0.0}, len(params), _update.Handles(params),
+                        _update.Handles(buffers))
+            for param, buffer in zip(params, buffers):
                 self.state[param]["momentum_buffer"] = buffer

@@ -3,7 +3,8 @@
 # ruff: noqa: B023
 import numpy as np
 import pytest
-from both import EDGES, RNG, X, Y, check, tensor, value_and_grads
+
+from .both import EDGES, RNG, X, Y, check, tensor, value_and_grads
 
 pytestmark = pytest.mark.parity
 

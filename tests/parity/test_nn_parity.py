@@ -6,9 +6,10 @@ import pickle
 from collections import OrderedDict
 
 import pytest
-from both import X, check, plain, tensor, torch
 
 import autodiffc
+
+from .both import X, check, plain, tensor, torch
 
 pytestmark = pytest.mark.parity
 

@@ -1,4 +1,4 @@
-"""Optimizers, schedulers and clipping against PyTorch: each case is a function that both libraries run at once."""
+"""Optimizers, schedulers and clipping against PyTorch: each case is a function that both libraries run."""
 
 # ruff: noqa: B023
 import copy
@@ -6,7 +6,8 @@ import pickle
 
 import numpy as np
 import pytest
-from both import X, Y, check, plain, tensor
+
+from .both import X, Y, check, plain, tensor
 
 pytestmark = pytest.mark.parity
 

@@ -1,10 +1,13 @@
 """Limiting gradients between backward and the optimizer's step."""
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable
 from typing import Any
 
+from ..._core import check, wrap
+from ..._native import lib
 from .._base import Tensor, no_grad, ops
 
 
@@ -16,6 +19,12 @@ def _tensors(value: Any, what: str) -> list[Tensor]:
         if not value:
             warnings.warn(f"`{what}` is an empty generator, no gradient clipping will occur.", stacklevel=3)
     return list(value)
+
+
+def _total(tensors: list[Tensor], norm_type: float) -> Tensor:
+    if norm_type in (1.0, 2.0, math.inf):       # one call
+        return wrap(lib.ad_total_norm([tensor._h for tensor in tensors], len(tensors), norm_type))
+    return ops.stack([tensor.detach().norm(norm_type) for tensor in tensors]).norm(norm_type)
 
 
 def get_total_norm(tensors: Iterable[Tensor] | Tensor, norm_type: float = 2.0,
@@ -30,7 +39,7 @@ def get_total_norm(tensors: Iterable[Tensor] | Tensor, norm_type: float = 2.0,
         norm_type = float(norm_type)
         if not tensors:
             return ops.tensor(0.0)
-        total = ops.stack([tensor.detach().norm(norm_type) for tensor in tensors]).norm(norm_type)
+        total = _total(tensors, norm_type)
         if error_if_nonfinite and not bool(total.isfinite()):
             raise RuntimeError(f"The total norm of order {norm_type} for gradients from `parameters` is "
                                "non-finite, so "
@@ -44,10 +53,8 @@ def clip_grads_with_norm_(parameters: Iterable[Tensor] | Tensor, max_norm: float
                           foreach: bool | None = None) -> None:
     """Scale the gradients by ``max_norm / (total_norm + 1e-6)`` where that is below 1, in place."""
     grads = [p.grad for p in _tensors(parameters, "parameters") if p.grad is not None]
-    with no_grad():
-        factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
-        for grad in grads:
-            grad.detach().mul_(factor.to(grad.dtype))
+    if grads:
+        check(lib.ad_scale_to_norm([grad._h for grad in grads], len(grads), total_norm._h, float(max_norm)))
 
 
 def clip_grad_norm_(parameters: Iterable[Tensor] | Tensor, max_norm: float, norm_type: float = 2.0,
@@ -74,8 +81,6 @@ def clip_grad_norm(parameters: Iterable[Tensor] | Tensor, max_norm: float, norm_
 def clip_grad_value_(parameters: Iterable[Tensor] | Tensor, clip_value: float,
                      foreach: bool | None = None) -> None:
     """Limit every element of the gradients to ``[-clip_value, clip_value]``, in place."""
-    limit = float(clip_value)
-    with no_grad():
-        for param in _tensors(parameters, "parameters"):
-            if param.grad is not None:
-                param.grad.detach().clamp_(-limit, limit)
+    grads = [p.grad for p in _tensors(parameters, "parameters") if p.grad is not None]
+    if grads:
+        check(lib.ad_clip_values([grad._h for grad in grads], len(grads), float(clip_value)))
