@@ -130,7 +130,9 @@ def py_drop(key):
 @ffi.def_extern(error=-1)
 def py_hook(key, grad):
     try:
-        hook = _held[key]
+        hook = _held.get(key)
+        if hook is None:  # removed by an earlier hook of the same tensor
+            return 0
         lib.ad_retain(grad)
         result = hook(wrap(grad))
         if result is None:

@@ -50,6 +50,19 @@ void *ad_fail_null(int error_class, const char *fmt, ...) __attribute__((format(
 /* "[2, 3]" in a ring of thread-local buffers, for messages. */
 const char *fmt_sizes(int ndim, const int64_t *sizes);
 
+/* ---- short locks (lock.c) --------------------------------------------------------------------- */
+
+typedef _Atomic uint32_t ad_lock; /* 0: free */
+extern uint32_t lock_generation;  /* changes only in a child process, before it has threads */
+void lock_wait(ad_lock *l);
+static inline void lock_take(ad_lock *l) {
+    uint32_t free = 0;
+    if (AD_UNLIKELY(!atomic_compare_exchange_strong_explicit(l, &free, lock_generation, memory_order_acquire,
+                                                             memory_order_relaxed)))
+        lock_wait(l);
+}
+static inline void lock_drop(ad_lock *l) { atomic_store_explicit(l, 0, memory_order_release); }
+
 /* ---- memory (alloc.c) ------------------------------------------------------------------------ */
 
 void *mem_alloc(size_t bytes); /* cached, 64-byte aligned, NULL with AD_ERR_MEMORY set */
@@ -331,6 +344,7 @@ struct ad_hook {
 struct ad_node {
     _Atomic int32_t refs;
     _Atomic int32_t released; /* saved tensors were given up by a backward without retain_graph */
+    ad_lock lock;             /* held while the rule reads the saved tensors, and while they are given up */
     const ad_op *op;
     uint64_t seq;
     int nin, nout, nsaved;
@@ -355,6 +369,9 @@ static inline ad_node *node_ref(ad_node *n) {
     return n;
 }
 void hooks_free(ad_hook *h);
+extern ad_lock hook_lock; /* of every list of hooks */
+ad_lock *grad_lock(const ad_tensor *t); /* of t->grad */
+void graph_set_history(ad_tensor *t, ad_node *n, uint32_t nr); /* takes the reference */
 void saved_release(ad_node *n); /* gives up the saved tensors: backward without retain_graph */
 void node_describe(const ad_node *n, uint32_t nr, char *out, size_t room);
 ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes, const ad_attr *at);
@@ -375,6 +392,7 @@ int ew_infer(ad_call *c);
 void ew_run(const ad_call *c);
 void ew_vjp(ad_vjp *v);
 void ew_jvp(ad_jvp *j);
+int ew_common(const ad_call *c); /* the dtype that an elementwise call computes in */
 /* The common shape of n inputs; -1 with the error set. */
 int broadcast_sizes(int n, ad_tensor *const *in, int *ndim, int64_t *sizes);
 int result_type(int n, ad_tensor *const *in);
@@ -383,9 +401,9 @@ void tensor_copy_data(ad_tensor *dst, const ad_tensor *src);
 
 /* dst += src for any geometry of dst, in order where positions repeat. */
 void strided_accumulate(ad_tensor *dst, const ad_tensor *src);
-/* A view where the strides allow one, else a view of a contiguous copy. One size may be -1. */
 /* matmul of any dimensions, vectors included. */
 ad_tensor *op_matmul(ad_tensor *a, ad_tensor *b);
+/* A view where the strides allow one, else a view of a contiguous copy. One size may be -1. */
 ad_tensor *op_reshape(ad_tensor *x, int64_t n, const int64_t *sizes);
 
 /* ---- helpers of structural rows ------------------------------------------------------------------ */

@@ -1,6 +1,6 @@
 /* Capture and replay: begin, record, end, and running a program again on new inputs. */
 #include <string.h>
-#include "program.h"
+#include "fuse.h"
 
 /* ---- growing arrays ---- */
 
@@ -40,6 +40,7 @@ static void instr_free(instr *i) {
     for (int k = 0; k < c->nin; k++) alias_drop(c->in[k]);
     for (int k = 0; k < c->nout; k++) alias_drop(c->out[k]);
     mem_free(c->in, (size_t)(c->nin + c->nout + 1) * sizeof *c->in);
+    if (c->op == &fused_op) fused_free((fused_code *)(intptr_t)i->at.i[0]);
     if (i->at.list) mem_free((void *)i->at.list, (size_t)i->at.nlist * sizeof(int64_t));
 }
 
@@ -73,6 +74,20 @@ static int append(ad_program *p, const ad_call *c, const ad_op *op, int nin, ad_
 fail:
     instr_free(i);
     return -1;
+}
+
+int program_rewrite(instr *i, const ad_op *op, int nin, int nout, ad_tensor **room) {
+    int n = nin + nout, made = 0;
+    while (made < n && (room[made] = alias_keep(room[made]))) made++;
+    if (made < n) {
+        while (made) alias_drop(room[--made]);
+        mem_free(room, (size_t)(n + 1) * sizeof *room);
+        return -1;
+    }
+    instr_free(i);
+    i->call = (ad_call){.op = op, .nin = nin, .nout = nout, .in = room, .out = room + nin};
+    i->at = (ad_attr){.nlist = 0};
+    return 0;
 }
 
 int program_append(ad_call *c) {

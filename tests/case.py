@@ -36,9 +36,7 @@ class In:
     requires_grad: None for every floating input, False for one whose gradient is not checked.
     """
 
-    def __init__(
-        self, *sizes, lo=-2.0, hi=2.0, dtype=None, low=None, high=None, distinct=False, requires_grad=None
-    ):
+    def __init__(self, *sizes, lo=-2.0, hi=2.0, dtype=None, low=None, high=None, distinct=False, requires_grad=None):
         self.sizes = tuple(sizes)
         self.lo, self.hi = lo, hi
         self.low, self.high = low, high

@@ -15,9 +15,7 @@ class Weighted:
 
     def __init__(self, T, case: Case, arrays):
         self.T, self.case, self.arrays = T, case, arrays
-        self.wrt = [
-            i for i, spec in enumerate(case.inputs) if spec.differentiable("float64") and arrays[i].size
-        ]
+        self.wrt = [i for i, spec in enumerate(case.inputs) if spec.differentiable("float64") and arrays[i].size]
         rng = np.random.default_rng(7)
         self.float_out = None
         ys = self._outputs(self._tensors(arrays))
@@ -89,13 +87,10 @@ class Weighted:
 
     def numeric_second(self):
         of_inputs = [
-            numeric(lambda a, i=i: self.slope(put(self.arrays, i, a), self.weights), self.arrays[i])
-            for i in self.wrt
+            numeric(lambda a, i=i: self.slope(put(self.arrays, i, a), self.weights), self.arrays[i]) for i in self.wrt
         ]
         of_weights = [
-            numeric(
-                lambda a, k=k: self.slope(self.arrays, put(self.weights, k, a)), np.asarray(w, np.float64)
-            )
+            numeric(lambda a, k=k: self.slope(self.arrays, put(self.weights, k, a)), np.asarray(w, np.float64))
             for k, w in enumerate(self.weights)
         ]
         return of_inputs + of_weights

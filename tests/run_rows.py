@@ -1,4 +1,4 @@
-"""Runs every row once and saves the results, for other instruction sets: `python -m tests.run_rows out.npz`."""
+"""Saves the results of every row: `python -m tests.run_rows out.npz`, for other instruction sets."""
 
 import sys
 
@@ -57,9 +57,7 @@ def main(path: str) -> None:
     found = {}
     for case in CASES:
         found.update(run_row(case))
-    np.savez(
-        path, isa=ffi.string(lib.ad_isa()).decode(), **{k.replace("/", "|"): v for k, v in found.items()}
-    )
+    np.savez(path, isa=ffi.string(lib.ad_isa()).decode(), **{k.replace("/", "|"): v for k, v in found.items()})
 
 
 if __name__ == "__main__":
