@@ -287,3 +287,35 @@ def test_clipping():
     v = nn.utils.parameters_to_vector([a, b])
     nn.utils.vector_to_parameters(v.detach() * 3, [a, b])
     assert a.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("ours,theirs,options", CASES)
+def test_captured_step_follows_options_and_state(ours, theirs, options):
+    """A replay takes the options of the moment; new state or another flag records the step again."""
+
+    def run(captured):
+        p, calls = nn.Parameter(ad.from_numpy(np.array(START[0], np.float32))), []
+        optimizer = ours([p], **options)
+
+        def step():
+            calls.append(1)
+            optimizer.zero_grad()
+            (p * p).sum().backward()
+            optimizer.step()
+
+        take = ad.compile(step) if captured else step
+        for n in range(9):
+            optimizer.param_groups[0]["lr"] = 0.1 / (1 + n)
+            take()
+            if n == 2:
+                optimizer.param_groups[0]["weight_decay"] = 0.5
+            if n == 4:
+                saved = optimizer.state_dict()
+                saved["state"] = {k: {n: t.clone() for n, t in v.items()} for k, v in saved["state"].items()}
+                optimizer.load_state_dict(saved)
+            if n == 6:
+                optimizer.param_groups[0]["maximize"] = not optimizer.param_groups[0]["maximize"]
+        return p.detach().numpy().copy(), len(calls)
+
+    (eager, _), (replayed, calls) = run(False), run(True)
+    assert (eager == replayed).all() and calls <= 3
