@@ -176,3 +176,4 @@ from ._ops.sort import (
 
 from ._capture import CaptureError, compile  # noqa: E402,F401
 from . import nn, optim  # noqa: E402,F401
+from ._hook import install, uninstall  # noqa: E402,F401

@@ -165,6 +165,7 @@ def py_backward(key, nout, grads, nin, result):
         return -1
 
 
-_callbacks = ffi.new("ad_callbacks *", (lib.py_backward, lib.py_hook, lib.py_drop, ffi.addressof(lib, "check_interrupt")))
+_check_interrupt = ffi.addressof(lib, "check_interrupt")
+_callbacks = ffi.new("ad_callbacks *", (lib.py_backward, lib.py_hook, lib.py_drop, _check_interrupt))
 if lib.ad_init(_callbacks):
     fail()
