@@ -35,6 +35,7 @@ class Recording:
         self.thread = threading.get_ident()
         self.slots = []
         self.modules = {}
+        self.guards = []
 
     def note_slot(self, values):
         """The call recorded last reads its floats from values() at each replay."""
@@ -103,6 +104,7 @@ class Program:
         self.structure = structure  # keeps the objects that the key names by id
         self.grad_enabled = lib.ad_grad_enabled()
         self.modules = list(recording.modules.values())
+        self.guards = recording.guards
         self.slots = [[call, values, None] for call, values in recording.slots]
         self.result, self.sources = result, sources
         self.nouts = sum(s[0] == "out" for s in sources)
@@ -117,6 +119,8 @@ class Program:
             module = ref()
             if module is None or module.training != training:
                 return False
+        if not all(guard() for guard in self.guards):
+            return False
         return lib.ad_program_fits(self.handle) == 1
 
     def replay(self, tensors):
