@@ -110,6 +110,7 @@ class Program:
         self.nouts = sum(s[0] == "out" for s in sources)
         self.single = isinstance(result, TensorBase) and sources[0][0] == "out"
         self.outs = ffi.new("ad_handle[]", max(self.nouts, 1))
+        self.lock = threading.Lock()  # one replay at a time: they share the buffers
 
     def fits(self):
         """Whether modes and gradients are as they were when the step was recorded."""
@@ -125,22 +126,23 @@ class Program:
 
     def replay(self, tensors):
         """Runs the program. Returns None when the tensors are of other sizes, else a tuple with the result."""
-        for slot in self.slots:
-            now = slot[1]()
-            if now != slot[2]:
-                check(lib.ad_program_set_floats(self.handle, slot[0], now, len(now)))
-                slot[2] = now
-        outs = self.outs
         handles = [t._h for t in tensors] if tensors else ffi.NULL
-        status = lib.ad_program_replay(self.handle, handles, len(tensors), outs)
-        if status:
-            if status == 1:
-                return None
-            fail()
-        if self.single:
-            return (wrap(outs[0]),)
-        made = iter([wrap(h) for h in outs[0 : self.nouts]])
-        return (_map(self.result, iter(_resolve(self.sources, made, tensors))),)
+        outs = self.outs
+        with self.lock:
+            for slot in self.slots:
+                now = slot[1]()
+                if now != slot[2]:
+                    check(lib.ad_program_set_floats(self.handle, slot[0], now, len(now)))
+                    slot[2] = now
+            status = lib.ad_program_replay(self.handle, handles, len(tensors), outs)
+            if status:
+                if status == 1:
+                    return None
+                fail()
+            if self.single:
+                return (wrap(outs[0]),)
+            made = [wrap(h) for h in outs[0 : self.nouts]]
+        return (_map(self.result, iter(_resolve(self.sources, iter(made), tensors))),)
 
 
 class CompiledStep:
