@@ -1,1 +1,3 @@
 """Helpers that belong to no one part of the library."""
+
+from . import dlpack  # noqa: F401
