@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .._dtype import bool_
-from ..interop import from_numpy
+from ..interop import adopt
 from ._base import Tensor, no_grad, ops
 
 _gains = {"sigmoid": 1, "tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4,
@@ -221,7 +221,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
         q = q * np.sign(np.diagonal(r))
         if rows < columns:
             q = q.T
-        tensor.copy_(from_numpy(np.ascontiguousarray(q)).reshape(tuple(tensor.shape)))
+        tensor.copy_(adopt(np.ascontiguousarray(q)).reshape(tuple(tensor.shape)))
         return tensor.mul_(gain)
 
 
