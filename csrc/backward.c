@@ -567,6 +567,7 @@ int ad_python_node(const ad_handle *in, int64_t nin, ad_handle *out, int64_t nou
         else memset(&n->min[i], 0, sizeof n->min[i]);
     }
     for (int64_t k = 0; k < nout; k++) room = meta_set(&n->mout[k], room, (ad_tensor *)out[k]);
+    node_stamp(n);
     n->key = key;
     for (int64_t k = 0; k < nout; k++) {
         ad_tensor *t = (ad_tensor *)out[k];

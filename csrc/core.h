@@ -289,8 +289,12 @@ ad_tensor *ad_apply1(int op, int nin, ad_tensor *const *in, const ad_attr *at);
 /* The in-place form: in[0] is written. Returns a new reference to it. */
 ad_tensor *ad_apply_inplace(int op, int nin, ad_tensor *const *in, const ad_attr *at);
 
+/* Whether the base of this view has gained a history that the view has not yet been read out of. */
+static inline bool tensor_view_stale(const ad_tensor *t) {
+    return t->base && t->epoch != t->base->epoch && t->base->node && !(t->flags & AD_T_NOGRAD_VIEW);
+}
 static inline bool tensor_wants_grad(const ad_tensor *t) {
-    return t->node != NULL || (t->flags & AD_T_REQUIRES_GRAD);
+    return t->node != NULL || (t->flags & AD_T_REQUIRES_GRAD) || tensor_view_stale(t);
 }
 
 /* Per-thread state. */
@@ -366,7 +370,7 @@ struct ad_node {
 /* Attaches a node to the call's outputs when gradients are on and some input wants one. */
 int graph_record(ad_call *c);
 /* Checks and bookkeeping around an in-place write of t. */
-int graph_check_inplace(ad_tensor *t);
+int graph_check_inplace(const ad_call *c, ad_tensor *t);
 int graph_record_inplace(ad_call *c);
 /* Whether the tape will keep in[0], which an in-place call is about to overwrite. */
 bool graph_keeps_target(const ad_call *c);
@@ -382,6 +386,7 @@ ad_lock *grad_lock(const ad_tensor *t); /* of t->grad */
 void graph_set_history(ad_tensor *t, ad_node *n, uint32_t nr); /* takes the reference */
 void saved_release(ad_node *n); /* gives up the saved tensors: backward without retain_graph */
 void node_describe(const ad_node *n, uint32_t nr, char *out, size_t room);
+void node_stamp(ad_node *n); /* its place in the order, once the nodes of its inputs exist */
 ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes, const ad_attr *at);
 int64_t *meta_set(ad_meta *m, int64_t *room, const ad_tensor *t);
 void edge_set(ad_edge *e, ad_tensor *t);

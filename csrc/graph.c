@@ -30,7 +30,7 @@ ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes
     atomic_init(&n->released, 0);
     atomic_init(&n->lock, 0);
     n->op = op;
-    n->seq = atomic_fetch_add_explicit(&next_seq, 1, memory_order_relaxed);
+    n->seq = 0;
     n->nin = nin;
     n->nout = nout;
     n->nsaved = nsaved;
@@ -54,6 +54,10 @@ ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes
     atomic_fetch_add_explicit(&mem_live_nodes, 1, memory_order_relaxed);
     return n;
 }
+
+/* The backward walk goes by these numbers. Making an edge can make a node (that of a view whose base was
+ * written since), so a node takes its own number after its edges are made. */
+void node_stamp(ad_node *n) { n->seq = atomic_fetch_add_explicit(&next_seq, 1, memory_order_relaxed); }
 
 int64_t *meta_set(ad_meta *m, int64_t *room, const ad_tensor *t) {
     m->dtype = t->dtype;
@@ -116,8 +120,8 @@ void edge_set(ad_edge *e, ad_tensor *t) {
     } else e->leaf = tensor_ref(t);
 }
 
-/* A tensor that a node keeps must not keep that node: outputs, and inputs that are written in place, are
- * kept as an alias; the alias of an input keeps what computed it. */
+/* A tensor that a node keeps must not come to keep that node, as it would when it is written in place later
+ * (h += w * h). So an alias is kept; that of an input keeps what computed it. */
 static ad_tensor *saved_alias(ad_tensor *t, bool with_history) {
     ad_tensor *a = tensor_alias(t, t->ndim, t->sizes, t->strides, t->offset);
     if (!a) return NULL;
@@ -183,6 +187,7 @@ static ad_node *node_of_call(ad_call *c) {
         }
         room = meta_set(&n->min[i], room, c->in[i]);
     }
+    node_stamp(n);
     for (int o = 0; o < c->nout; o++) room = meta_set(&n->mout[o], room, c->out[o]);
     for (int i = 0; i < c->nin; i++) {
         ad_tensor *t = c->in[i];
@@ -191,7 +196,8 @@ static ad_node *node_of_call(ad_call *c) {
         uint32_t version = atomic_load_explicit(&t->storage->version, memory_order_relaxed);
         bool overwritten = c->inplace && t->storage == c->out[0]->storage;
         if (overwritten) version--; /* the value that was read is one write ago */
-        if (save(n, k, t, i, c->inplace && t == c->out[0], true, version)) goto fail;
+        bool itself = !t->node && (t->flags & AD_T_REQUIRES_GRAD); /* a leaf that will not gain a history */
+        if (save(n, k, t, i, !itself, true, version)) goto fail;
         n->nsaved = ++k;
     }
     for (int o = 0; o < c->nout && o < 3; o++) {
@@ -228,7 +234,7 @@ int graph_record(ad_call *c) {
 
 /* ---- in place ---- */
 
-int graph_check_inplace(ad_tensor *t) {
+int graph_check_inplace(const ad_call *c, ad_tensor *t) {
     if (t->storage->readonly)
         return ad_fail(AD_ERR_RUNTIME,
                        "the tensor's memory is read-only (it came from a read-only array); clone() it first");
@@ -245,6 +251,13 @@ int graph_check_inplace(ad_tensor *t) {
                 AD_ERR_RUNTIME,
                 "a view of a leaf Variable that requires grad is being used in an in-place operation.");
     }
+    if (!tls.no_grad && t->base && (t->flags & AD_T_NOGRAD_VIEW) && dtype_is_float(t->dtype) &&
+        (tensor_wants_grad(t->base) || (c && any_wants(c))))
+        return ad_fail(AD_ERR_RUNTIME,
+                       "A view was created in no_grad mode and is being modified inplace with grad mode "
+                       "enabled. Given that this use case is ambiguous and error-prone, it is "
+                       "forbidden. You can clarify your code by moving both the view and the inplace "
+                       "either both inside the no_grad block or both outside.");
     if (t->numel > 1 && tensor_self_overlaps(t))
         return ad_fail(AD_ERR_RUNTIME,
                        "unsupported operation: more than one element of the written-to tensor refers to a "
@@ -341,12 +354,6 @@ int graph_record_inplace(ad_call *c) {
     }
     if (record && !c->op->vjp)
         return ad_fail(AD_ERR_NOT_IMPLEMENTED, "the derivative of %s is not implemented", c->op->name);
-    if (base && (t->flags & AD_T_NOGRAD_VIEW))
-        return ad_fail(AD_ERR_RUNTIME,
-                       "A view was created in no_grad mode and is being modified inplace with grad mode "
-                       "enabled. Given that this use case is ambiguous and error-prone, it is "
-                       "forbidden. You can clarify your code by moving both the view and the inplace "
-                       "either both inside the no_grad block or both outside.");
     ad_node *n = record ? node_of_call(c) : NULL;
     if (record && !n) return -1;
     if (!base) {
@@ -373,7 +380,7 @@ int graph_record_inplace(ad_call *c) {
 /* The in-place form of a view (t_, squeeze_, ...): t is shown the way `view`, a view of t, is. */
 int ad_become(ad_handle h, ad_handle view_h) {
     ad_tensor *t = (ad_tensor *)h, *view = (ad_tensor *)view_h;
-    if (graph_check_inplace(t)) return -1;
+    if (graph_check_inplace(NULL, t)) return -1;
     if (tensor_set_geometry(t, view->ndim, view->sizes, view->strides)) return -1;
     t->offset = view->offset;
     bump(t);

@@ -161,7 +161,7 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
             }
             spec[0].dtype = target->dtype;
         }
-        if (graph_check_inplace(target)) goto done;
+        if (graph_check_inplace(&c, target)) goto done;
         for (int i = 1; i < nin; i++)
             if (c.in[i] && c.in[i]->storage == target->storage && tensor_partial_overlap(c.in[i], target)) {
                 ad_fail(AD_ERR_RUNTIME,
