@@ -161,7 +161,6 @@ from ._ops.rearrange import (
     diag_embed,
     diagflat,
     diagonal_copy,
-    diagonal_scatter,
     expand_copy,
     flip,
     fliplr,
@@ -172,9 +171,7 @@ from ._ops.rearrange import (
     roll,
     rot90,
     select_copy,
-    select_scatter,
     slice_copy,
-    slice_scatter,
     split_copy,
     split_with_sizes_copy,
     squeeze_copy,
@@ -462,6 +459,34 @@ from ._ops.sort import (
 # ---- products ----
 
 # ---- indexing ----
+
+from ._ops.index import (
+    argwhere,
+    constant_pad_nd,
+    diagonal_scatter,
+    embedding,
+    embedding_renorm_,
+    gather,
+    index_add,
+    index_copy,
+    index_fill,
+    index_put,
+    index_put_,
+    index_reduce,
+    index_select,
+    masked_fill,
+    masked_scatter,
+    masked_select,
+    nonzero,
+    put,
+    scatter,
+    scatter_add,
+    scatter_reduce,
+    select_scatter,
+    slice_scatter,
+    take,
+    take_along_dim,
+)
 
 # ---- random numbers ----
 

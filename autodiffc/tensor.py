@@ -13,6 +13,7 @@ from ._dtype import DTYPES, Size
 from ._legacy import legacy_new
 from ._native import ffi, lib
 from ._ops import _call, activation, arithmetic, compare, creation, math, reduce
+from ._ops import index as indexing
 from ._ops import rearrange as moved
 from ._ops import shape as views
 from ._ops import sort as order
@@ -295,8 +296,6 @@ class Tensor(TensorObject):
     repeat, tile, repeat_interleave = moved.repeat, moved.tile, moved.repeat_interleave
     tril, triu, tril_, triu_ = moved.tril, moved.triu, moved.tril_, moved.triu_
     diag, diag_embed, diagflat = moved.diag, moved.diag_embed, moved.diagflat
-    select_scatter, slice_scatter = moved.select_scatter, moved.slice_scatter
-    diagonal_scatter = moved.diagonal_scatter
     unsafe_chunk, unsafe_split = moved.unsafe_chunk, moved.unsafe_split
     unsafe_split_with_sizes = moved.unsafe_split_with_sizes
     resize_, resize_as_, set_ = moved.resize_, moved.resize_as_, moved.set_
@@ -406,6 +405,24 @@ class Tensor(TensorObject):
         return wrap(lib.ad_matmul(self._h, other._h))
 
     # ---- indexing ----
+
+    __getitem__, __setitem__ = indexing.getitem, indexing.setitem
+    gather, take = indexing.gather, indexing.take
+    take_along_dim, put = indexing.take_along_dim, indexing.put
+    put_, scatter = indexing.put_, indexing.scatter
+    scatter_, scatter_add = indexing.scatter_, indexing.scatter_add
+    scatter_add_, scatter_reduce = indexing.scatter_add_, indexing.scatter_reduce
+    scatter_reduce_, index_select = indexing.scatter_reduce_, indexing.index_select
+    index_put, index_put_ = indexing.index_put, indexing.index_put_
+    index_add, index_add_ = indexing.index_add, indexing.index_add_
+    index_copy, index_copy_ = indexing.index_copy, indexing.index_copy_
+    index_fill, index_fill_ = indexing.index_fill, indexing.index_fill_
+    index_reduce, index_reduce_ = indexing.index_reduce, indexing.index_reduce_
+    masked_fill, masked_fill_ = indexing.masked_fill, indexing.masked_fill_
+    masked_select, masked_scatter = indexing.masked_select, indexing.masked_scatter
+    masked_scatter_, nonzero = indexing.masked_scatter_, indexing.nonzero
+    argwhere, select_scatter = indexing.argwhere, indexing.select_scatter
+    slice_scatter, diagonal_scatter = indexing.slice_scatter, indexing.diagonal_scatter
 
     # ---- random numbers ----
 

@@ -258,6 +258,12 @@ static ad_handle apply_several(const ad_op *op, int nin, ad_tensor *const *in, c
     int n = op->nout >= 0 ? op->nout : op->count(nin, in, at);
     if (n < 0) return 0;
     if (n == 1 && op->nout == 1) return H(ad_apply1((int)(op - ad_ops), nin, in, at));
+    if (op->flags & AD_OP_FIRST) {
+        ad_tensor *out[3];
+        if (ad_apply(op, nin, in, at, out) < 0) return 0;
+        for (int k = 1; k < n; k++) tensor_unref(out[k]);
+        return H(out[0]);
+    }
     for (int k = 0; k < tls.nresults; k++) tensor_unref(tls.results[k]);
     if (tls.results) mem_free(tls.results, (size_t)(tls.nresults ? tls.nresults : 1) * sizeof *tls.results);
     tls.nresults = 0;
@@ -288,6 +294,10 @@ ad_handle ad_op1i(int op, ad_handle a, int64_t i0, int64_t i1, int64_t i2) {
 ad_handle ad_op2x(int op, ad_handle a, ad_handle b, int64_t i0, int64_t i1, int64_t i2, double f0) {
     ad_attr at = {.i = {i0, i1, i2}, .f = {f0}};
     return apply_several(&ad_ops[op], 2, (ad_tensor *[]){T(a), T(b)}, &at);
+}
+ad_handle ad_op3x(int op, ad_handle a, ad_handle b, ad_handle c, int64_t i0, int64_t i1, double f0) {
+    ad_attr at = {.i = {i0, i1}, .f = {f0}};
+    return apply_several(&ad_ops[op], 3, (ad_tensor *[]){T(a), T(b), T(c)}, &at);
 }
 ad_handle ad_op1l(int op, ad_handle a, const int64_t *list, int64_t n, int64_t i0, int64_t i1) {
     ad_attr at = {.i = {i0, i1}, .list = list, .nlist = n};

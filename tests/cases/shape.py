@@ -70,7 +70,7 @@ CASES = [
           raises=((lambda T, a: T.squeeze(a, 3), IndexError), (lambda T, a: T.squeeze(a, (0, 0)), RuntimeError))),
     _case("unsqueeze", lambda T, a: T.unsqueeze(a, -2), lambda a: a[:, None], M,
           raises=((lambda T, a: T.unsqueeze(a, 4), IndexError),)),
-    _case("atleast_1d", lambda T, a: T.atleast_1d(a), np.atleast_1d, In()),
+    _case("atleast_1d", lambda T, a: T.atleast_1d(a), np.atleast_1d, In(), dtypes="fib"),
     _case("atleast_2d", lambda T, a: T.atleast_2d(a), np.atleast_2d, In(3)),
     _case("atleast_3d", lambda T, a: T.atleast_3d(a), np.atleast_3d, In(3)),
     # permutations
@@ -182,6 +182,6 @@ CASES = [
     # copies
     _case("clone", lambda T, a: T.clone(a), lambda a: a.copy(), M, method="clone"),
     _case("Tensor.contiguous", lambda T, a: a.t().contiguous(), lambda a: a.T.copy(), M),
-    _case("Tensor.double", lambda T, a: a.double(), lambda a: a.astype(np.float64), M),
+    _case("Tensor.to", lambda T, a: a.to(a.dtype, copy=True), lambda a: a.copy(), M),
     _case("fill", lambda T, a: T.fill(a, 3), lambda a: np.full_like(a, 3), M, dtypes="fhi"),
 ]  # fmt: skip
