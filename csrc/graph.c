@@ -275,8 +275,10 @@ int graph_check_inplace(ad_tensor *t, bool wants) {
         return ad_fail(AD_ERR_RUNTIME,
                        "Inplace update to inference tensor outside InferenceMode is not allowed. You can "
                        "make a clone to get a normal tensor before doing inplace update.");
-    if (wants) {
-        bool own = tensor_wants_grad(t);
+    /* A view made under no_grad, or before its base required grad, has no history of its own to tell. */
+    bool through = !tls.no_grad && t->base && dtype_is_float(t->dtype) && tensor_wants_grad(t->base);
+    if (wants || through) {
+        bool own = through || tensor_wants_grad(t);
         if (t->base) {
             if (check_view(t)) return -1;
             if (own && !t->base->node)
