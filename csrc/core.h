@@ -67,8 +67,10 @@ static inline void lock_drop(ad_lock *l) { atomic_store_explicit(l, 0, memory_or
 
 void *mem_alloc(size_t bytes); /* cached, 64-byte aligned, NULL with AD_ERR_MEMORY set */
 void mem_free(void *p, size_t bytes);
-/* Counters that memory_stats() reports, beside those that the allocator keeps itself. */
-extern _Atomic int64_t mem_live_tensors, mem_live_nodes, mem_live_storages;
+/* The same for objects that memory_stats() counts: under the one lock, counting costs nothing. */
+enum { MEM_PLAIN, MEM_TENSOR, MEM_NODE, MEM_STORAGE, MEM_KINDS };
+void *mem_alloc_kind(size_t bytes, int kind);
+void mem_free_kind(void *p, size_t bytes, int kind);
 
 /* ---- tensors (tensor.c) --------------------------------------------------------------------- */
 
@@ -191,6 +193,7 @@ typedef struct ad_call {
     const ad_attr *at;
     void *scratch;
     bool inplace; /* out[0] is in[0] */
+    bool plain;   /* elementwise: set by infer when operands of one geometry need no conversion */
     ad_tensor *before; /* in place: a copy of in[0] as it was, when the gradient rule reads that */
 } ad_call;
 

@@ -24,7 +24,7 @@ ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes
     size_t block = sizeof(ad_node) + (size_t)nin * (sizeof(ad_edge) + sizeof(ad_meta)) +
                    (size_t)nout * sizeof(ad_meta) + (size_t)nsaved * sizeof(ad_saved) +
                    (size_t)nsizes * sizeof(int64_t) + list;
-    ad_node *n = mem_alloc(block);
+    ad_node *n = mem_alloc_kind(block, MEM_NODE);
     if (!n) return NULL;
     atomic_init(&n->refs, 1);
     atomic_init(&n->released, 0);
@@ -52,7 +52,6 @@ ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes
         n->at.list = (int64_t *)(p + (size_t)nsizes * sizeof(int64_t));
         if (list) memcpy((int64_t *)n->at.list, at->list, list);
     } else memset(&n->at, 0, sizeof n->at);
-    atomic_fetch_add_explicit(&mem_live_nodes, 1, memory_order_relaxed);
     return n;
 }
 
@@ -97,8 +96,7 @@ void node_unref(ad_node *n) {
             tensor_unref(n->edges[i].leaf);
         }
         if (n->key && graph_callbacks.drop) graph_callbacks.drop(n->key);
-        atomic_fetch_sub_explicit(&mem_live_nodes, 1, memory_order_relaxed);
-        mem_free(n, n->block);
+        mem_free_kind(n, n->block, MEM_NODE);
     }
     draining = false;
 }

@@ -15,9 +15,10 @@ _new = object.__new__
 
 def unary(op, a, out=None):
     """op(a), a Tensor; `out` receives the result when given."""
-    if not isinstance(a, TensorBase):
-        raise TypeError(f"{op_name(op)}(): argument 'input' (position 1) must be Tensor, not {type(a).__name__}")
-    h = _op1(op, a._h)
+    try:
+        h = _op1(op, a._h)
+    except AttributeError:
+        raise not_a_tensor(op, a) from None
     if not h:
         fail()
     if out is not None:
@@ -140,15 +141,15 @@ def operator(op, reversed=0):
     """The method of a binary operator: NotImplemented for what is neither a tensor nor a number."""
 
     def method(self, other):
-        if isinstance(other, TensorBase):
-            h = _op2(op, other._h, self._h) if reversed else _op2(op, self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = _op2f(op, self._h, other, reversed)
+        elif kind is int:
+            h = _op2i(op, self._h, checked_int(other), reversed)
         else:
-            kind = type(other)
-            if kind is float:
-                h = _op2f(op, self._h, other, reversed)
-            elif kind is int:
-                h = _op2i(op, self._h, checked_int(other), reversed)
-            else:
+            try:  # cheaper than asking whether it is a tensor, which it nearly always is
+                h = _op2(op, other._h, self._h) if reversed else _op2(op, self._h, other._h)
+            except AttributeError:
                 if isinstance(other, np.ndarray) and other.ndim:
                     return method(self, operand(other, self))
                 try:
