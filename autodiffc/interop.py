@@ -213,10 +213,10 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
                 dtype = rest.pop(0)
         else:
             raise TypeError(f"to() received an invalid combination of arguments - got ({type(first).__name__})")
-    if rest:
-        rest.pop(0)  # non_blocking: there is nothing to wait for
-    if rest:
-        copy = rest.pop(0)
+    for k, flag in enumerate(rest):  # non_blocking, for which there is nothing to do, and copy
+        if k > 1 or not isinstance(flag, bool):
+            raise TypeError("to() received an invalid combination of arguments")
+        copy = flag if k == 1 else copy
     if device is not None:
         _dtype.check_device(device)
     if other is not None:
