@@ -3,6 +3,7 @@
 #include <string.h>
 #include "core.h"
 #include "cpu.h"
+#include "generator.h"
 #include "pool.h"
 #include "program.h"
 
@@ -15,6 +16,8 @@ int ad_init(const ad_callbacks *callbacks) {
     const char *why = NULL;
     graph_callbacks = *callbacks;
     if (kern_select(&why)) return ad_fail(AD_ERR_RUNTIME, "%s", why);
+    if (!strcmp(kern->name, "sse2")) rng_use_loops("base"); /* else the best that the processor has */
+    generator_start();
     return 0;
 }
 const char *ad_isa(void) { return kern->name; }

@@ -1,5 +1,6 @@
 /* Capture and replay: begin, record, end, and running a program again on new inputs. */
 #include <string.h>
+#include "generator.h"
 #include "program.h"
 
 /* ---- growing arrays ---- */
@@ -41,6 +42,7 @@ static void instr_free(instr *i) {
     for (int k = 0; k < c->nout; k++) alias_drop(c->out[k]);
     mem_free(c->in, (size_t)(c->nin + c->nout + 1) * sizeof *c->in);
     if (i->at.list) mem_free((void *)i->at.list, (size_t)i->at.nlist * sizeof(int64_t));
+    if (c->op->flags & AD_OP_RANDOM) generator_drop(&i->at);
 }
 
 static int append(ad_program *p, const ad_call *c, const ad_op *op, int nin, ad_tensor **in, int nout, ad_tensor **out) {
@@ -55,6 +57,7 @@ static int append(ad_program *p, const ad_call *c, const ad_op *op, int nin, ad_
     memset(room, 0, (size_t)(nin + nout + 1) * sizeof *room);
     i->at = *c->at;
     i->at.list = NULL;
+    if (op->flags & AD_OP_RANDOM) generator_keep(&i->at);
     if (c->at->nlist && c->at->list) {
         int64_t *list = mem_alloc((size_t)c->at->nlist * sizeof *list);
         if (!list) {
