@@ -1,9 +1,36 @@
-# Development targets; README.md leads with `make demo` and `make test`.
+# `make demo` and `make test` set up all that they need in a virtual environment of the project's own.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: build demo test clean
+.PHONY: demo test build lint format bench clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+
+demo: $(BIN)/python ## train on real digits, with a picture
+	$(BIN)/python -m pip install -q ".[examples]"
+	$(BIN)/python examples/digits.py
+
+test: $(BIN)/python ## install, then run the tests
+	$(BIN)/python -m pip install -q ".[test]"
+	$(BIN)/python -m pytest -q
+
+bench: $(BIN)/python ## ratios against PyTorch and JAX, where they are installed
+	$(BIN)/python -m pip install -q ".[bench]"
+	$(BIN)/python -m benchmarks
 
 build: ## the extension beside the sources, for working on them
 	$(PYTHON) setup.py -q build_ext --inplace
+
+lint: ## what CI checks of the form
+	ruff check .
+	clang-format --dry-run --Werror $$(git ls-files 'csrc/*.c' 'csrc/*.h' 'tests/c/*.c')
+
+format:
+	ruff check --fix .
+	clang-format -i $$(git ls-files 'csrc/*.c' 'csrc/*.h' 'tests/c/*.c')
+
+clean:
+	rm -rf build dist *.egg-info autodiffc/*.so autodiffc/_native.c $(VENV)

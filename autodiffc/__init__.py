@@ -117,6 +117,54 @@ from .interop import from_numpy
 # ---- elementwise ----
 
 # ---- reductions ----
+from . import return_types
+from ._ops.reduce import (
+    all,
+    amax,
+    amin,
+    aminmax,
+    any,
+    argmax,
+    argmin,
+    count_nonzero,
+    cummax,
+    cummin,
+    cumprod,
+    cumsum,
+    cumulative_trapezoid,
+    diff,
+    dist,
+    log_softmax,
+    logcumsumexp,
+    logsumexp,
+    max,
+    mean,
+    min,
+    nanmean,
+    nansum,
+    norm,
+    prod,
+    softmax,
+    std,
+    std_mean,
+    sum,
+    trapezoid,
+    trapz,
+    var,
+    var_mean,
+)
+from ._ops.sort import (
+    argsort,
+    bucketize,
+    kthvalue,
+    median,
+    mode,
+    msort,
+    nanmedian,
+    searchsorted,
+    sort,
+    topk,
+)
 
 # ---- products ----
 
@@ -125,3 +173,5 @@ from .interop import from_numpy
 # ---- random numbers ----
 
 # ---- the rest ----
+
+from ._capture import CaptureError, compile  # noqa: E402,F401

@@ -4,12 +4,20 @@ A tensor is an integer handle, a counted reference to a C struct. Every call tha
 a new reference, which `wrap` puts into a Tensor; the Tensor gives it back when it is collected.
 """
 
+import os
+import sys
 import threading
 
 from ._native import ffi, lib
 
 OP = {ffi.string(lib.ad_op_name(k)).decode(): k for k in range(lib.ad_op_count())}
 """Operation numbers by name, read once."""
+
+
+
+class CaptureError(RuntimeError):
+    """A step that is being recorded did what a replay could not do."""
+
 
 _ERRORS = {
     lib.AD_ERR_RUNTIME: RuntimeError,
@@ -21,8 +29,10 @@ _ERRORS = {
     lib.AD_ERR_INTERRUPT: KeyboardInterrupt,
     lib.AD_ERR_ZERO_DIVISION: ZeroDivisionError,
     lib.AD_ERR_OVERFLOW: OverflowError,
-    lib.AD_ERR_CAPTURE: RuntimeError,
+    lib.AD_ERR_CAPTURE: CaptureError,
 }
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
 
 _pending = threading.local()
 """The exception that a Python callback raised inside a C call, until that call returns."""
@@ -35,7 +45,18 @@ def fail():
         raised = _pending.__dict__.pop("error", None)
         if raised is not None:
             raise raised
-    raise _ERRORS.get(cls, RuntimeError)(ffi.string(lib.ad_error_message()).decode(errors="replace"))
+    text = ffi.string(lib.ad_error_message()).decode(errors="replace")
+    if cls == lib.AD_ERR_CAPTURE:
+        text += location()
+    raise _ERRORS.get(cls, RuntimeError)(text)
+
+
+def location():
+    """" (file, line n)" of the innermost caller outside this package, or nothing."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return f" ({frame.f_code.co_filename}, line {frame.f_lineno})" if frame is not None else ""
 
 
 class TensorBase:

@@ -13,7 +13,9 @@ from ._dtype import DTYPES, Size
 from ._native import ffi, lib
 from ._ops import _call, creation
 from ._ops import elementwise as ew
+from ._ops import reduce
 from ._ops import shape as views
+from ._ops import sort as order
 from ._tensor_object import TensorObject
 
 _unpack = ffi.unpack
@@ -301,8 +303,16 @@ class Tensor(TensorObject):
         return wrap(lib.ad_matmul(self._h, other._h))
     # ---- reductions ----
 
-    def sum(self):
-        return wrap(lib.ad_op1l(OP["sum"], self._h, (), 0, 0, -1))
+    sum, mean, prod, nansum, nanmean = reduce.sum, reduce.mean, reduce.prod, reduce.nansum, reduce.nanmean
+    var, std, amax, amin, aminmax = reduce.var, reduce.std, reduce.amax, reduce.amin, reduce.aminmax
+    argmax, argmin, logsumexp, any = reduce.argmax, reduce.argmin, reduce.logsumexp, reduce.any
+    all, count_nonzero, norm, dist = reduce.all, reduce.count_nonzero, reduce.norm, reduce.dist
+    cumsum, cumprod, logcumsumexp, cummax = reduce.cumsum, reduce.cumprod, reduce.logcumsumexp, reduce.cummax
+    cummin, cumsum_, cumprod_, diff = reduce.cummin, reduce.cumsum_, reduce.cumprod_, reduce.diff
+    softmax, log_softmax = reduce.softmax, reduce.log_softmax
+    max, min = reduce.max, reduce.min
+    sort, argsort, msort, topk, kthvalue = order.sort, order.argsort, order.msort, order.topk, order.kthvalue
+    mode, median, nanmedian = order.mode, order.median, order.nanmedian
 
     # ---- products ----
 

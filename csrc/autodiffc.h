@@ -160,10 +160,13 @@ int ad_capture_begin(void);
 ad_handle ad_capture_arg(ad_handle t);
 intptr_t ad_capture_end(const ad_handle *outs, int64_t n);
 void ad_capture_abort(void);
+int ad_capture_made(ad_handle t); /* whether a recorded call computed it */
 int ad_capturing(void);
 int64_t ad_capture_position(void); /* the number of the call recorded last */
 int ad_program_fits(intptr_t program);
+/* 0, -1 for an error, or 1 when the arguments are not of the recorded sizes, strides and dtypes */
 int ad_program_replay(intptr_t program, const ad_handle *args, int64_t nargs, ad_handle *outs);
+ad_handle ad_program_output(intptr_t program, int64_t k); /* a copy of what the last run returned */
 void ad_program_free(intptr_t program);
 int ad_program_set_floats(intptr_t program, int64_t call, const double *f, int64_t n);
 void ad_program_stats(intptr_t program, int64_t *out); /* 6 values */

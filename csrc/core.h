@@ -375,6 +375,7 @@ int ew_infer(ad_call *c);
 void ew_run(const ad_call *c);
 void ew_vjp(ad_vjp *v);
 void ew_jvp(ad_jvp *j);
+int ew_common(const ad_call *c); /* the dtype that an elementwise call computes in */
 /* The common shape of n inputs; -1 with the error set. */
 int broadcast_sizes(int n, ad_tensor *const *in, int *ndim, int64_t *sizes);
 int result_type(int n, ad_tensor *const *in);
@@ -383,9 +384,9 @@ void tensor_copy_data(ad_tensor *dst, const ad_tensor *src);
 
 /* dst += src for any geometry of dst, in order where positions repeat. */
 void strided_accumulate(ad_tensor *dst, const ad_tensor *src);
-/* A view where the strides allow one, else a view of a contiguous copy. One size may be -1. */
 /* matmul of any dimensions, vectors included. */
 ad_tensor *op_matmul(ad_tensor *a, ad_tensor *b);
+/* A view where the strides allow one, else a view of a contiguous copy. One size may be -1. */
 ad_tensor *op_reshape(ad_tensor *x, int64_t n, const int64_t *sizes);
 
 /* ---- helpers of structural rows ------------------------------------------------------------------ */

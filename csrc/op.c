@@ -297,7 +297,8 @@ ad_tensor *em_sum_to(ad_em *E, ad_tensor *t, int ndim, const int64_t *sizes) {
     int n = 0, lead = t->ndim - ndim;
     for (int d = 0; d < t->ndim; d++)
         if (d < lead || (sizes[d - lead] == 1 && t->sizes[d] != 1)) dims[n++] = d;
-    ad_attr at = {.i = {1, -1}, .list = dims, .nlist = n}; /* keepdim, no dtype */
+    bool leading = !n || dims[n - 1] < lead; /* then nothing is left to squeeze out */
+    ad_attr at = {.i = {!leading, -1}, .list = dims, .nlist = n}; /* keepdim, no dtype */
     if (n) t = em_op(E, OP_sum, 1, &t, &at);
     return em_reshape(E, t, ndim, sizes);
 }

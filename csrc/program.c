@@ -1,7 +1,7 @@
 /* Planning a captured program: dead calls, folding, fusion, and one arena for the values in between. */
 #include <stdlib.h>
 #include <string.h>
-#include "program.h"
+#include "fuse.h"
 
 /* ---- values: one for each storage that the program touches ---- */
 
@@ -137,6 +137,22 @@ static void fold_activations(plan *w) {
     }
 }
 
+bool plan_value_is_needed(const ad_program *p, const ad_storage *s, const int64_t *calls, int n) {
+    if (storage_users((ad_storage *)s) > 0) return true;
+    for (int64_t k = 0; k < p->n; k++) {
+        const ad_call *c = &p->code[k].call;
+        if (p->code[k].dead) continue;
+        bool member = false;
+        for (int m = 0; m < n; m++) member |= calls[m] == k;
+        if (member) continue;
+        for (int i = 0; i < c->nin; i++)
+            if (c->in[i] && c->in[i]->storage == s) return true;
+        for (int o = 0; o < c->nout; o++)
+            if (c->out[o]->storage == s) return true;
+    }
+    return false;
+}
+
 /* ---- one arena ---- */
 
 static int by_size(const void *a, const void *b) {
@@ -263,7 +279,7 @@ int plan_program(ad_program *p) {
     if (collect(&w)) goto done;
     drop_dead(&w);
     fold_activations(&w);
-    if (lay_out(&w) || finish(&w)) goto done;
+    if (fuse_elementwise(p) || lay_out(&w) || finish(&w)) goto done;
     status = 0;
 done:
     if (w.v) mem_free(w.v, (size_t)w.cap * sizeof *w.v);

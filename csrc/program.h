@@ -49,6 +49,9 @@ static inline int32_t storage_users(ad_storage *s) {
     return atomic_load_explicit(&s->refs, memory_order_relaxed) - atomic_load_explicit(&s->pinned, memory_order_relaxed);
 }
 
+/* Gives a recorded call another operation and operands (borrowed; `room` is taken, n + 1 entries). */
+int program_rewrite(instr *i, const ad_op *op, int nin, int nout, ad_tensor **room);
+
 /* Turns the recorded calls into the planned program: what is dead, what is fused, where values live. */
 int plan_program(ad_program *p);
 

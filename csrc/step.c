@@ -1,7 +1,7 @@
 /* Capture and replay: begin, record, end, and running a program again on new inputs. */
 #include <string.h>
+#include "fuse.h"
 #include "generator.h"
-#include "program.h"
 
 /* ---- growing arrays ---- */
 
@@ -41,6 +41,7 @@ static void instr_free(instr *i) {
     for (int k = 0; k < c->nin; k++) alias_drop(c->in[k]);
     for (int k = 0; k < c->nout; k++) alias_drop(c->out[k]);
     mem_free(c->in, (size_t)(c->nin + c->nout + 1) * sizeof *c->in);
+    if (c->op == &fused_op) fused_free((fused_code *)(intptr_t)i->at.i[0]);
     if (i->at.list) mem_free((void *)i->at.list, (size_t)i->at.nlist * sizeof(int64_t));
     if (c->op->flags & AD_OP_RANDOM) generator_drop(&i->at);
 }
@@ -76,6 +77,20 @@ static int append(ad_program *p, const ad_call *c, const ad_op *op, int nin, ad_
 fail:
     instr_free(i);
     return -1;
+}
+
+int program_rewrite(instr *i, const ad_op *op, int nin, int nout, ad_tensor **room) {
+    int n = nin + nout, made = 0;
+    while (made < n && (room[made] = alias_keep(room[made]))) made++;
+    if (made < n) {
+        while (made) alias_drop(room[--made]);
+        mem_free(room, (size_t)(n + 1) * sizeof *room);
+        return -1;
+    }
+    instr_free(i);
+    i->call = (ad_call){.op = op, .nin = nin, .nout = nout, .in = room, .out = room + nin};
+    i->at = (ad_attr){.nlist = 0};
+    return 0;
 }
 
 int program_append(ad_call *c) {
@@ -162,6 +177,14 @@ void ad_capture_abort(void) {
 }
 
 int64_t ad_capture_position(void) { return tls.capture ? tls.capture->n - 1 : -1; }
+int ad_capture_made(ad_handle h) {
+    const ad_program *p = tls.capture;
+    const ad_storage *s = ((ad_tensor *)h)->storage;
+    for (int64_t k = p ? p->n - 1 : -1; k >= 0; k--)
+        for (int o = 0; o < p->code[k].call.nout; o++)
+            if (p->code[k].call.out[o]->storage == s) return 1;
+    return 0;
+}
 int ad_capturing(void) { return tls.capture != NULL; }
 
 /* Ends the recording. `outs` are the tensors that the step returned. Returns the program, or 0. */
@@ -202,12 +225,29 @@ int ad_program_fits(intptr_t h) {
     return 1;
 }
 
+ad_handle ad_program_output(intptr_t h, int64_t k) { /* a copy: the next replay writes the same buffer */
+    const ad_program *p = (const ad_program *)h;
+    const ad_tensor *t = p->outs[k];
+    ad_tensor *copy = dims_dense(t->ndim, t->sizes, t->strides) ? tensor_new_strided(t->dtype, t->ndim, t->sizes, t->strides)
+                                                               : tensor_new(t->dtype, t->ndim, t->sizes);
+    if (copy) tensor_copy_data(copy, t);
+    return (ad_handle)copy;
+}
+
 int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handle *outs) {
     ad_program *p = (ad_program *)h;
     if (nargs != p->nargs) return ad_fail(AD_ERR_RUNTIME, "the program takes %lld tensors", (long long)p->nargs);
     if (atomic_exchange(&p->running, 1))
         return ad_fail(AD_ERR_RUNTIME, "the captured step is already running in another thread");
     int status = -1;
+    for (int64_t k = 0; k < nargs; k++) {
+        const ad_tensor *t = (ad_tensor *)args[k], *a = p->args[k];
+        if (t->dtype == a->dtype && tensor_same_sizes(t, a) && dims_equal(t->ndim, t->strides, a->ndim, a->strides) &&
+            t->storage->readonly <= a->storage->readonly && !tensor_wants_grad(t))
+            continue;
+        atomic_store(&p->running, 0);
+        return 1;
+    }
     for (int64_t k = 0; k < nargs; k++) {
         const ad_tensor *t = (ad_tensor *)args[k];
         ad_storage *s = p->args[k]->storage;
@@ -229,14 +269,7 @@ int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handl
         tensor_unref(old);
     }
     int64_t made = 0;
-    for (; made < p->nouts; made++) { /* copies: the next replay writes the same buffers */
-        ad_tensor *t = p->outs[made], *copy = dims_dense(t->ndim, t->sizes, t->strides)
-                                                  ? tensor_new_strided(t->dtype, t->ndim, t->sizes, t->strides)
-                                                  : tensor_new(t->dtype, t->ndim, t->sizes);
-        if (!copy) break;
-        tensor_copy_data(copy, t);
-        outs[made] = (ad_handle)copy;
-    }
+    while (made < p->nouts && (outs[made] = ad_program_output(h, made))) made++;
     status = made == p->nouts ? 0 : -1;
     if (status)
         while (made) tensor_unref((ad_tensor *)outs[--made]);

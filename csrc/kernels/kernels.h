@@ -6,6 +6,7 @@
 #include "vec.h"
 #include "vmath.h"
 #include "ew.h"
+#include "reduce.h"
 #include "gemm.h"
 #include "optim.h"
 #undef CT
@@ -13,6 +14,7 @@
 #include "vec.h"
 #include "vmath.h"
 #include "ew.h"
+#include "reduce.h"
 #include "gemm.h"
 #include "optim.h"
 #undef CT
@@ -20,6 +22,7 @@
 #include "vec.h"
 #include "vmath.h"
 #include "ew.h"
+#include "reduce.h"
 #undef CT
 
 #define KERN_STR_(s) #s
@@ -28,6 +31,8 @@
 #define EW_ROW_I(name) {NULL, NULL, k_##name##_i64}
 #define EW_ROW_A(name) {k_##name##_f32, k_##name##_f64, k_##name##_i64}
 #define EW_ROW(name, types, ...) [EW_##name] = EW_ROW_##types(name),
+#define RED_ROW_F(form, name) {form##_##name##_f32, form##_##name##_f64, NULL}
+#define RED_ROW_A(form, name) {form##_##name##_f32, form##_##name##_f64, form##_##name##_i64}
 
 const kern_table VCAT(kern, AD_ISA_NAME) = {
     .name = KERN_STR(AD_ISA_NAME),
@@ -48,6 +53,20 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #undef CMP2
 #undef SEL3
         },
+    .fold =
+        {
+#define RED(name, types, ...) [RED_##name] = RED_ROW_##types(f, name),
+#include "reduce.def"
+#undef RED
+        },
+    .fold_cols =
+        {
+#define RED(name, types, ...) [RED_##name] = RED_ROW_##types(c, name),
+#include "reduce.def"
+#undef RED
+        },
+    .softmax = {softmax_f32, softmax_f64, NULL},
+    .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
 #define OPT_ROW(fn) {fn##_f32, fn##_f64}
     .sgd = OPT_ROW(opt_sgd),
     .adam = OPT_ROW(opt_adam),

@@ -35,10 +35,28 @@ enum ew_row {
     EW_ROWS
 };
 
+/* Folds, one value for each row of reduce.def: RED_sum, RED_max, ... */
+enum red_row {
+#define RED(name, ...) RED_##name,
+#include "reduce.def"
+#undef RED
+    RED_ROWS
+};
+/* n contiguous elements to one; c is the fold's parameter, or NULL. */
+typedef void (*fold_kernel)(int64_t n, const void *x, const void *c, void *out);
+/* rows of cols contiguous elements, `stride` elements apart, to one row; c has a parameter a column, or is NULL. */
+typedef void (*fold_cols_kernel)(int64_t rows, int64_t cols, const void *x, int64_t stride, const void *c, void *out);
+typedef void (*softmax_kernel)(int64_t n, const void *x, void *y, int log);
+typedef void (*softmax_grad_kernel)(int64_t n, const void *g, const void *y, void *out, int log);
+
 typedef struct kern_table {
     const char *name; /* "sse2", "avx2", "avx512", "neon" */
     int vector_bytes;
     ew_kernel ew[EW_ROWS][CT_COUNT];    /* NULL where a row does not exist for a type */
+    fold_kernel fold[RED_ROWS][CT_COUNT];
+    fold_cols_kernel fold_cols[RED_ROWS][CT_COUNT];
+    softmax_kernel softmax[CT_COUNT]; /* NULL for i64 */
+    softmax_grad_kernel softmax_grad[CT_COUNT];
     const gemm_kernels *gemm[CT_COUNT]; /* NULL for i64 */
     /* optimizers (kernels/optim.h), for float32 and float64 */
     void (*sgd[2])(int64_t n, void *p, const void *g, void *buffer, const double *h, int nesterov, int maximize);

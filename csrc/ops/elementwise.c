@@ -294,14 +294,18 @@ static void set_operand(loop *l, operand *o, const ad_tensor *t, int k, bool as_
     o->mode = flat && native ? DIRECT : zero && k != 3 ? CONSTANT : PACKED;
 }
 
+int ew_common(const ad_call *c) {
+    int common = inputs_common(c);
+    return c->op->promo & P_FLOAT && !dtype_is_float(common) ? dtype_default_float() : common;
+}
+
 void ew_run(const ad_call *c) {
     const ad_tensor *out = c->out[0];
     if (!out->numel) return;
     int promo = c->op->promo;
     loop l;
     l.nin = c->nin;
-    int common = inputs_common(c);
-    if (promo & P_FLOAT && !dtype_is_float(common)) common = dtype_default_float();
+    int common = ew_common(c);
     l.ct = dtype_compute(common);
     l.fn = kern->ew[c->op->row][l.ct];
     bool same = true; /* the common case: nothing to merge, convert or stretch */

@@ -1,0 +1,270 @@
+"""compile(): a training step recorded once and replayed in one call of the core.
+
+The function runs once for each signature while the core records what it computes: forward, backward and
+optimizer. Later calls replay that program on planned buffers. What may change between calls is either an
+argument (a tensor of the same size, strides and dtype), a slot (learning rate and its kin, read from the
+optimizer at each call), state that the program reads where it lies (parameters, buffers, tensors of an
+enclosing scope), or the random generator. Anything else is part of the signature, or is refused.
+"""
+
+import functools
+import sys
+import threading
+import weakref
+
+from . import _core
+from ._core import CaptureError, TensorBase, check, fail, wrap
+from ._native import ffi, lib
+
+recording = None
+"""The Recording under way, in whichever thread; see here()."""
+
+_lock = threading.RLock()
+
+
+def here():
+    """The calling thread's Recording, or None. Cheap when nothing is being recorded anywhere."""
+    r = recording
+    return r if r is not None and r.thread == threading.get_ident() else None
+
+
+class Recording:
+    """What Python adds to the core's recording: slots, and the modules whose mode was read."""
+
+    def __init__(self):
+        self.thread = threading.get_ident()
+        self.slots = []
+        self.modules = {}
+
+    def note_slot(self, values):
+        """The call recorded last reads its floats from values() at each replay."""
+        self.slots.append((lib.ad_capture_position(), values))
+
+    def note_module(self, module, _args=None):
+        self.modules.setdefault(id(module), (weakref.ref(module), module.training))
+
+
+def refuse(what):
+    """Raises CaptureError when a step is being recorded."""
+    if here() is not None:
+        raise CaptureError(f"{what} cannot be part of a captured step{_core.location()}")
+
+
+# ---- arguments and results as flat lists ----
+
+
+def _flatten(x, tensors):
+    """The structure of x, hashable, with its Tensors moved into the list `tensors`."""
+    if isinstance(x, TensorBase):
+        tensors.append(x)
+        return TensorBase
+    kind = type(x)
+    if kind is tuple or kind is list:
+        return (kind, *[_flatten(v, tensors) for v in x])
+    if kind is dict:
+        return (kind, *[(k, _flatten(v, tensors)) for k, v in x.items()])
+    if kind in (int, float, bool, str, bytes, type(None)):
+        return (kind, x)
+    return (kind, id(x), x)  # by identity; kept, so that the id is not reused
+
+
+def _map(x, tensors):
+    """x with its Tensors taken from the iterator `tensors`."""
+    if isinstance(x, TensorBase):
+        return next(tensors)
+    kind = type(x)
+    if kind is tuple or kind is list:
+        return kind([_map(v, tensors) for v in x])
+    if kind is dict:
+        return {k: _map(v, tensors) for k, v in x.items()}
+    return x
+
+
+def _freeze(structure):
+    """A dictionary key for a structure whose leaves may be unhashable objects held by identity."""
+    if isinstance(structure, tuple):
+        if len(structure) == 3 and isinstance(structure[1], int) and structure[0] not in (tuple, list, dict):
+            return structure[:2]
+        return tuple(_freeze(s) for s in structure)
+    return structure
+
+
+class Program:
+    """One recorded step, for one signature."""
+
+    def __init__(self, handle, recording, result, sources, structure):
+        self.handle = handle
+        self._finalizer = weakref.finalize(self, lib.ad_program_free, handle)
+        self.structure = structure  # keeps the objects that the key names by id
+        self.grad_enabled = lib.ad_grad_enabled()
+        self.modules = list(recording.modules.values())
+        self.slots = [[call, values, None] for call, values in recording.slots]
+        self.result, self.sources = result, sources
+        self.nouts = sum(s[0] == "out" for s in sources)
+        self.single = isinstance(result, TensorBase) and sources[0][0] == "out"
+        self.outs = ffi.new("ad_handle[]", max(self.nouts, 1))
+
+    def fits(self):
+        """Whether modes and gradients are as they were when the step was recorded."""
+        if lib.ad_grad_enabled() != self.grad_enabled:
+            return False
+        for ref, training in self.modules:
+            module = ref()
+            if module is None or module.training != training:
+                return False
+        return lib.ad_program_fits(self.handle) == 1
+
+    def replay(self, tensors):
+        """Runs the program. Returns None when the tensors are of other sizes, else a tuple with the result."""
+        for slot in self.slots:
+            now = slot[1]()
+            if now != slot[2]:
+                check(lib.ad_program_set_floats(self.handle, slot[0], now, len(now)))
+                slot[2] = now
+        outs = self.outs
+        status = lib.ad_program_replay(self.handle, [t._h for t in tensors] if tensors else ffi.NULL, len(tensors), outs)
+        if status:
+            if status == 1:
+                return None
+            fail()
+        if self.single:
+            return (wrap(outs[0]),)
+        made = iter([wrap(h) for h in outs[0 : self.nouts]])
+        leaves = [next(made) if kind == "out" else tensors[what] if kind == "arg" else what for kind, what in self.sources]
+        return (_map(self.result, iter(leaves)),)
+
+
+class CompiledStep:
+    """A function that is recorded at its first call with a signature and replayed afterwards."""
+
+    def __init__(self, fn):
+        self.fn = fn
+        self.programs = {}
+        functools.update_wrapper(self, fn)
+
+    def __get__(self, instance, owner=None):
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args, **kwargs):
+        if here() is not None:
+            return self.fn(*args, **kwargs)  # part of an outer step
+        if not args and not kwargs:
+            tensors, structure, key = (), None, None
+        else:
+            tensors = []
+            structure = (_flatten(args, tensors), _flatten(kwargs, tensors))
+            key = _freeze(structure)
+        programs = self.programs.get(key)
+        if programs is None:
+            programs = self.programs[key] = []
+        for p in programs:
+            if p.fits():
+                done = p.replay(tensors)
+                if done is not None:
+                    return done[0]
+        return self._record(programs, tensors, structure, args, kwargs)
+
+    def _record(self, programs, tensors, structure, args, kwargs):
+        global recording
+        with _lock:
+            if recording is not None:
+                raise CaptureError("a step is being recorded in this thread already")
+            recording = r = Recording()
+            unhook = _watch_modules(r)
+            lib.ad_capture_begin()
+            try:
+                stand_ins = [wrap(lib.ad_capture_arg(t._h)) for t in tensors]
+                for t, s in zip(tensors, stand_ins):
+                    if t.requires_grad:
+                        raise CaptureError(
+                            "an argument of a captured step requires grad: keep parameters in the enclosing scope or in "
+                            "a module, and pass data as arguments"
+                        )
+                    s.__dict__.update(t.__dict__)
+                marks = iter(stand_ins)
+                call_args, call_kwargs = _map(args, marks), _map(kwargs, marks)
+                result = self.fn(*call_args, **call_kwargs)
+                del call_args, call_kwargs
+                leaves = []
+                _flatten(result, leaves)
+                sources, outs = [], []
+                for t in leaves:
+                    index = next((i for i, s in enumerate(stand_ins) if s is t), None)
+                    if index is not None:
+                        sources.append(("arg", index))
+                    elif lib.ad_capture_made(t._h):
+                        sources.append(("out", len(outs)))
+                        outs.append(t)
+                    else:
+                        sources.append(("same", t))
+                handle = lib.ad_capture_end([t._h for t in outs], len(outs))
+                if not handle:
+                    fail()
+            finally:
+                recording = None
+                lib.ad_capture_abort()
+                unhook()
+        copies = iter([wrap(lib.ad_program_output(handle, k)) for k in range(len(outs))])
+        final = [next(copies) if kind == "out" else tensors[what] if kind == "arg" else what for kind, what in sources]
+        template = _map(result, iter([_PLACE] * len(leaves)))  # it only tells where tensors stand
+        programs.append(Program(handle, r, template, sources, structure))
+        return _map(result, iter(final))
+
+    def stats(self):
+        """What planning made of each recorded program: a list of dicts, one a program.
+
+        calls: recorded; live: left after dead calls were dropped and folded; fused: groups; arena_bytes and
+        unplanned_bytes: the buffers between calls, after and before sharing.
+        """
+        rows = []
+        for programs in self.programs.values():
+            for p in programs:
+                v = ffi.new("int64_t[6]")
+                lib.ad_program_stats(p.handle, v)
+                rows.append(dict(zip(("calls", "live", "fused", "arena_bytes", "unplanned_bytes", "outputs"), v)))
+        return rows
+
+
+class _Place(TensorBase):
+    """Stands for a tensor in a result's template."""
+
+    __slots__ = ()
+
+    def __init__(self):
+        self._h = 0
+
+    def __del__(self):
+        return
+
+
+_PLACE = _Place()
+
+
+def _watch_modules(r):
+    """Notes every module that is called while recording; returns what undoes it."""
+    nn = sys.modules.get(__package__ + ".nn")
+    if nn is None:
+        return lambda: None
+    from .nn.module import register_module_forward_pre_hook
+
+    return register_module_forward_pre_hook(lambda module, args: r.note_module(module)).remove
+
+
+def compile(model=None, *, fullgraph=False, dynamic=None, backend="inductor", mode=None, options=None, disable=False):
+    """Records a step (a function that computes, calls backward() and steps an optimizer) and replays it.
+
+    The first call with a signature (structure of the arguments; sizes, strides and dtypes of tensors; values of
+    numbers; train or eval mode of the modules called) runs the function and records it; later calls replay the
+    recording in one call with the same results, bit for bit. Learning rates, the optimizers' counts, random
+    numbers and new data take effect. Python numbers that the function reads from elsewhere are recorded as
+    constants. CaptureError, with the line, for what a replay could not do: reading a tensor's value (item(),
+    `if tensor`), shapes that depend on data, pointing tensors at other memory. The other arguments are
+    accepted for PyTorch's sake and change nothing, but for `disable`, which returns the function itself.
+    """
+    if model is None:
+        return lambda fn: compile(fn, disable=disable)
+    if disable:
+        return model
+    if not callable(model):
+        raise TypeError(f"compile() takes a function, not {type(model).__name__}")
+    return CompiledStep(model)

@@ -1,0 +1,326 @@
+/* Fusing chains of elementwise calls: a straight-line program of rows that is run tile by tile, so that
+ * the values in between stay in the first-level cache and are never written to memory unless something
+ * else reads them. Each row is the kernel that eager execution calls, on the same elements, so the results
+ * are the same bits. */
+#include <string.h>
+#include "fuse.h"
+#include "pool.h"
+
+enum { TILE = 512, REGISTERS = 8, MOST_CALLS = 32, MOST_OPERANDS = 48 };
+#define GRAIN (TILE * 64)
+
+/* How an operand is read for the flat position i of the result. */
+enum mode {
+    DIRECT,   /* element i */
+    CONSTANT, /* one value */
+    PERIODIC, /* element i % length: stretched over the leading dimensions */
+    REPEATED, /* element i / length: stretched over the trailing dimensions */
+    REGISTER  /* the tile of an earlier row */
+};
+
+typedef struct operand {
+    int mode, index; /* which of the call's tensors, or which register */
+    int64_t length;
+    bool as_bool;
+} operand;
+
+typedef struct row {
+    ew_kernel fn;
+    int nin, out_register; /* -1: the result goes to memory, tensor out_index */
+    int out_index;
+    size_t out_size;
+    operand in[3];
+} row;
+
+struct fused_code {
+    int ct, n;
+    int64_t numel;
+    row rows[MOST_CALLS];
+};
+
+/* ---- running ---- */
+
+typedef struct task {
+    const fused_code *f;
+    const char *in[MOST_OPERANDS];
+    uint8_t dtype[MOST_OPERANDS];
+    char *out[MOST_CALLS];
+} task;
+
+static void pack(const task *w, const operand *o, int64_t at, int64_t n, char *tile) {
+    size_t size = o->as_bool ? 1 : ct_size[w->f->ct];
+    const char *p = w->in[o->index];
+    while (n > 0) {
+        int64_t k = o->mode == PERIODIC ? at % o->length : at / o->length;
+        int64_t run = o->length - at % o->length;
+        if (run > n) run = n;
+        if (o->mode == PERIODIC)
+            memcpy(tile, p + k * (int64_t)size, (size_t)run * size);
+        else if (size == 4) {
+            float v = ((const float *)p)[k];
+            for (int64_t i = 0; i < run; i++) ((float *)tile)[i] = v;
+        } else if (size == 8) {
+            double v = ((const double *)p)[k];
+            for (int64_t i = 0; i < run; i++) ((double *)tile)[i] = v;
+        } else
+            memset(tile, p[k], (size_t)run);
+        tile += run * (int64_t)size;
+        at += run;
+        n -= run;
+    }
+}
+
+static void fused_range(int64_t begin, int64_t end, void *ctx) {
+    const task *w = ctx;
+    const fused_code *f = w->f;
+    _Alignas(64) char reg[REGISTERS][TILE * 8], operand_tile[3][TILE * 8];
+    for (int64_t at = begin; at < end; at += TILE) {
+        int64_t n = end - at < TILE ? end - at : TILE;
+        for (int k = 0; k < f->n; k++) {
+            const row *r = &f->rows[k];
+            const void *in[3];
+            for (int i = 0; i < r->nin; i++) {
+                const operand *o = &r->in[i];
+                size_t size = o->as_bool ? 1 : ct_size[f->ct];
+                if (o->mode == REGISTER)
+                    in[i] = reg[o->index];
+                else if (o->mode == DIRECT)
+                    in[i] = w->in[o->index] + at * (int64_t)size;
+                else {
+                    in[i] = operand_tile[i];
+                    if (o->mode != CONSTANT)
+                        pack(w, o, at, n, operand_tile[i]);
+                    else if (o->as_bool)
+                        dtype_load_bool[w->dtype[o->index]](n, operand_tile[i], w->in[o->index], 0);
+                    else
+                        dtype_loads[w->dtype[o->index]][f->ct](n, operand_tile[i], w->in[o->index], 0);
+                }
+            }
+            r->fn(n, r->out_register >= 0 ? reg[r->out_register] : w->out[r->out_index] + at * (int64_t)r->out_size, in);
+        }
+    }
+}
+
+static void fused_run(const ad_call *c) {
+    task w = {.f = (const fused_code *)(intptr_t)c->at->i[0]};
+    for (int i = 0; i < c->nin; i++) {
+        w.in[i] = tensor_data(c->in[i]);
+        w.dtype[i] = c->in[i]->dtype;
+    }
+    for (int o = 0; o < c->nout; o++) w.out[o] = tensor_data(c->out[o]);
+    pool_parallel_for(w.f->numel, GRAIN, fused_range, &w);
+}
+
+const ad_op fused_op = {.name = "fused", .nin = -1, .nout = -1, .run = fused_run};
+
+void fused_free(fused_code *f) { mem_free(f, sizeof *f); }
+
+/* ---- what can be fused ---- */
+
+typedef struct group {
+    fused_code *f;
+    ad_tensor *in[MOST_OPERANDS], *out[MOST_CALLS]; /* borrowed */
+    int nin, nout;
+    int64_t calls[MOST_CALLS];
+    const ad_tensor *value[MOST_CALLS]; /* the result of each row */
+    const ad_tensor *shape;
+} group;
+
+static int row_type(const ad_call *c) { /* the compute type, or -1 when the call cannot be fused */
+    if (!(c->op->flags & AD_OP_EW)) return -1;
+    const ad_tensor *out = c->out[0];
+    if (!tensor_is_contiguous(out) || !out->numel) return -1;
+    int common = ew_common(c);
+    if (common != AD_F32 && common != AD_F64) return -1;
+    if (out->dtype != (c->op->promo & P_BOOL_OUT ? AD_BOOL : common)) return -1;
+    return dtype_compute(common);
+}
+
+/* How `t` is read in a loop over `shape`; -1 for what needs packing by strides. */
+static int read_mode(const ad_tensor *t, const ad_tensor *shape, int ct, bool as_bool, int64_t *length) {
+    int want = as_bool ? AD_BOOL : ct == CT_F32 ? AD_F32 : AD_F64, lead = shape->ndim - t->ndim;
+    int64_t own = 1, tail = 1; /* elements of t; elements of the result that share one */
+    bool stretched_before = false, suffix = true, prefix = true;
+    for (int d = shape->ndim - 1; d >= 0; d--) {
+        int64_t size = shape->sizes[d];
+        if (size == 1) continue;
+        if (d < lead || t->sizes[d - lead] == 1 || t->strides[d - lead] == 0) {
+            stretched_before = true;
+            if (own > 1) prefix = false; /* stretched outside of a dimension that is not */
+            tail *= size;
+            continue;
+        }
+        if (t->strides[d - lead] != own) return -1;
+        if (stretched_before) suffix = false;
+        own *= size;
+    }
+    if (own == 1) return CONSTANT;
+    if (t->dtype != want) return -1;
+    if (!stretched_before) return DIRECT;
+    *length = suffix ? own : tail;
+    return suffix ? PERIODIC : prefix ? REPEATED : -1;
+}
+
+static int find_value(const group *g, const ad_tensor *t) { /* the last row that computed exactly t */
+    for (int k = g->f->n - 1; k >= 0; k--)
+        if (g->value[k]->storage == t->storage) return k;
+    return -1;
+}
+
+static bool same_place(const ad_tensor *a, const ad_tensor *b) { return a->offset == b->offset && a->numel == b->numel; }
+
+/* Whether a call may join: what it reads of the group must be read element by element where it was
+ * written, and what it writes must not be read in another way by the group. */
+static bool may_join(const group *g, const ad_call *c, int ct) {
+    const ad_tensor *out = c->out[0];
+    int64_t length;
+    if (g->f->n == MOST_CALLS || g->nin + c->nin > MOST_OPERANDS) return false;
+    if (g->f->n && (ct != g->f->ct || !tensor_same_sizes(out, g->shape))) return false;
+    for (int i = 0; i < c->nin; i++) {
+        const ad_tensor *t = c->in[i];
+        int mode = read_mode(t, out, ct, (c->op->promo & P_SELECT) && i == 0, &length);
+        if (mode < 0) return false;
+        int from = find_value(g, t);
+        if (from >= 0 && (mode != DIRECT || !same_place(t, g->value[from]) || t->dtype != g->value[from]->dtype)) {
+            if (t->numel != 1 || out->numel != 1 || !same_place(t, g->value[from])) return false;
+        }
+        if (t->storage == out->storage && (mode != DIRECT || !same_place(t, out))) return false;
+    }
+    for (int k = 0; k < g->nin; k++)
+        if (g->in[k]->storage == out->storage &&
+            (!same_place(g->in[k], out) || read_mode(g->in[k], out, ct, g->in[k]->dtype == AD_BOOL, &length) != DIRECT))
+            return false;
+    for (int k = 0; k < g->f->n; k++)
+        if (g->value[k]->storage == out->storage && !same_place(g->value[k], out)) return false;
+    return true;
+}
+
+static void join(group *g, const ad_call *c, int ct, int64_t at) {
+    fused_code *f = g->f;
+    row *r = &f->rows[f->n];
+    if (!f->n) {
+        g->shape = c->out[0];
+        f->ct = ct;
+        f->numel = c->out[0]->numel;
+    }
+    r->fn = kern->ew[c->op->row][ct];
+    r->nin = c->nin;
+    r->out_size = dtype_size[c->out[0]->dtype];
+    for (int i = 0; i < c->nin; i++) {
+        operand *o = &r->in[i];
+        ad_tensor *t = c->in[i];
+        o->as_bool = (c->op->promo & P_SELECT) && i == 0;
+        int from = find_value(g, t);
+        if (from >= 0) {
+            o->mode = REGISTER;
+            o->index = from; /* for now: the row; registers are given out at the end */
+            continue;
+        }
+        o->mode = read_mode(t, c->out[0], ct, o->as_bool, &o->length);
+        int k = 0;
+        while (k < g->nin && g->in[k] != t) k++;
+        if (k == g->nin) g->in[g->nin++] = t;
+        o->index = k;
+    }
+    g->calls[f->n] = at;
+    g->value[f->n] = c->out[0];
+    f->n++;
+}
+
+/* Gives registers to the results that only the group reads; the others go to memory, and later rows read
+ * them there. False when there are not enough registers. */
+static bool allocate(group *g, const bool *stored) {
+    fused_code *f = g->f;
+    int last[MOST_CALLS], where[MOST_CALLS], owner[REGISTERS];
+    for (int k = 0; k < REGISTERS; k++) owner[k] = -1;
+    for (int k = 0; k < f->n; k++) {
+        last[k] = k;
+        for (int i = 0; i < f->rows[k].nin; i++)
+            if (f->rows[k].in[i].mode == REGISTER) last[f->rows[k].in[i].index] = k;
+    }
+    for (int k = 0; k < f->n; k++) {
+        row *r = &f->rows[k];
+        for (int i = 0; i < r->nin; i++) {
+            operand *o = &r->in[i];
+            if (o->mode != REGISTER) continue;
+            int from = o->index;
+            if (!stored[from]) {
+                o->index = where[from];
+                continue;
+            }
+            o->mode = DIRECT; /* written to memory a moment ago: still in the cache */
+            int m = 0;
+            while (m < g->nin && g->in[m] != g->value[from]) m++;
+            if (m == g->nin) {
+                if (g->nin == MOST_OPERANDS) return false;
+                g->in[g->nin++] = (ad_tensor *)g->value[from];
+            }
+            o->index = m;
+        }
+        for (int q = 0; q < REGISTERS; q++) /* operands that die here free theirs, but not for this result */
+            if (owner[q] >= 0 && last[owner[q]] < k) owner[q] = -1;
+        r->out_register = -1;
+        if (stored[k]) {
+            r->out_index = g->nout;
+            g->out[g->nout++] = (ad_tensor *)g->value[k];
+            continue;
+        }
+        int q = 0;
+        while (q < REGISTERS && owner[q] >= 0) q++;
+        if (q == REGISTERS) return false;
+        owner[q] = k;
+        where[k] = r->out_register = q;
+    }
+    return true;
+}
+
+static int replace(ad_program *p, group *g) {
+    fused_code *f = g->f;
+    bool stored[MOST_CALLS];
+    int64_t end = g->calls[f->n - 1];
+    for (int k = 0; k < f->n; k++) { /* overwritten later in the group: only the last write is kept */
+        stored[k] = plan_value_is_needed(p, g->value[k]->storage, g->calls, f->n);
+        for (int later = k + 1; later < f->n; later++)
+            if (g->value[later]->storage == g->value[k]->storage) stored[k] = false;
+    }
+    if (!allocate(g, stored)) return 0;
+    instr *i = &p->code[end];
+    int nin = g->nin, nout = g->nout;
+    ad_tensor **room = mem_alloc((size_t)(nin + nout + 1) * sizeof *room);
+    if (!room) return -1;
+    for (int k = 0; k < nin; k++) room[k] = g->in[k];
+    for (int k = 0; k < nout; k++) room[nin + k] = g->out[k];
+    if (program_rewrite(i, &fused_op, nin, nout, room)) return -1;
+    i->at = (ad_attr){.i = {(int64_t)(intptr_t)f}};
+    for (int k = 0; k < f->n - 1; k++) p->code[g->calls[k]].dead = true;
+    p->fused++;
+    g->f = NULL; /* the program's now */
+    return 0;
+}
+
+int fuse_elementwise(ad_program *p) {
+    int64_t k = 0;
+    while (k < p->n) {
+        group g = {.f = NULL};
+        int64_t at = k;
+        for (; at < p->n; at++) {
+            const ad_call *c = &p->code[at].call;
+            if (p->code[at].dead) continue;
+            int ct = row_type(c);
+            if (ct < 0) break;
+            if (!g.f) {
+                if (!(g.f = mem_alloc(sizeof *g.f))) return -1;
+                g.f->n = 0;
+            }
+            if (!may_join(&g, c, ct)) break;
+            join(&g, c, ct, at);
+        }
+        int status = g.f && g.f->n > 1 ? replace(p, &g) : 0;
+        bool started = g.f == NULL || g.f->n > 0;
+        if (g.f) fused_free(g.f);
+        if (status) return -1;
+        k = at > k ? at : k + 1;
+        if (!started) k = at + 1;
+    }
+    return 0;
+}

@@ -1,0 +1,17 @@
+/* Fusion of elementwise calls in a captured program. */
+#ifndef AD_FUSE_H
+#define AD_FUSE_H
+
+#include "program.h"
+
+typedef struct fused_code fused_code;
+extern const ad_op fused_op; /* i[0]: the code */
+void fused_free(fused_code *f);
+
+/* Replaces runs of elementwise calls by fused ones; -1 with the error set when memory runs out. */
+int fuse_elementwise(ad_program *p);
+
+/* Whether a value belongs to others, or is touched by a live call that is not among the n listed. */
+bool plan_value_is_needed(const ad_program *p, const ad_storage *s, const int64_t *calls, int n);
+
+#endif

@@ -1,0 +1,162 @@
+/* Folds: every row of reduce.def, for the current CT, in two forms.
+ *   f_<name>_<type>  n contiguous elements to one
+ *   c_<name>_<type>  `rows` rows of `cols` contiguous elements to one row, down the columns
+ * The tree of a fold depends on n, rows and the vector length alone. Callers keep n and rows small (a block)
+ * and join the blocks in double precision.
+ *
+ * And softmax of one contiguous row, with its gradient. */
+#ifndef AD_REDUCE_NAMES
+#define AD_REDUCE_NAMES
+#define T_LOWEST VN(T_LOWEST)
+#define T_HIGHEST VN(T_HIGHEST)
+#define T_LOWEST_f32 -INFINITY
+#define T_LOWEST_f64 -INFINITY
+#define T_LOWEST_i64 INT64_MIN
+#define T_HIGHEST_f32 INFINITY
+#define T_HIGHEST_f64 INFINITY
+#define T_HIGHEST_i64 INT64_MAX
+#define v_index VN(v_index) /* 0, 1, 2, ... */
+#define RED_ADD(a, b) v_add(a, b)
+#define RED_MUL(a, b) v_mul(a, b)
+#define RED_MAX(a, b) v_max(a, b)
+#define RED_MIN(a, b) v_min(a, b)
+#define RED_STEP(step)                                                                                       \
+    ({                                                                                                       \
+        (void)x, (void)c;                                                                                    \
+        step;                                                                                                \
+    })
+
+#define RED_KERNELS(name, start, step, JOIN)                                                                 \
+    VFN V VN(s_##name)(V r, V x, V c) { return RED_STEP(step); }                                             \
+    static void VN(f_##name)(int64_t n, const void *px, const void *pc, void *out) {                         \
+        const T *p = px;                                                                                     \
+        V c = pc ? v_splat(*(const T *)pc) : K(0), a0 = start;                                               \
+        int64_t i = 0;                                                                                       \
+        if (n >= 4 * VL) {                                                                                   \
+            V a1 = a0, a2 = a0, a3 = a0;                                                                     \
+            for (; i + 4 * VL <= n; i += 4 * VL) {                                                           \
+                a0 = VN(s_##name)(a0, v_load(p + i), c);                                                     \
+                a1 = VN(s_##name)(a1, v_load(p + i + VL), c);                                                \
+                a2 = VN(s_##name)(a2, v_load(p + i + 2 * VL), c);                                            \
+                a3 = VN(s_##name)(a3, v_load(p + i + 3 * VL), c);                                            \
+            }                                                                                                \
+            a0 = RED_##JOIN(RED_##JOIN(a0, a1), RED_##JOIN(a2, a3));                                         \
+        }                                                                                                    \
+        for (; i + VL <= n; i += VL) a0 = VN(s_##name)(a0, v_load(p + i), c);                                \
+        if (i < n) {                                                                                         \
+            V s = VN(s_##name)(a0, v_loadn(p + i, n - i), c);                                                \
+            a0 = v_sel(v_lt(v_index(), K(n - i)), s, a0);                                                    \
+        }                                                                                                    \
+        V y = v_rot(a0, VL / 2);                                                                             \
+        a0 = RED_##JOIN(a0, y);                                                                              \
+        if (VL >= 4) y = v_rot(a0, VL / 4), a0 = RED_##JOIN(a0, y);                                          \
+        if (VL >= 8) y = v_rot(a0, VL / 8), a0 = RED_##JOIN(a0, y);                                          \
+        if (VL >= 16) y = v_rot(a0, VL / 16), a0 = RED_##JOIN(a0, y);                                        \
+        *(T *)out = a0[0];                                                                                   \
+    }                                                                                                        \
+    static void VN(c_##name)(int64_t rows, int64_t cols, const void *px, int64_t stride, const void *pc,     \
+                             void *out) {                                                                    \
+        const T *p = px, *k = pc;                                                                            \
+        T *o = out;                                                                                          \
+        int64_t j = 0;                                                                                       \
+        for (; j + 4 * VL <= cols; j += 4 * VL) {                                                            \
+            V a0 = start, a1 = a0, a2 = a0, a3 = a0, c0 = K(0), c1 = c0, c2 = c0, c3 = c0;                   \
+            if (k)                                                                                           \
+                c0 = v_load(k + j), c1 = v_load(k + j + VL), c2 = v_load(k + j + 2 * VL),                    \
+                c3 = v_load(k + j + 3 * VL);                                                                 \
+            for (int64_t i = 0; i < rows; i++) {                                                             \
+                const T *q = p + i * stride + j;                                                             \
+                a0 = VN(s_##name)(a0, v_load(q), c0);                                                        \
+                a1 = VN(s_##name)(a1, v_load(q + VL), c1);                                                   \
+                a2 = VN(s_##name)(a2, v_load(q + 2 * VL), c2);                                               \
+                a3 = VN(s_##name)(a3, v_load(q + 3 * VL), c3);                                               \
+            }                                                                                                \
+            v_store(o + j, a0), v_store(o + j + VL, a1), v_store(o + j + 2 * VL, a2);                        \
+            v_store(o + j + 3 * VL, a3);                                                                     \
+        }                                                                                                    \
+        for (; j < cols; j += VL) {                                                                          \
+            int64_t left = cols - j;                                                                         \
+            V a = start, c0 = K(0);                                                                          \
+            if (k) c0 = left >= VL ? v_load(k + j) : v_loadn(k + j, left);                                   \
+            if (left >= VL) {                                                                                \
+                for (int64_t i = 0; i < rows; i++) a = VN(s_##name)(a, v_load(p + i * stride + j), c0);      \
+                v_store(o + j, a);                                                                           \
+            } else {                                                                                         \
+                for (int64_t i = 0; i < rows; i++)                                                           \
+                    a = VN(s_##name)(a, v_loadn(p + i * stride + j, left), c0);                              \
+                v_storen(o + j, a, left);                                                                    \
+            }                                                                                                \
+        }                                                                                                    \
+    }
+
+#define RED_IF_F_f32(...) __VA_ARGS__
+#define RED_IF_F_f64(...) __VA_ARGS__
+#define RED_IF_F_i64(...)
+#define RED_IF_A_f32(...) __VA_ARGS__
+#define RED_IF_A_f64(...) __VA_ARGS__
+#define RED_IF_A_i64(...) __VA_ARGS__
+#define RED_IF(types) VCAT(RED_IF_##types, CT)
+#endif
+
+VFN V v_index(void) { return __builtin_convertvector(v_iota(), V); }
+
+#define RED(name, types, start, step, join) RED_IF(types)(RED_KERNELS(name, start, step, join))
+#include "reduce.def"
+#undef RED
+
+#if CT_FLOAT
+/* y = softmax(x), or its logarithm. A row of -inf alone gives NaN, as PyTorch. */
+static void VN(softmax)(int64_t n, const void *px, void *py, int log) {
+    const T *x = px;
+    T *y = py, t;
+    VN(f_max)(n, x, NULL, &t);
+    V m = v_splat(t), s = K(0);
+    for (int64_t i = 0; i < n; i += VL) {
+        int64_t left = n - i;
+        V e = v_exp((left >= VL ? v_load(x + i) : v_loadn(x + i, left)) - m);
+        if (left < VL) {
+            e = v_sel(v_lt(v_index(), K(left)), e, K(0));
+            if (!log) v_storen(y + i, e, left);
+        } else if (!log) v_store(y + i, e);
+        s += e;
+    }
+    V sum = v_splat(v_hsum(s));
+    if (log) {
+        V l = v_log(sum);
+        for (int64_t i = 0; i < n; i += VL) {
+            int64_t left = n - i;
+            if (left >= VL) v_store(y + i, v_load(x + i) - m - l);
+            else v_storen(y + i, v_loadn(x + i, left) - m - l, left);
+        }
+    } else {
+        V r = K(1) / sum;
+        for (int64_t i = 0; i < n; i += VL) {
+            int64_t left = n - i;
+            if (left >= VL) v_store(y + i, v_load(y + i) * r);
+            else v_storen(y + i, v_loadn(y + i, left) * r, left);
+        }
+    }
+}
+
+/* out = y * (g - sum(g * y)) for softmax, g - exp(y) * sum(g) for its logarithm. out may be g. */
+static void VN(softmax_grad)(int64_t n, const void *pg, const void *py, void *po, int log) {
+    const T *g = pg, *y = py;
+    T *o = po;
+    V s = K(0);
+    for (int64_t i = 0; i < n; i += VL) {
+        int64_t left = n - i;
+        V a = left >= VL ? v_load(g + i) : v_loadn(g + i, left);
+        if (!log) a *= left >= VL ? v_load(y + i) : v_loadn(y + i, left);
+        s += left >= VL ? a : v_sel(v_lt(v_index(), K(left)), a, K(0));
+    }
+    V sum = v_splat(v_hsum(s));
+    for (int64_t i = 0; i < n; i += VL) {
+        int64_t left = n - i;
+        V a = left >= VL ? v_load(g + i) : v_loadn(g + i, left),
+          b = left >= VL ? v_load(y + i) : v_loadn(y + i, left);
+        V r = log ? a - v_exp(b) * sum : b * (a - sum);
+        if (left >= VL) v_store(o + i, r);
+        else v_storen(o + i, r, left);
+    }
+}
+#endif

@@ -1,0 +1,32 @@
+"""Shared by all tests: each one leaves the number of threads and the default dtype as it found them."""
+
+import pytest
+
+from autodiffc._native import ffi, lib
+
+
+@pytest.fixture(autouse=True)
+def _state():
+    threads, dtype = lib.ad_get_num_threads(), lib.ad_default_dtype()
+    yield
+    lib.ad_set_num_threads(threads)
+    lib.ad_set_default_dtype(dtype)
+
+
+@pytest.fixture
+def stats():
+    """The live tensors, nodes and storages, as a function: equal before and after what leaks nothing."""
+
+    def read():
+        out = ffi.new("int64_t[8]")
+        lib.ad_memory_stats(out)
+        return {"used": out[0], "tensors": out[5], "nodes": out[6], "storages": out[7]}
+
+    return read
+
+
+def pytest_ignore_collect(collection_path, config):
+    """The comparisons with PyTorch are not even imported unless they are asked for: -m parity."""
+    if "parity" in collection_path.parts and "parity" not in (config.option.markexpr or ""):
+        return True
+    return None
