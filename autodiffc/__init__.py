@@ -171,6 +171,32 @@ from ._ops.sort import (
 # ---- indexing ----
 
 # ---- random numbers ----
+from . import random
+from ._generator import Generator, default_generator
+from ._ops.random import (
+    alpha_dropout,
+    alpha_dropout_,
+    bernoulli,
+    binomial,
+    dropout,
+    dropout_,
+    feature_alpha_dropout,
+    feature_alpha_dropout_,
+    feature_dropout,
+    feature_dropout_,
+    multinomial,
+    native_dropout,
+    normal,
+    poisson,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+)
+from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 
 # ---- the rest ----
 

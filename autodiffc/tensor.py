@@ -14,6 +14,7 @@ from ._native import ffi, lib
 from ._ops import _call, creation
 from ._ops import elementwise as ew
 from ._ops import reduce
+from ._ops import random
 from ._ops import shape as views
 from ._ops import sort as order
 from ._tensor_object import TensorObject
@@ -299,8 +300,6 @@ class Tensor(TensorObject):
     __iadd__ = _call.inplace(OP["add"])
     add, sub, mul, relu, exp = ew.add, ew.sub, ew.mul, ew.relu, ew.exp
 
-    def __matmul__(self, other):
-        return wrap(lib.ad_matmul(self._h, other._h))
     # ---- reductions ----
 
     sum, mean, prod, nansum, nanmean = reduce.sum, reduce.mean, reduce.prod, reduce.nansum, reduce.nanmean
@@ -322,6 +321,10 @@ class Tensor(TensorObject):
     # ---- indexing ----
 
     # ---- random numbers ----
+
+    normal_, uniform_, random_, bernoulli_ = random.normal_, random.uniform_, random.random_, random.bernoulli_
+    exponential_, geometric_, cauchy_ = random.exponential_, random.geometric_, random.cauchy_
+    log_normal_, bernoulli, multinomial = random.log_normal_, random.bernoulli, random.multinomial
 
 
 from .autograd.graph import node_of as _node_of  # noqa: E402
