@@ -29,4 +29,7 @@ class Abi3Wheel(bdist_wheel):
         super().finalize_options()
 
 
-setup(cffi_modules=["autodiffc/_build_ffi.py:ffibuilder"], cmdclass={"build_ext": ParallelBuild, "bdist_wheel": Abi3Wheel})
+setup(
+    cffi_modules=["autodiffc/_build_ffi.py:ffibuilder"],
+    cmdclass={"build_ext": ParallelBuild, "bdist_wheel": Abi3Wheel},
+)

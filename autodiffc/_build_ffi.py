@@ -55,6 +55,7 @@ ffibuilder.set_source(
     include_dirs=["csrc"],
     depends=[os.path.relpath(p, ROOT) for p in CSRC.rglob("*") if p.suffix in (".h", ".def")],
     extra_compile_args=flags,
-    extra_link_args=os.environ.get("AUTODIFFC_LDFLAGS", "").split() + ([] if sys.platform == "darwin" else ["-lm", "-lpthread"]),
+    extra_link_args=os.environ.get("AUTODIFFC_LDFLAGS", "").split()
+    + ([] if sys.platform == "darwin" else ["-lm", "-lpthread"]),
     py_limited_api=True,
 )

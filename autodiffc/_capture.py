@@ -89,6 +89,11 @@ def _freeze(structure):
     return structure
 
 
+def _resolve(sources, outputs, tensors):
+    """The Tensors of a result: outputs of the program, arguments of the call, or tensors from elsewhere."""
+    return [next(outputs) if kind == "out" else tensors[what] if kind == "arg" else what for kind, what in sources]
+
+
 class Program:
     """One recorded step, for one signature."""
 
@@ -122,7 +127,8 @@ class Program:
                 check(lib.ad_program_set_floats(self.handle, slot[0], now, len(now)))
                 slot[2] = now
         outs = self.outs
-        status = lib.ad_program_replay(self.handle, [t._h for t in tensors] if tensors else ffi.NULL, len(tensors), outs)
+        handles = [t._h for t in tensors] if tensors else ffi.NULL
+        status = lib.ad_program_replay(self.handle, handles, len(tensors), outs)
         if status:
             if status == 1:
                 return None
@@ -130,8 +136,7 @@ class Program:
         if self.single:
             return (wrap(outs[0]),)
         made = iter([wrap(h) for h in outs[0 : self.nouts]])
-        leaves = [next(made) if kind == "out" else tensors[what] if kind == "arg" else what for kind, what in self.sources]
-        return (_map(self.result, iter(leaves)),)
+        return (_map(self.result, iter(_resolve(self.sources, made, tensors))),)
 
 
 class CompiledStep:
@@ -205,7 +210,7 @@ class CompiledStep:
                 lib.ad_capture_abort()
                 unhook()
         copies = iter([wrap(lib.ad_program_output(handle, k)) for k in range(len(outs))])
-        final = [next(copies) if kind == "out" else tensors[what] if kind == "arg" else what for kind, what in sources]
+        final = _resolve(sources, copies, tensors)
         template = _map(result, iter([_PLACE] * len(leaves)))  # it only tells where tensors stand
         programs.append(Program(handle, r, template, sources, structure))
         return _map(result, iter(final))

@@ -130,7 +130,9 @@ def py_drop(key):
 @ffi.def_extern(error=-1)
 def py_hook(key, grad):
     try:
-        hook = _held[key]
+        hook = _held.get(key)
+        if hook is None:  # removed by an earlier hook of the same tensor
+            return 0
         lib.ad_retain(grad)
         result = hook(wrap(grad))
         if result is None:
@@ -163,6 +165,7 @@ def py_backward(key, nout, grads, nin, result):
         return -1
 
 
-_callbacks = ffi.new("ad_callbacks *", (lib.py_backward, lib.py_hook, lib.py_drop, ffi.addressof(lib, "check_interrupt")))
+_check_interrupt = ffi.addressof(lib, "check_interrupt")
+_callbacks = ffi.new("ad_callbacks *", (lib.py_backward, lib.py_hook, lib.py_drop, _check_interrupt))
 if lib.ad_init(_callbacks):
     fail()

@@ -323,10 +323,20 @@ int ad_output_nr(ad_handle t) { return (int)T(t)->out_nr; }
 int ad_retains_grad(ad_handle t) { return T(t)->flags & AD_T_RETAINS_GRAD && T(t)->node; }
 ad_handle ad_grad(ad_handle t) {
     if (tls.capture) program_touch_grad(T(t), false);
-    return H(tensor_ref(T(t)->grad));
+    lock_take(grad_lock(T(t)));
+    ad_tensor *g = tensor_ref(T(t)->grad);
+    lock_drop(grad_lock(T(t)));
+    return H(g);
+}
+static void swap_grad(ad_tensor *t, ad_tensor *g) { /* takes the reference */
+    lock_take(grad_lock(t));
+    ad_tensor *old = t->grad;
+    t->grad = g;
+    lock_drop(grad_lock(t));
+    tensor_unref(old);
 }
 int ad_set_grad(ad_handle h, ad_handle g_h) {
-    ad_tensor *t = T(h), *g = T(g_h), *old = t->grad;
+    ad_tensor *t = T(h), *g = T(g_h);
     if (g && g->dtype != t->dtype)
         return ad_fail(AD_ERR_RUNTIME, "assigned grad has data of a different type: expected %s, got %s", dtype_name[t->dtype],
                        dtype_name[g->dtype]);
@@ -334,8 +344,7 @@ int ad_set_grad(ad_handle h, ad_handle g_h) {
         return ad_fail(AD_ERR_RUNTIME, "assigned grad has data of a different size: expected %s, got %s",
                        fmt_sizes(t->ndim, t->sizes), fmt_sizes(g->ndim, g->sizes));
     if (tls.capture && program_touch_grad(t, true)) return -1;
-    t->grad = tensor_ref(g);
-    tensor_unref(old);
+    swap_grad(t, tensor_ref(g));
     return 0;
 }
 int ad_detach_(ad_handle h) {
@@ -345,8 +354,7 @@ int ad_detach_(ad_handle h) {
                                        "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as "
                                        "True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
                                        "these gradients.");
-    node_unref(t->node);
-    t->node = NULL;
+    graph_set_history(t, NULL, 0);
     t->flags &= (uint16_t)~AD_T_REQUIRES_GRAD;
     t->epoch++;
     return 0;
@@ -358,14 +366,10 @@ int ad_zero_grads(const ad_handle *h, int64_t n, int set_to_none) {
         if (tls.capture && program_touch_grad(t, set_to_none)) return -1;
         if (!t->grad) continue;
         if (set_to_none) {
-            tensor_unref(t->grad);
-            t->grad = NULL;
+            swap_grad(t, NULL);
             continue;
         }
-        if (t->grad->node) { /* as grad.detach_() */
-            node_unref(t->grad->node);
-            t->grad->node = NULL;
-        }
+        if (t->grad->node) graph_set_history(t->grad, NULL, 0); /* as grad.detach_() */
         bool was = tls.no_grad;
         tls.no_grad = true;
         ad_tensor *done = ad_apply_inplace(OP_fill, 1, &t->grad, &zero);

@@ -94,8 +94,7 @@ static int reach_mark(reach *r, const ad_handle *roots, int64_t n) {
     for (int64_t k = 0, next = 0; k < n || next < count;) {
         ad_node *one = NULL, *from = NULL;
         int nedges = 1;
-        if (k < n)
-            one = graph_node_of((ad_tensor *)roots[k++]);
+        if (k < n) one = graph_node_of((ad_tensor *)roots[k++]);
         else {
             from = list[next++];
             nedges = from->nin;
@@ -237,7 +236,8 @@ static int walk_send(walk *w, ad_node *node, ad_tensor *leaf, uint32_t nr, ad_te
     }
     bool ours = tls.no_grad && atomic_load(&(*slot)->refs) == 1 && storage_users((*slot)->storage) == 1 &&
                 (*slot)->dtype == g->dtype && !tensor_self_overlaps(*slot);
-    ad_tensor *in[2] = {*slot, g}, *sum = ours ? ad_apply_inplace(OP_add, 2, in, NULL) : ad_apply1(OP_add, 2, in, NULL);
+    ad_tensor *in[2] = {*slot, g},
+              *sum = ours ? ad_apply_inplace(OP_add, 2, in, NULL) : ad_apply1(OP_add, 2, in, NULL);
     if (!sum) return -1;
     tensor_unref(*slot);
     *slot = sum;
@@ -261,51 +261,86 @@ static void walk_free(walk *w) {
 
 /* ---- hooks, leaves ---- */
 
-static _Atomic int grad_lock; /* two threads may accumulate into one leaf */
-
-static int set_grad(ad_tensor *t, ad_tensor *g, bool create_graph) {
-    int status = 0;
-    if (tls.capture && program_touch_grad(t, false)) return -1;
-    while (atomic_exchange_explicit(&grad_lock, 1, memory_order_acquire)) {}
-    if (!t->grad) {
-        bool ours = atomic_load(&g->refs) <= 2 && storage_users(g->storage) == 1 && !g->base && !g->node;
-        bool fits = dims_equal(t->ndim, t->strides, g->ndim, g->strides) || (tensor_is_contiguous(t) && tensor_is_contiguous(g));
-        if (create_graph || (ours && fits))
-            t->grad = tensor_ref(g);
-        else {
-            ad_tensor *copy = ad_apply1(OP_clone, 1, &g, NULL);
-            if (!copy) status = -1;
-            t->grad = copy;
-        }
-    } else {
-        ad_tensor *in[2] = {t->grad, g};
-        ad_tensor *sum = create_graph ? ad_apply1(OP_add, 2, in, NULL) : ad_apply_inplace(OP_add, 2, in, NULL);
-        if (sum) {
-            tensor_unref(t->grad);
-            t->grad = sum;
-        } else
-            status = -1;
-    }
-    atomic_store_explicit(&grad_lock, 0, memory_order_release);
-    return status;
+/* Two threads may accumulate into one leaf, and a third read or drop its .grad. */
+ad_lock *grad_lock(const ad_tensor *t) {
+    static ad_lock locks[32];
+    return &locks[hash_ptr(t) % 32];
 }
 
-static int run_hooks(ad_hook *h, ad_tensor **g, int ng, bool create_graph) {
-    for (ad_hook *next; h; h = next) {
-        next = h->next;
-        if ((int)h->nr >= ng || !g[h->nr]) continue;
-        if (!h->key) {
-            if (h->store && set_grad(h->store, g[h->nr], create_graph)) return -1;
+static int set_grad(ad_tensor *t, ad_tensor *g, bool create_graph) {
+    ad_tensor *in[2] = {NULL, g}, *now, *old = NULL;
+    if (tls.capture && program_touch_grad(t, false)) return -1;
+    lock_take(grad_lock(t));
+    if (!t->grad) {
+        bool ours = atomic_load(&g->refs) <= 2 && storage_users(g->storage) == 1 && !g->base && !g->node;
+        bool fits = dims_equal(t->ndim, t->strides, g->ndim, g->strides) ||
+                    (tensor_is_contiguous(t) && tensor_is_contiguous(g));
+        now = create_graph || (ours && fits) ? tensor_ref(g) : ad_apply1(OP_clone, 1, &g, NULL);
+    } else {
+        in[0] = t->grad;
+        now = create_graph ? ad_apply1(OP_add, 2, in, NULL) : ad_apply_inplace(OP_add, 2, in, NULL);
+    }
+    if (now) {
+        old = t->grad;
+        t->grad = now;
+    }
+    lock_drop(grad_lock(t));
+    tensor_unref(old);
+    return now ? 0 : -1;
+}
+
+/* A reference to a tensor that may be on its way out, or NULL. */
+static ad_tensor *ref_if_alive(ad_tensor *t) {
+    int32_t n = t ? atomic_load(&t->refs) : 0;
+    while (n > 0)
+        if (atomic_compare_exchange_weak(&t->refs, &n, n + 1)) return t;
+    return NULL;
+}
+
+/* Hooks may add and remove hooks, of this list too, and other threads as well: the list is read at the
+ * start. A hook that is removed before its turn is no longer known to Python, which then does nothing. */
+static int run_hooks(ad_hook *const *list, ad_tensor **g, int ng, bool create_graph) {
+    struct {
+        int64_t key;
+        ad_tensor *store;
+        int nr;
+    } room[8], *todo = room;
+    int n = 0, cap = 8, status = 0;
+    if (AD_LIKELY(!__atomic_load_n(list, __ATOMIC_ACQUIRE))) return 0;
+    for (bool fits = false; !fits;) {
+        n = 0;
+        lock_take(&hook_lock);
+        for (const ad_hook *h = *list; h; h = h->next)
+            if ((int)h->nr < ng && g[h->nr] && n++ < cap) {
+                todo[n - 1].key = h->key;
+                todo[n - 1].store = h->key ? NULL : ref_if_alive(h->store);
+                todo[n - 1].nr = (int)h->nr;
+            }
+        lock_drop(&hook_lock);
+        fits = n <= cap;
+        if (fits) break;
+        for (int k = 0; k < cap; k++) tensor_unref(todo[k].store);
+        if (todo != room) mem_free(todo, (size_t)cap * sizeof *todo);
+        cap = 2 * n;
+        todo = mem_alloc((size_t)cap * sizeof *todo);
+        if (!todo) return -1;
+    }
+    for (int k = 0; k < n && !status; k++) {
+        ad_tensor **slot = &g[todo[k].nr];
+        if (!todo[k].key) {
+            if (todo[k].store) status = set_grad(todo[k].store, *slot, create_graph);
             continue;
         }
-        ad_handle r = graph_callbacks.hook(h->key, (ad_handle)g[h->nr]);
-        if (r == -1) return ad_fail(AD_ERR_PYTHON, "a hook raised");
-        if (r) {
-            tensor_unref(g[h->nr]);
-            g[h->nr] = (ad_tensor *)r;
+        ad_handle r = graph_callbacks.hook(todo[k].key, (ad_handle)*slot);
+        if (r == -1) status = ad_fail(AD_ERR_PYTHON, "a hook raised");
+        else if (r) {
+            tensor_unref(*slot);
+            *slot = (ad_tensor *)r;
         }
     }
-    return 0;
+    for (int k = 0; k < n; k++) tensor_unref(todo[k].store);
+    if (todo != room) mem_free(todo, (size_t)cap * sizeof *todo);
+    return status;
 }
 
 /* ---- one node ---- */
@@ -329,8 +364,9 @@ static int check_grad(const ad_node *n, int i, ad_tensor **g, ad_em *E) {
         ad_tensor *fit = NULL;
         if ((*g)->ndim >= m->ndim) fit = em_sum_to(E, *g, m->ndim, m->sizes);
         if (!fit)
-            return ad_fail(AD_ERR_RUNTIME, "Function %s returned an invalid gradient at index %d - got %s but expected "
-                                           "shape compatible with %s",
+            return ad_fail(AD_ERR_RUNTIME,
+                           "Function %s returned an invalid gradient at index %d - got %s but expected "
+                           "shape compatible with %s",
                            n->op->name, i, fmt_sizes((*g)->ndim, (*g)->sizes), fmt_sizes(m->ndim, m->sizes));
         *g = fit;
     }
@@ -343,10 +379,11 @@ static int visit_node(walk *w, int64_t index) {
     ad_tensor **g = w->visits[index].g; /* stable: this visit's array moves only with `one` */
     ad_tensor *g_one;
     int ng = w->visits[index].ng;
-    if (run_hooks(n->hooks, g, ng, w->create_graph)) return -1;
+    if (run_hooks(&n->hooks, g, ng, w->create_graph)) return -1;
     for (int64_t k = 0; k < w->ninputs; k++) {
         ad_tensor *in = w->inputs[k];
-        if (in->node == n && !w->captured[k] && g[in->out_nr]) w->captured[k] = (ad_handle)tensor_ref(g[in->out_nr]);
+        if (in->node == n && !w->captured[k] && g[in->out_nr])
+            w->captured[k] = (ad_handle)tensor_ref(g[in->out_nr]);
     }
     bool any = false;
     for (int i = 0; i < n->nin && !any; i++) {
@@ -365,10 +402,11 @@ static int visit_node(walk *w, int64_t index) {
     memset(gin, 0, (size_t)n->nin * sizeof *gin);
     ad_vjp v = {.node = n, .at = &n->at, .nin = n->nin, .nout = ng, .g = g, .gin = gin};
     int status = 0;
-    if (n->key)
-        status = python_vjp(&v, n);
-    else
+    if (n->key) status = python_vjp(&v, n);
+    else { /* another thread may be walking the same graph and give up what is saved */ lock_take(&n->lock);
         n->op->vjp(&v);
+        lock_drop(&n->lock);
+    }
     if (v.E.failed) status = -1;
     for (int i = 0; i < n->nin && !status; i++) {
         ad_edge *e = &n->edges[i];
@@ -395,7 +433,7 @@ static int visit_node(walk *w, int64_t index) {
 
 static int visit_leaf(walk *w, visit *v) {
     ad_tensor *t = v->leaf;
-    if (run_hooks(t->hooks, v->g, 1, w->create_graph)) return -1;
+    if (run_hooks(&t->hooks, v->g, 1, w->create_graph)) return -1;
     for (int64_t k = 0; k < w->ninputs; k++)
         if (w->inputs[k] == t && !w->captured[k]) w->captured[k] = (ad_handle)tensor_ref(v->g[0]);
     if (!w->accumulate || !v->g[0]) return 0;
@@ -413,15 +451,18 @@ static int visit_leaf(walk *w, visit *v) {
 static int send_root(walk *w, ad_tensor *root, ad_tensor *g) {
     ad_node *n = graph_node_of(root);
     if (!n && !(root->flags & AD_T_REQUIRES_GRAD))
-        return ad_fail(AD_ERR_RUNTIME, "element 0 of tensors does not require grad and does not have a grad_fn");
+        return ad_fail(AD_ERR_RUNTIME,
+                       "element 0 of tensors does not require grad and does not have a grad_fn");
     ad_tensor *seed = NULL;
     if (g) {
         if (!tensor_same_sizes(root, g))
-            return ad_fail(AD_ERR_RUNTIME, "Mismatch in shape: grad_output[0] has a shape of %s and output[0] has a shape "
-                                           "of %s.",
+            return ad_fail(AD_ERR_RUNTIME,
+                           "Mismatch in shape: grad_output[0] has a shape of %s and output[0] has a shape "
+                           "of %s.",
                            fmt_sizes(g->ndim, g->sizes), fmt_sizes(root->ndim, root->sizes));
     } else {
-        if (root->numel != 1) return ad_fail(AD_ERR_RUNTIME, "grad can be implicitly created only for scalar outputs");
+        if (root->numel != 1)
+            return ad_fail(AD_ERR_RUNTIME, "grad can be implicitly created only for scalar outputs");
         ad_attr at = {.i = {root->dtype, 1}, .f = {1}, .list = root->sizes, .nlist = root->ndim};
         g = seed = ad_apply1(OP_full, 0, NULL, &at);
         if (!g) return -1;
@@ -433,8 +474,11 @@ static int send_root(walk *w, ad_tensor *root, ad_tensor *g) {
 
 int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int retain_graph, int create_graph,
                 const ad_handle *inputs, ad_handle *out, int64_t ninputs, int accumulate, int allow_unused) {
-    walk w = {.create_graph = create_graph, .accumulate = accumulate, .inputs = (ad_tensor **)inputs,
-              .captured = out, .ninputs = ninputs};
+    walk w = {.create_graph = create_graph,
+              .accumulate = accumulate,
+              .inputs = (ad_tensor **)inputs,
+              .captured = out,
+              .ninputs = ninputs};
     reach r = {0};
     bool was = tls.no_grad, fresh;
     int status = -1;
@@ -461,7 +505,11 @@ int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int r
         int64_t index = heap_pop(&w);
         ad_node *node = w.visits[index].node;
         if (visit_node(&w, index)) goto done;
-        if (!retain_graph) saved_release(node);
+        if (!retain_graph) {
+            lock_take(&node->lock);
+            saved_release(node);
+            lock_drop(&node->lock);
+        }
         visit *v = &w.visits[index];
         for (int k = 0; k < v->ng; k++) {
             tensor_unref(v->g[k]);
@@ -476,8 +524,9 @@ int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int r
         if (w.visits[i].leaf && visit_leaf(&w, &w.visits[i])) goto done;
     for (int64_t k = 0; k < ninputs && !accumulate; k++)
         if (!out[k] && !allow_unused) {
-            ad_fail(AD_ERR_RUNTIME, "One of the differentiated Tensors appears to not have been used in the graph. Set "
-                                    "allow_unused=True if this is the desired behavior.");
+            ad_fail(AD_ERR_RUNTIME,
+                    "One of the differentiated Tensors appears to not have been used in the graph. Set "
+                    "allow_unused=True if this is the desired behavior.");
             goto done;
         }
     status = 0;
@@ -508,20 +557,15 @@ int ad_python_node(const ad_handle *in, int64_t nin, ad_handle *out, int64_t nou
     int64_t *room = (int64_t *)(n->mout + nout);
     for (int64_t i = 0; i < nin; i++) {
         edge_set(&n->edges[i], (ad_tensor *)in[i]);
-        if (in[i])
-            room = meta_set(&n->min[i], room, (ad_tensor *)in[i]);
-        else
-            memset(&n->min[i], 0, sizeof n->min[i]);
+        if (in[i]) room = meta_set(&n->min[i], room, (ad_tensor *)in[i]);
+        else memset(&n->min[i], 0, sizeof n->min[i]);
     }
     for (int64_t k = 0; k < nout; k++) room = meta_set(&n->mout[k], room, (ad_tensor *)out[k]);
     n->key = key;
     for (int64_t k = 0; k < nout; k++) {
         ad_tensor *t = (ad_tensor *)out[k];
         if (!dtype_is_float(t->dtype)) continue;
-        node_unref(t->node);
-        t->node = node_ref(n);
-        t->out_nr = (uint32_t)k;
-        t->flags &= (uint16_t)~AD_T_REQUIRES_GRAD;
+        graph_set_history(t, node_ref(n), (uint32_t)k);
     }
     node_unref(n);
     return 0;

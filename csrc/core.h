@@ -50,6 +50,19 @@ void *ad_fail_null(int error_class, const char *fmt, ...) __attribute__((format(
 /* "[2, 3]" in a ring of thread-local buffers, for messages. */
 const char *fmt_sizes(int ndim, const int64_t *sizes);
 
+/* ---- short locks (lock.c) --------------------------------------------------------------------- */
+
+typedef _Atomic uint32_t ad_lock; /* 0: free */
+extern uint32_t lock_generation;  /* changes only in a child process, before it has threads */
+void lock_wait(ad_lock *l);
+static inline void lock_take(ad_lock *l) {
+    uint32_t free = 0;
+    if (AD_UNLIKELY(!atomic_compare_exchange_strong_explicit(l, &free, lock_generation, memory_order_acquire,
+                                                             memory_order_relaxed)))
+        lock_wait(l);
+}
+static inline void lock_drop(ad_lock *l) { atomic_store_explicit(l, 0, memory_order_release); }
+
 /* ---- memory (alloc.c) ------------------------------------------------------------------------ */
 
 void *mem_alloc(size_t bytes); /* cached, 64-byte aligned, NULL with AD_ERR_MEMORY set */
@@ -331,6 +344,7 @@ struct ad_hook {
 struct ad_node {
     _Atomic int32_t refs;
     _Atomic int32_t released; /* saved tensors were given up by a backward without retain_graph */
+    ad_lock lock;             /* held while the rule reads the saved tensors, and while they are given up */
     const ad_op *op;
     uint64_t seq;
     int nin, nout, nsaved;
@@ -355,6 +369,9 @@ static inline ad_node *node_ref(ad_node *n) {
     return n;
 }
 void hooks_free(ad_hook *h);
+extern ad_lock hook_lock; /* of every list of hooks */
+ad_lock *grad_lock(const ad_tensor *t); /* of t->grad */
+void graph_set_history(ad_tensor *t, ad_node *n, uint32_t nr); /* takes the reference */
 void saved_release(ad_node *n); /* gives up the saved tensors: backward without retain_graph */
 void node_describe(const ad_node *n, uint32_t nr, char *out, size_t room);
 ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes, const ad_attr *at);

@@ -17,8 +17,12 @@
 #define PARALLEL_MIN ((int64_t)1 << 19)
 /* Multiply-adds in a block of work: enough to make claiming it cheap, few enough to share evenly. */
 #define BLOCK_MIN ((int64_t)1 << 19)
-/* Up to so many rows, packing B for all threads first does not pay: it is read too few times. */
+/* Up to so many rows of C, packing for all threads does not pay: B is read too few times. */
 #define DIRECT_ROWS 40
+/* Elements of B with contiguous rows beyond which it is packed for locality alone, and rows of C for which
+ * that pays. */
+#define PACK_ELEMENTS ((int64_t)1 << 20)
+#define PACK_ROWS 48
 /* Multiply-adds up to which a product that is one of many stays on one thread. */
 #define ALONE_MAX ((int64_t)1 << 25)
 /* A row times a matrix of this many columns and elements takes the matrix row by row. */
@@ -77,9 +81,9 @@ static plan make_plan(const gemm_args *g, const gemm_kernels *kernels, int alone
     } else if (g->n == 1 && g->m > 1 && g->ldc == 1) {
         p.way = DIRECT, p.swap = 1, p.pack = g->rsa != 1;
         p.tile_rows = 1;
-    } else if (alone || g->m <= DIRECT_ROWS || g->n <= 16 || work < PARALLEL_MIN) {
+    } else if (alone || g->m <= DIRECT_ROWS || g->n <= 16 || work < kernels->direct_max) {
         p.way = DIRECT, p.pack = g->csb != 1 && g->n > 1;
-        if (g->csb == 1 && g->m >= 48 && g->n * g->k > 16384) p.pack = 1;
+        if (g->csb == 1 && g->m >= PACK_ROWS && g->n * g->k > PACK_ELEMENTS) p.pack = 1;
     } else {
         p.way = PACKED;
         p.slab_m = min64(g->m, SLAB_ROWS / kernels->mr * kernels->mr);
@@ -201,7 +205,12 @@ static void run_direct(int64_t begin, int64_t end, void *ctx) {
 static void pack_panels(int64_t begin, int64_t end, void *ctx) {
     const job *w = ctx;
     const gemm_args *g = w->g;
-    for (int64_t panel = begin; panel < end; panel++) {
+    for (int64_t unit = begin; unit < end; unit++) {
+        /* Half of B, A, half of B: a thread that goes on to the front half of C has packed the front
+         * halves of both. */
+        int64_t half = w->panels_b / 2;
+        int64_t panel = unit < half ? w->panels_a + unit : unit - half;
+        if (unit >= half + w->panels_a) panel = unit;
         if (panel < w->panels_a) {
             int64_t i = panel * w->p->tile_rows;
             w->kernels->pack_a(min64(w->m - i, w->p->tile_rows), w->k,

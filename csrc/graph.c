@@ -5,6 +5,7 @@
 #include "core.h"
 
 ad_callbacks graph_callbacks;
+ad_lock hook_lock;
 static _Atomic uint64_t next_seq = 1;
 
 /* ---- nodes ---- */
@@ -27,6 +28,7 @@ ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes
     if (!n) return NULL;
     atomic_init(&n->refs, 1);
     atomic_init(&n->released, 0);
+    atomic_init(&n->lock, 0);
     n->op = op;
     n->seq = atomic_fetch_add_explicit(&next_seq, 1, memory_order_relaxed);
     n->nin = nin;
@@ -48,8 +50,7 @@ ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes
         n->at = *at;
         n->at.list = (int64_t *)(p + (size_t)nsizes * sizeof(int64_t));
         if (list) memcpy((int64_t *)n->at.list, at->list, list);
-    } else
-        memset(&n->at, 0, sizeof n->at);
+    } else memset(&n->at, 0, sizeof n->at);
     atomic_fetch_add_explicit(&mem_live_nodes, 1, memory_order_relaxed);
     return n;
 }
@@ -99,7 +100,9 @@ void node_unref(ad_node *n) {
 
 /* ---- recording ---- */
 
-static bool differentiable(const ad_tensor *t) { return t && dtype_is_float(t->dtype) && tensor_wants_grad(t); }
+static bool differentiable(const ad_tensor *t) {
+    return t && dtype_is_float(t->dtype) && tensor_wants_grad(t);
+}
 
 void edge_set(ad_edge *e, ad_tensor *t) {
     e->node = NULL;
@@ -110,8 +113,7 @@ void edge_set(ad_edge *e, ad_tensor *t) {
     if (n) {
         e->node = node_ref(n);
         e->nr = t->out_nr;
-    } else
-        e->leaf = tensor_ref(t);
+    } else e->leaf = tensor_ref(t);
 }
 
 /* A tensor that a node keeps must not keep that node: outputs, and inputs that are written in place, are
@@ -129,8 +131,9 @@ static ad_tensor *saved_alias(ad_tensor *t, bool with_history) {
 
 static int save(ad_node *n, int k, ad_tensor *t, int slot, bool alias, bool history, uint32_t version) {
     if (AD_UNLIKELY(t->flags & AD_T_INFERENCE) && !tls.inference)
-        return ad_fail(AD_ERR_RUNTIME, "Inference tensors cannot be saved for backward. To work around you can make a "
-                                       "clone to get a normal tensor and use it in autograd.");
+        return ad_fail(AD_ERR_RUNTIME,
+                       "Inference tensors cannot be saved for backward. To work around you can make a "
+                       "clone to get a normal tensor and use it in autograd.");
     n->saved[k].t = alias ? saved_alias(t, history) : tensor_ref(t);
     n->saved[k].version = version;
     n->saved[k].slot = slot;
@@ -216,30 +219,59 @@ int graph_record(ad_call *c) {
 
 int graph_check_inplace(ad_tensor *t) {
     if (t->storage->readonly)
-        return ad_fail(AD_ERR_RUNTIME, "the tensor's memory is read-only (it came from a read-only array); clone() it first");
+        return ad_fail(AD_ERR_RUNTIME,
+                       "the tensor's memory is read-only (it came from a read-only array); clone() it first");
     if (t->flags & AD_T_INFERENCE && !tls.inference)
-        return ad_fail(AD_ERR_RUNTIME, "Inplace update to inference tensor outside InferenceMode is not allowed. You can "
-                                       "make a clone to get a normal tensor before doing inplace update.");
+        return ad_fail(AD_ERR_RUNTIME,
+                       "Inplace update to inference tensor outside InferenceMode is not allowed. You can "
+                       "make a clone to get a normal tensor before doing inplace update.");
     if (!tls.no_grad) {
         if (!t->node && (t->flags & AD_T_REQUIRES_GRAD))
             return ad_fail(AD_ERR_RUNTIME,
                            "a leaf Variable that requires grad is being used in an in-place operation.");
         if (t->base && !t->base->node && (t->base->flags & AD_T_REQUIRES_GRAD) && dtype_is_float(t->dtype))
-            return ad_fail(AD_ERR_RUNTIME,
-                           "a view of a leaf Variable that requires grad is being used in an in-place operation.");
+            return ad_fail(
+                AD_ERR_RUNTIME,
+                "a view of a leaf Variable that requires grad is being used in an in-place operation.");
     }
     if (t->numel > 1 && tensor_self_overlaps(t))
-        return ad_fail(AD_ERR_RUNTIME, "unsupported operation: more than one element of the written-to tensor refers to a "
-                                       "single memory location. Please clone() the tensor before performing the "
-                                       "operation.");
+        return ad_fail(AD_ERR_RUNTIME,
+                       "unsupported operation: more than one element of the written-to tensor refers to a "
+                       "single memory location. Please clone() the tensor before performing the "
+                       "operation.");
     return 0;
 }
 
 static void bump(ad_tensor *t) {
-    if (!(t->flags & AD_T_NO_VERSION)) atomic_fetch_add_explicit(&t->storage->version, 1, memory_order_relaxed);
+    if (!(t->flags & AD_T_NO_VERSION))
+        atomic_fetch_add_explicit(&t->storage->version, 1, memory_order_relaxed);
 }
 
-static void set_history(ad_tensor *t, ad_node *n, uint32_t nr) { /* takes the reference */
+/* A retained gradient is that of the latest history: its hook moves along. */
+static void move_retained(ad_tensor *t, ad_node *n, uint32_t nr) {
+    if (t->node == n) return;
+    ad_hook **p, *moved = NULL;
+    lock_take(&hook_lock);
+    for (p = &t->node->hooks; *p; p = &(*p)->next)
+        if ((*p)->store == t) {
+            moved = *p;
+            __atomic_store_n(p, moved->next, __ATOMIC_RELEASE);
+            break;
+        }
+    if (moved && n) {
+        moved->nr = nr;
+        moved->next = n->hooks;
+        __atomic_store_n(&n->hooks, moved, __ATOMIC_RELEASE);
+    }
+    lock_drop(&hook_lock);
+    if (!n) {
+        t->flags &= (uint16_t)~AD_T_RETAINS_GRAD;
+        if (moved) mem_free(moved, sizeof *moved);
+    }
+}
+
+void graph_set_history(ad_tensor *t, ad_node *n, uint32_t nr) {
+    if (AD_UNLIKELY(t->flags & AD_T_RETAINS_GRAD) && t->node) move_retained(t, n, nr);
     node_unref(t->node);
     t->node = n;
     t->out_nr = nr;
@@ -264,20 +296,27 @@ static ad_node *synthetic(int op, int nin, ad_tensor **in, const ad_attr *at, ad
 }
 
 static ad_attr view_attr(const ad_tensor *v, const ad_tensor *base, int64_t *list) {
-    return (ad_attr){.i = {v->ndim, v->offset, base->ndim, base->offset}, .list = list,
-                     .nlist = view_list(v, base, list)};
+    return (ad_attr){
+        .i = {v->ndim, v->offset, base->ndim, base->offset}, .list = list, .nlist = view_list(v, base, list)};
 }
 
 ad_node *graph_node_of(ad_tensor *t) {
     ad_tensor *base = t->base;
-    if (AD_LIKELY(!base || t->epoch == base->epoch) || (t->flags & AD_T_NOGRAD_VIEW)) return t->node;
-    /* The base was written through another view since: read this view out of the base's new history. */
-    t->epoch = base->epoch;
-    if (!base->node) return t->node;
-    int64_t list[4 * AD_MAXDIM];
-    ad_attr at = view_attr(t, base, list);
-    ad_node *n = synthetic(OP_as_strided, 1, &base, &at, t);
-    if (n) set_history(t, n, 0);
+    if (AD_LIKELY(!base || __atomic_load_n(&t->epoch, __ATOMIC_ACQUIRE) == base->epoch) ||
+        (t->flags & AD_T_NOGRAD_VIEW))
+        return t->node;
+    /* The base was written through another view since: read this view out of the base's new history. Two
+     * threads that only read may both come here. */
+    static ad_lock rebuilding;
+    lock_take(&rebuilding);
+    if (__atomic_load_n(&t->epoch, __ATOMIC_RELAXED) != base->epoch) {
+        int64_t list[4 * AD_MAXDIM];
+        ad_attr at = view_attr(t, base, list);
+        ad_node *n = base->node ? synthetic(OP_as_strided, 1, &base, &at, t) : NULL;
+        if (n) graph_set_history(t, n, 0);
+        __atomic_store_n(&t->epoch, base->epoch, __ATOMIC_RELEASE);
+    }
+    lock_drop(&rebuilding);
     return t->node;
 }
 
@@ -292,29 +331,30 @@ int graph_record_inplace(ad_call *c) {
     if (record && !c->op->vjp)
         return ad_fail(AD_ERR_NOT_IMPLEMENTED, "the derivative of %s is not implemented", c->op->name);
     if (base && (t->flags & AD_T_NOGRAD_VIEW))
-        return ad_fail(AD_ERR_RUNTIME, "A view was created in no_grad mode and is being modified inplace with grad mode "
-                                       "enabled. Given that this use case is ambiguous and error-prone, it is "
-                                       "forbidden. You can clarify your code by moving both the view and the inplace "
-                                       "either both inside the no_grad block or both outside.");
+        return ad_fail(AD_ERR_RUNTIME,
+                       "A view was created in no_grad mode and is being modified inplace with grad mode "
+                       "enabled. Given that this use case is ambiguous and error-prone, it is "
+                       "forbidden. You can clarify your code by moving both the view and the inplace "
+                       "either both inside the no_grad block or both outside.");
     ad_node *n = record ? node_of_call(c) : NULL;
     if (record && !n) return -1;
     if (!base) {
-        set_history(t, n, 0);
+        graph_set_history(t, n, 0);
         t->epoch++;
         return 0;
     }
     /* The base becomes what as_strided_scatter(base, t) gives, and the view is read out of that. */
     int64_t list[4 * AD_MAXDIM];
     ad_attr at = view_attr(t, base, list);
-    set_history(t, n, 0);
+    graph_set_history(t, n, 0);
     t->epoch = base->epoch; /* the node is of now: edge_set must not rebuild it */
     ad_node *scatter = synthetic(OP_as_strided_scatter, 2, (ad_tensor *[]){base, t}, &at, base);
     if (!scatter) return -1;
-    set_history(base, scatter, 0);
+    graph_set_history(base, scatter, 0);
     base->epoch++;
     ad_node *read = synthetic(OP_as_strided, 1, &base, &at, t);
     if (!read) return -1;
-    set_history(t, read, 0);
+    graph_set_history(t, read, 0);
     t->epoch = base->epoch;
     return 0;
 }
@@ -326,11 +366,18 @@ int ad_become(ad_handle h, ad_handle view_h) {
     if (tensor_set_geometry(t, view->ndim, view->sizes, view->strides)) return -1;
     t->offset = view->offset;
     bump(t);
-    if (view->node) set_history(t, node_ref(view->node), view->out_nr);
+    if (view->node) graph_set_history(t, node_ref(view->node), view->out_nr);
     return 0;
 }
 
 /* ---- hooks ---- */
+
+static void hook_append(ad_hook **end, ad_hook *k) {
+    lock_take(&hook_lock);
+    while (*end) end = &(*end)->next;
+    __atomic_store_n(end, k, __ATOMIC_RELEASE);
+    lock_drop(&hook_lock);
+}
 
 int ad_add_hook(ad_handle h, int64_t key) {
     ad_tensor *t = (ad_tensor *)h;
@@ -340,24 +387,26 @@ int ad_add_hook(ad_handle h, int64_t key) {
     ad_hook *k = mem_alloc(sizeof *k), **end = n ? &n->hooks : &t->hooks;
     if (!k) return -1;
     *k = (ad_hook){.key = key, .nr = n ? t->out_nr : 0};
-    while (*end) end = &(*end)->next;
-    *end = k;
+    hook_append(end, k);
     return 0;
 }
 
 int ad_remove_hook(ad_handle h, int64_t key) {
     ad_tensor *t = (ad_tensor *)h;
-    for (int pass = 0; pass < 2; pass++) {
+    ad_hook *found = NULL;
+    lock_take(&hook_lock);
+    for (int pass = 0; pass < 2 && !found; pass++) {
         if (pass == 0 && !t->node) continue;
         for (ad_hook **p = pass == 0 ? &t->node->hooks : &t->hooks; *p; p = &(*p)->next)
             if ((*p)->key == key) {
-                ad_hook *k = *p;
-                *p = k->next;
-                k->next = NULL;
-                hooks_free(k);
-                return 0;
+                found = *p;
+                __atomic_store_n(p, found->next, __ATOMIC_RELEASE);
+                found->next = NULL;
+                break;
             }
     }
+    lock_drop(&hook_lock);
+    hooks_free(found);
     return 0;
 }
 
@@ -372,8 +421,7 @@ int ad_retain_grad(ad_handle h) {
     ad_hook *k = mem_alloc(sizeof *k), **end = &n->hooks;
     if (!k) return -1;
     *k = (ad_hook){.store = t, .nr = t->out_nr};
-    while (*end) end = &(*end)->next;
-    *end = k;
+    hook_append(end, k);
     t->flags |= AD_T_RETAINS_GRAD;
     return 0;
 }
@@ -386,11 +434,12 @@ static ad_tensor *unpack(ad_vjp *v, int slot) {
         ad_saved *s = &n->saved[k];
         if (s->slot != slot) continue;
         if (!s->t) {
-            ad_fail(AD_ERR_RUNTIME, "Trying to backward through the graph a second time (or directly access saved "
-                                    "tensors after they have already been freed). Saved intermediate values of the "
-                                    "graph are freed when you call .backward() or autograd.grad(). Specify "
-                                    "retain_graph=True if you need to backward through the graph a second time or if "
-                                    "you need to access saved tensors after calling backward.");
+            ad_fail(AD_ERR_RUNTIME,
+                    "Trying to backward through the graph a second time (or directly access saved "
+                    "tensors after they have already been freed). Saved intermediate values of the "
+                    "graph are freed when you call .backward() or autograd.grad(). Specify "
+                    "retain_graph=True if you need to backward through the graph a second time or if "
+                    "you need to access saved tensors after calling backward.");
             v->E.failed = true;
             return NULL;
         }
@@ -400,11 +449,14 @@ static ad_tensor *unpack(ad_vjp *v, int slot) {
             char from[96];
             node_describe(by, slot >= 65536 ? (uint32_t)(slot - 65536) : s->t->out_nr, from, sizeof from);
             ad_fail(AD_ERR_RUNTIME,
-                    "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                    "[%sTensor %s]%s, is at version %u; expected version %u instead. It was saved by %s. Hint: enable "
+                    "one of the variables needed for gradient computation has been modified by an inplace "
+                    "operation: "
+                    "[%sTensor %s]%s, is at version %u; expected version %u instead. It was saved by %s. "
+                    "Hint: enable "
                     "anomaly detection to find the operation that failed to compute its gradient, with "
                     "autograd.set_detect_anomaly(True).",
-                    dtype_class[s->t->dtype], fmt_sizes(s->t->ndim, s->t->sizes), from, now, s->version, n->op->name);
+                    dtype_class[s->t->dtype], fmt_sizes(s->t->ndim, s->t->sizes), from, now, s->version,
+                    n->op->name);
             v->E.failed = true;
             return NULL;
         }

@@ -5,10 +5,13 @@
  * work and nothing else: no one ever waits for a worker that has not begun a chunk.
  *
  * That means a worker may look at a loop which ended long ago. Loops therefore live in static slots, and
- * the word a chunk is claimed from holds (generation, next chunk): a worker reads the word, then what to
- * run, then claims by compare-and-swap. Were the slot given to another loop in between, the generation
+ * the word a chunk is claimed from holds (generation, first and last unclaimed): a worker reads it, then what
+ * to run, then claims by compare-and-swap. Were the slot given to another loop in between, the generation
  * differs and the claim fails, so what it read is never used. It is the scheme of a sequence lock with
  * the claim as its check.
+ *
+ * The caller claims from the front, workers from the end. So with two threads each meets the same part of
+ * the data loop after loop, and finds in its cache what it put there the last time.
  *
  * Idle workers spin for a moment, because the next loop of a training step follows within microseconds,
  * then sleep in the kernel. */
@@ -27,6 +30,7 @@
 #include <unistd.h>
 
 enum {
+    MAX_UNITS = 4096,        /* what is claimed at once is a chunk or, when there are many, several */
     SLOTS = 8,               /* loops that may run at once; one more caller runs alone */
     MAX_WORKERS = 1023,      /* threads ever created; a higher setting is accepted and not used */
     IDLE_SPIN_NS = 100000,   /* how long a worker without work spins before it sleeps */
@@ -34,19 +38,21 @@ enum {
     JOIN_SPIN_NS = 30000     /* how long a caller spins for chunks still running elsewhere */
 };
 
-#define CHUNK_BITS 32
-#define CHUNK_MASK 0xffffffffu /* as "next chunk": the slot is closed */
-#define MAX_CHUNKS ((int64_t)1 << 30)
+/* A slot's word: generation << 32 | end << 16 | front; units front to end - 1 are still to be claimed. */
+#define OPEN(generation, front, end) ((generation) << 32 | (uint64_t)(end) << 16 | (uint64_t)(front))
+#define CLOSED(generation) OPEN(generation, 0, 0)
+#define GENERATION(word) ((word) >> 32)
+#define END(word) ((unsigned)(word) >> 16)
+#define FRONT(word) ((unsigned)(word) & 0xffff)
 
 typedef struct {
     /* What workers read; written by the owner only, and only while the word is closed. */
-    _Alignas(64) atomic_uint_fast64_t word; /* generation << 32 | next chunk */
+    _Alignas(64) atomic_uint_fast64_t word;
     atomic_uintptr_t fn, ctx;
-    atomic_int_fast64_t n, grain;
-    atomic_uint chunks;
+    atomic_int_fast64_t n, grain, unit; /* elements: of the loop, of a chunk, of a unit */
     atomic_int busy;
     /* What workers write: on a line of its own. */
-    _Alignas(64) atomic_uint done; /* chunks finished by workers */
+    _Alignas(64) atomic_uint done; /* units finished by workers */
     atomic_int waiting;            /* the owner sleeps on `done` */
 } pool_slot;
 
@@ -126,9 +132,14 @@ static int spin_while(atomic_uint *word, unsigned value, int64_t ns) {
 
 /* ---- running ---- */
 
-/* Claims and runs chunks until none is left; returns how many. All are of one loop: it cannot end, and
- * the slot cannot change hands, before the chunks of the first claim are reported in `done`. */
-static unsigned run_chunks(pool_slot *s) {
+static void run_range(int64_t begin, int64_t end, int64_t grain, pool_fn fn, void *ctx) {
+    for (; end - begin > grain; begin += grain) fn(begin, begin + grain, ctx);
+    fn(begin, end, ctx);
+}
+
+/* Claims and runs units until none is left; returns how many. All are of one loop: it cannot end, and the
+ * slot cannot change hands, before the units of the first claim are reported in `done`. */
+static unsigned run_units(pool_slot *s, int from_end) {
     unsigned count = 0;
     uint64_t w = atomic_load_explicit(&s->word, memory_order_acquire);
     for (;;) {
@@ -137,16 +148,17 @@ static unsigned run_chunks(pool_slot *s) {
         void *ctx = (void *)atomic_load_explicit(&s->ctx, memory_order_acquire);
         int64_t n = (int64_t)atomic_load_explicit(&s->n, memory_order_acquire);
         int64_t grain = (int64_t)atomic_load_explicit(&s->grain, memory_order_acquire);
-        unsigned chunks = atomic_load_explicit(&s->chunks, memory_order_acquire);
-        if ((unsigned)(w & CHUNK_MASK) >= chunks) return count;
-        if (!atomic_compare_exchange_strong_explicit(&s->word, &w, w + 1, memory_order_acq_rel,
-                                                     memory_order_acquire)) {
+        int64_t unit = (int64_t)atomic_load_explicit(&s->unit, memory_order_acquire);
+        unsigned front = FRONT(w), end = END(w);
+        if (front >= end) return count;
+        uint64_t next = from_end ? OPEN(GENERATION(w), front, end - 1) : OPEN(GENERATION(w), front + 1, end);
+        if (!atomic_compare_exchange_strong_explicit(&s->word, &w, next, memory_order_acq_rel,
+                                                     memory_order_acquire))
             continue; /* another took it, or the slot went to another loop, which is as good */
-        }
-        int64_t begin = (int64_t)(w & CHUNK_MASK) * grain;
-        fn(begin, n - begin < grain ? n : begin + grain, ctx);
+        int64_t begin = (int64_t)(from_end ? end - 1 : front) * unit;
+        run_range(begin, n - begin < unit ? n : begin + unit, grain, fn, ctx);
         count++;
-        w++;
+        w = next;
     }
 }
 
@@ -190,7 +202,7 @@ static void *worker_main(void *arg) {
         step_aside(&not_before);
         int found = 0;
         for (int i = 0; i < SLOTS; i++) {
-            unsigned count = run_chunks(&slots[i]);
+            unsigned count = run_units(&slots[i], 1);
             if (!count) continue;
             found = 1;
             /* Past this addition the loop may be over: only the slot itself may be touched. */
@@ -206,10 +218,6 @@ static void *worker_main(void *arg) {
     return NULL;
 }
 
-static void run_alone(int64_t n, int64_t grain, pool_fn fn, void *ctx) {
-    for (int64_t begin = 0; begin < n; begin += grain) fn(begin, n - begin < grain ? n : begin + grain, ctx);
-}
-
 /* ---- threads ---- */
 
 static void before_fork(void) { pthread_mutex_lock(&lock); }
@@ -220,8 +228,8 @@ static void after_fork_child(void) {
     atomic_store(&workers, 0);
     atomic_store(&sleepers, 0);
     for (int i = 0; i < SLOTS; i++) {
-        uint64_t generation = atomic_load(&slots[i].word) >> CHUNK_BITS;
-        atomic_store(&slots[i].word, (generation + 1) << CHUNK_BITS | CHUNK_MASK);
+        uint64_t generation = GENERATION(atomic_load(&slots[i].word)) + 1;
+        atomic_store(&slots[i].word, CLOSED(generation));
         atomic_store(&slots[i].done, 0);
         atomic_store(&slots[i].waiting, 0);
         atomic_store(&slots[i].busy, 0);
@@ -242,7 +250,6 @@ static void set_limit(int n) {
 
 static void initialize(void) {
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
-    for (int i = 0; i < SLOTS; i++) atomic_store(&slots[i].word, CHUNK_MASK);
     set_limit(pool_default_num_threads());
 }
 
@@ -292,40 +299,42 @@ void pool_parallel_for(int64_t n, int64_t grain, pool_fn fn, void *ctx) {
     }
     unsigned threads = inside ? 1 : (unsigned)pool_num_threads();
     pool_slot *s;
-    int64_t chunks = n / grain + (n % grain != 0);
-    if (threads == 1 || chunks > MAX_CHUNKS || !(s = take_slot())) {
-        run_alone(n, grain, fn, ctx);
+    if (threads == 1 || !(s = take_slot())) {
+        run_range(0, n, grain, fn, ctx);
         return;
     }
+    int64_t chunks = n / grain + (n % grain != 0);
+    int64_t unit = grain * (chunks / MAX_UNITS + (chunks % MAX_UNITS != 0));
+    unsigned units = (unsigned)(n / unit + (n % unit != 0));
     unsigned needed = threads - 1;
     if (atomic_load_explicit(&workers, memory_order_relaxed) < needed) {
         if (needed <= MAX_WORKERS || atomic_load(&workers) < MAX_WORKERS) create_workers(needed);
     }
 
-    /* Close the word under a new generation, describe the loop, open it at chunk 1: chunk 0 is ours. */
-    uint64_t generation = (atomic_load_explicit(&s->word, memory_order_relaxed) >> CHUNK_BITS) + 1;
-    atomic_store_explicit(&s->word, generation << CHUNK_BITS | CHUNK_MASK, memory_order_relaxed);
+    /* Close the word under a new generation, describe the loop, open it at unit 1: unit 0 is ours. */
+    uint64_t generation = GENERATION(atomic_load_explicit(&s->word, memory_order_relaxed)) + 1;
+    atomic_store_explicit(&s->word, CLOSED(generation), memory_order_relaxed);
     atomic_store_explicit(&s->done, 0, memory_order_relaxed);
     atomic_store_explicit(&s->waiting, 0, memory_order_relaxed);
     atomic_store_explicit(&s->fn, (uintptr_t)fn, memory_order_release);
     atomic_store_explicit(&s->ctx, (uintptr_t)ctx, memory_order_release);
     atomic_store_explicit(&s->n, n, memory_order_release);
     atomic_store_explicit(&s->grain, grain, memory_order_release);
-    atomic_store_explicit(&s->chunks, (unsigned)chunks, memory_order_release);
-    atomic_store_explicit(&s->word, generation << CHUNK_BITS | 1, memory_order_release);
+    atomic_store_explicit(&s->unit, unit, memory_order_release);
+    atomic_store_explicit(&s->word, OPEN(generation, 1, units), memory_order_release);
 #ifdef __linux__
     atomic_store_explicit(&posted.cpu, sched_getcpu(), memory_order_relaxed);
 #endif
     atomic_fetch_add(&posted.count, 1);
     unsigned asleep = atomic_load(&sleepers);
-    if (asleep) wake(&posted.count, chunks - 1 < asleep ? (int)(chunks - 1) : (int)asleep);
+    if (asleep) wake(&posted.count, (int)(units - 1 < asleep ? units - 1 : asleep));
 
     inside = 1;
-    fn(0, grain, ctx);
-    unsigned mine = 1 + run_chunks(s);
+    run_range(0, unit < n ? unit : n, grain, fn, ctx);
+    unsigned mine = 1 + run_units(s, 0);
     inside = 0;
 
-    unsigned theirs = (unsigned)chunks - mine, done;
+    unsigned theirs = units - mine, done;
     while ((done = atomic_load_explicit(&s->done, memory_order_acquire)) != theirs) {
         if (spin_while(&s->done, done, JOIN_SPIN_NS)) continue;
         atomic_store(&s->waiting, 1);

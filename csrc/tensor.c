@@ -272,9 +272,11 @@ void tensor_free(ad_tensor *t) {
         t = doomed;
         doomed = (ad_tensor *)(intptr_t)t->numel;
         if (t->flags & AD_T_RETAINS_GRAD) {
+            lock_take(&hook_lock);
             if (t->node)
                 for (ad_hook *h = t->node->hooks; h; h = h->next)
                     if (h->store == t) h->store = NULL;
+            lock_drop(&hook_lock);
         }
         hooks_free(t->hooks);
         node_unref(t->node);

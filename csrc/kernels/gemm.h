@@ -11,15 +11,19 @@
  * into: how a product is cut among tiles and threads cannot change its bits. */
 
 #if defined(AD_ISA_AVX512)
+#define G_DIRECT_MAX (192 << 20)
 #define G_MR 12 /* 24 sums, 2 vectors of B, 1 broadcast of 32 registers */
 #define G_NV 2
 #elif defined(AD_ISA_NEON)
+#define G_DIRECT_MAX (8 << 20)
 #define G_MR 8
 #define G_NV 2
 #elif defined(AD_ISA_AVX2)
+#define G_DIRECT_MAX (8 << 20)
 #define G_MR 6 /* 12 sums of 16 registers */
 #define G_NV 2
 #else
+#define G_DIRECT_MAX (3 << 20)
 #define G_MR 4 /* 8 sums of 16 registers, and a product has to be held: no fused instruction */
 #define G_NV 2
 #endif
@@ -28,7 +32,12 @@
 #undef G_KC
 #define G_KC 256 /* a panel of B, G_KC by G_NR, fits the first-level cache beside a tile of A */
 
+/* Sums live in arrays, which become registers only where every loop over them is unrolled. */
+#ifdef __clang__
+#define G_UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define G_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 /* The first n lanes, 0 < n <= VL, zeros in the others; nothing past them is read. */
 VFN V VN(g_loadz)(const T *p, int64_t n) {
@@ -413,6 +422,7 @@ static void VN(g_dots)(const gemm_piece *g) {
 static const gemm_kernels VN(g_kernels) = {.mr = G_MR,
                                            .nr = G_NR,
                                            .kc = G_KC,
+                                           .direct_max = G_DIRECT_MAX,
                                            .tiles = VN(g_tiles),
                                            .direct = VN(g_direct),
                                            .dots = VN(g_dots),

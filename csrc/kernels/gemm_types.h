@@ -25,7 +25,10 @@ typedef struct gemm_piece {
 
 typedef struct gemm_kernels {
     int mr, nr; /* rows and columns of the register tile */
-    int kc;     /* sums longer than this are cut into blocks of at most this many terms */
+    /* Multiply-adds below which a product is done where the operands lie, without packing them for all
+     * threads first: what one thread packs, another has to fetch from its cache. */
+    int64_t direct_max;
+    int kc; /* sums longer than this are cut into blocks of at most this many terms */
 
     /* One block of the sum. B's rows must be contiguous (csb == 1); lanes past n are never read unless
      * `padded`: then B is packed and its vectors are whole. tile_rows <= mr. */

@@ -214,8 +214,9 @@ static void test_shapes(int rounds) {
         s.m = 100 + below(200), s.n = 100 + below(300), s.k = 30 + below(300);
         check_shape(s);
     }
-    static const int64_t large[][3] = {{256, 256, 256}, {300, 301, 299}, {130, 512, 70},  {1, 2000, 900},
-                                       {2000, 1, 900},  {1000, 10, 300}, {129, 17, 1500}, {4200, 20, 33}};
+    static const int64_t large[][3] = {{256, 256, 256}, {300, 301, 299}, {130, 512, 70},
+                                       {1, 2000, 900},  {2000, 1, 900},  {1000, 10, 300},
+                                       {129, 17, 1500}, {4200, 20, 33},  {420, 410, 400}};
     for (size_t i = 0; i < sizeof large / sizeof *large; i++)
         for (int l = 0; l < 4; l++) {
             shape s = {(int)(i + (size_t)l) % 2,

@@ -1,0 +1,1 @@
+"""Ratios against PyTorch and JAX, measured side by side in one run: python -m benchmarks."""

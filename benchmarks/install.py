@@ -1,0 +1,43 @@
+"""What a user pays before the first step: import time, installed size, memory."""
+
+import importlib.util
+import pathlib
+import statistics
+import subprocess
+import sys
+
+
+def _run(code):
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def import_seconds(module, rounds=7):
+    """Median seconds that `import module` takes in a fresh interpreter, after numpy is there."""
+    code = f"import numpy, time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
+    return statistics.median(float(_run(code)) for _ in range(rounds))
+
+
+def installed_megabytes(module):
+    """The size of a package's files, without its dependencies."""
+    root = pathlib.Path(importlib.util.find_spec(module).origin).parent
+    return sum(f.stat().st_size for f in root.rglob("*") if f.is_file() and "__pycache__" not in f.parts) / 1e6
+
+
+def resident_megabytes(module):
+    """Peak resident memory of a process that imports the module and makes one tensor."""
+    code = (
+        f"import resource, {module} as torch; torch.zeros(10);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    return float(_run(code))
+
+
+def step_peak_megabytes(backend, name):
+    """Peak resident memory of a process that runs 20 of a training step."""
+    code = (
+        "import importlib, resource; from benchmarks import steps;"
+        f"step = steps.build(importlib.import_module({backend!r}), {name!r});"
+        "[step() for _ in range(20)];"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    return float(_run(code))
