@@ -90,7 +90,7 @@ def new(name, code, size, value, device, layout, requires_grad, out=None):
     if value is None:
         h = lib.ad_empty(code, size, len(size))
     else:
-        h = lib.ad_full(code, size, len(size), value, value if type(value) is not float or code >= _FLOAT16 else int(value))
+        h = lib.ad_full(code, size, len(size), value, value if code < _FLOAT16 else 0)
     if not h:
         fail()
     if out is not None:
