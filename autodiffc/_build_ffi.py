@@ -27,11 +27,21 @@ def cdef() -> str:
 SOURCE = """
 #include "autodiffc.h"
 
-/* Runs Python's signal handlers, so that Ctrl-C is answered inside a long call. */
+/* Runs Python's signal handlers, so that Ctrl-C is answered inside a long call. What they raise waits in
+ * autodiffc._core.interrupt until that call has returned. */
 static int check_interrupt(void) {
     PyGILState_STATE s = PyGILState_Ensure();
-    int raised = PyErr_CheckSignals();
-    if (raised) PyErr_Clear(); /* the caller raises KeyboardInterrupt itself */
+    int raised = PyErr_CheckSignals() != 0;
+    if (raised) {
+        PyObject *type, *value, *trace, *module = NULL;
+        PyErr_Fetch(&type, &value, &trace);
+        PyErr_NormalizeException(&type, &value, &trace);
+        if (value) module = PyImport_AddModule("autodiffc._core"); /* borrowed */
+        if (!module || PyObject_SetAttrString(module, "interrupt", value)) PyErr_Clear();
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(trace);
+    }
     PyGILState_Release(s);
     return raised;
 }

@@ -37,12 +37,20 @@ _PACKAGE = os.path.dirname(__file__) + os.sep
 _pending = threading.local()
 """The exception that a Python callback raised inside a C call, until that call returns."""
 
+interrupt = None
+"""What a signal handler raised inside a C call (KeyboardInterrupt, as a rule), until that call returns."""
+
 
 def fail():
     """Raises the calling thread's last error as the class that PyTorch would raise."""
     cls = lib.ad_error_class()
     if cls == lib.AD_ERR_PYTHON:
         raised = _pending.__dict__.pop("error", None)
+        if raised is not None:
+            raise raised
+    if cls == lib.AD_ERR_INTERRUPT:
+        global interrupt
+        raised, interrupt = interrupt, None
         if raised is not None:
             raise raised
     text = ffi.string(lib.ad_error_message()).decode(errors="replace")

@@ -11,8 +11,7 @@ from . import _core, _dtype, interop
 from ._core import OP, TensorBase, fail, wrap
 from ._dtype import DTYPES, Size
 from ._native import ffi, lib
-from ._ops import _call, creation
-from ._ops import elementwise as ew
+from ._ops import _call, activation, arithmetic, compare, creation, math
 from ._ops import reduce
 from ._ops import random
 from ._ops import shape as views
@@ -291,14 +290,88 @@ class Tensor(TensorObject):
 
     # ---- elementwise ----
 
-    __add__ = _call.operator(OP["add"])
-    __radd__ = _call.operator(OP["add"], 1)
-    __sub__ = _call.operator(OP["sub"])
-    __rsub__ = _call.operator(OP["sub"], 1)
-    __mul__ = _call.operator(OP["mul"])
-    __rmul__ = _call.operator(OP["mul"], 1)
-    __iadd__ = _call.inplace(OP["add"])
-    add, sub, mul, relu, exp = ew.add, ew.sub, ew.mul, ew.relu, ew.exp
+    __add__, __radd__ = _call.operator(OP["add"]), _call.operator(OP["add"], 1)
+    __sub__, __rsub__ = _call.operator(OP["sub"]), _call.operator(OP["sub"], 1)
+    __mul__, __rmul__ = _call.operator(OP["mul"]), _call.operator(OP["mul"], 1)
+    __truediv__, __rtruediv__ = _call.operator(OP["div"]), _call.operator(OP["div"], 1)
+    __floordiv__, __rfloordiv__ = _call.operator(OP["floor_divide"]), _call.operator(OP["floor_divide"], 1)
+    __mod__, __rmod__ = _call.operator(OP["remainder"]), _call.operator(OP["remainder"], 1)
+    __pow__, __rpow__ = _call.operator(OP["pow"]), _call.operator(OP["pow"], 1)
+    __and__, __rand__ = _call.operator(OP["bitwise_and"]), _call.operator(OP["bitwise_and"], 1)
+    __or__, __ror__ = _call.operator(OP["bitwise_or"]), _call.operator(OP["bitwise_or"], 1)
+    __xor__, __rxor__ = _call.operator(OP["bitwise_xor"]), _call.operator(OP["bitwise_xor"], 1)
+    __lshift__, __rlshift__ = _call.operator(OP["bitwise_left_shift"]), _call.operator(OP["bitwise_left_shift"], 1)
+    __rshift__, __rrshift__ = _call.operator(OP["bitwise_right_shift"]), _call.operator(OP["bitwise_right_shift"], 1)
+    __eq__, __ne__ = _call.operator(OP["eq"]), _call.operator(OP["ne"])
+    __lt__, __le__ = _call.operator(OP["lt"]), _call.operator(OP["le"])
+    __gt__, __ge__ = _call.operator(OP["gt"]), _call.operator(OP["ge"])
+    __hash__ = object.__hash__  # by identity: __eq__ compares elements
+    __neg__, __pos__, __abs__, __invert__ = math.neg, math.positive, math.abs, compare.invert
+    __iadd__, __isub__ = _call.inplace_operator(OP["add"]), _call.inplace_operator(OP["sub"])
+    __imul__, __itruediv__ = _call.inplace_operator(OP["mul"]), _call.inplace_operator(OP["div"])
+    __ifloordiv__, __imod__ = _call.inplace_operator(OP["floor_divide"]), _call.inplace_operator(OP["remainder"])
+    __ipow__, __iand__ = _call.inplace_operator(OP["pow"]), _call.inplace_operator(OP["bitwise_and"])
+    __ior__, __ixor__ = _call.inplace_operator(OP["bitwise_or"]), _call.inplace_operator(OP["bitwise_xor"])
+    __ilshift__ = _call.inplace_operator(OP["bitwise_left_shift"])
+    __irshift__ = _call.inplace_operator(OP["bitwise_right_shift"])
+    __div__, __rdiv__, __idiv__ = __truediv__, __rtruediv__, __itruediv__
+    add, sub, add_, sub_, mul = arithmetic.add, arithmetic.sub, arithmetic.add_, arithmetic.sub_, arithmetic.mul
+    mul_, div, div_, true_divide = arithmetic.mul_, arithmetic.div, arithmetic.div_, arithmetic.true_divide
+    floor_divide, remainder, fmod = arithmetic.floor_divide, arithmetic.remainder, arithmetic.fmod
+    pow, float_power, float_power_ = arithmetic.pow, arithmetic.float_power, arithmetic.float_power_
+    hypot, atan2, copysign, nextafter = arithmetic.hypot, arithmetic.atan2, arithmetic.copysign, arithmetic.nextafter
+    ldexp, ldexp_, logaddexp = arithmetic.ldexp, arithmetic.ldexp_, arithmetic.logaddexp
+    logaddexp2, xlogy, gcd, lcm = arithmetic.logaddexp2, arithmetic.xlogy, arithmetic.gcd, arithmetic.lcm
+    heaviside, addcmul, addcmul_ = arithmetic.heaviside, arithmetic.addcmul, arithmetic.addcmul_
+    addcdiv, addcdiv_, lerp, lerp_ = arithmetic.addcdiv, arithmetic.addcdiv_, arithmetic.lerp, arithmetic.lerp_
+    maximum, minimum, fmax, fmin = arithmetic.maximum, arithmetic.minimum, arithmetic.fmax, arithmetic.fmin
+    clamp, clamp_, clamp_min = arithmetic.clamp, arithmetic.clamp_, arithmetic.clamp_min
+    clamp_max, divide, multiply = arithmetic.clamp_max, arithmetic.divide, arithmetic.multiply
+    subtract, clip, clip_, arctan2 = arithmetic.subtract, arithmetic.clip, arithmetic.clip_, arithmetic.arctan2
+    divide_, multiply_, subtract_ = arithmetic.divide_, arithmetic.multiply_, arithmetic.subtract_
+    true_divide_, floor_divide_ = arithmetic.true_divide_, arithmetic.floor_divide_
+    remainder_, fmod_, pow_, hypot_ = arithmetic.remainder_, arithmetic.fmod_, arithmetic.pow_, arithmetic.hypot_
+    copysign_, nextafter_, atan2_ = arithmetic.copysign_, arithmetic.nextafter_, arithmetic.atan2_
+    arctan2_, xlogy_, gcd_, lcm_ = arithmetic.arctan2_, arithmetic.xlogy_, arithmetic.gcd_, arithmetic.lcm_
+    heaviside_, clamp_min_, clamp_max_ = arithmetic.heaviside_, arithmetic.clamp_min_, arithmetic.clamp_max_
+    exp, exp2, expm1, log, log2, log10 = math.exp, math.exp2, math.expm1, math.log, math.log2, math.log10
+    log1p, sqrt, rsqrt, sin, cos, tan = math.log1p, math.sqrt, math.rsqrt, math.sin, math.cos, math.tan
+    asin, acos, atan, sinh, cosh, tanh = math.asin, math.acos, math.atan, math.sinh, math.cosh, math.tanh
+    asinh, acosh, atanh, sigmoid, erf, erfc = math.asinh, math.acosh, math.atanh, math.sigmoid, math.erf, math.erfc
+    erfinv, lgamma, digamma, sinc, i0 = math.erfinv, math.lgamma, math.digamma, math.sinc, math.i0
+    deg2rad, rad2deg, floor, ceil, trunc = math.deg2rad, math.rad2deg, math.floor, math.ceil, math.trunc
+    frac, sign, sgn, abs, neg, positive = math.frac, math.sign, math.sgn, math.abs, math.neg, math.positive
+    reciprocal, square, square_, round, round_ = math.reciprocal, math.square, math.square_, math.round, math.round_
+    logit, logit_, polygamma_, nan_to_num = math.logit, math.logit_, math.polygamma_, math.nan_to_num
+    nan_to_num_, absolute, negative, mvlgamma = math.nan_to_num_, math.absolute, math.negative, math.mvlgamma
+    arcsin, arccos, arctan, arcsinh, arccosh = math.arcsin, math.arccos, math.arctan, math.arcsinh, math.arccosh
+    arctanh, fix, exp_, exp2_, expm1_, log_ = math.arctanh, math.fix, math.exp_, math.exp2_, math.expm1_, math.log_
+    log2_, log10_, log1p_, sqrt_, rsqrt_ = math.log2_, math.log10_, math.log1p_, math.sqrt_, math.rsqrt_
+    sin_, cos_, tan_, asin_, arcsin_, acos_ = math.sin_, math.cos_, math.tan_, math.asin_, math.arcsin_, math.acos_
+    arccos_, atan_, arctan_, sinh_, cosh_ = math.arccos_, math.atan_, math.arctan_, math.sinh_, math.cosh_
+    tanh_, asinh_, arcsinh_, acosh_, arccosh_ = math.tanh_, math.asinh_, math.arcsinh_, math.acosh_, math.arccosh_
+    atanh_, arctanh_, sigmoid_, erf_, erfc_ = math.atanh_, math.arctanh_, math.sigmoid_, math.erf_, math.erfc_
+    erfinv_, lgamma_, digamma_, sinc_, i0_ = math.erfinv_, math.lgamma_, math.digamma_, math.sinc_, math.i0_
+    deg2rad_, rad2deg_, floor_, ceil_, trunc_ = math.deg2rad_, math.rad2deg_, math.floor_, math.ceil_, math.trunc_
+    fix_, frac_, sign_, sgn_, abs_ = math.fix_, math.frac_, math.sign_, math.sgn_, math.abs_
+    absolute_, neg_, negative_, reciprocal_ = math.absolute_, math.neg_, math.negative_, math.reciprocal_
+    eq, ne, lt, le, gt, ge = compare.eq, compare.ne, compare.lt, compare.le, compare.gt, compare.ge
+    isnan, isinf, isfinite, isposinf = compare.isnan, compare.isinf, compare.isfinite, compare.isposinf
+    isneginf, isreal, signbit, logical_not = compare.isneginf, compare.isreal, compare.signbit, compare.logical_not
+    logical_and, logical_or, logical_xor = compare.logical_and, compare.logical_or, compare.logical_xor
+    bitwise_not, bitwise_not_, bitwise_and = compare.bitwise_not, compare.bitwise_not_, compare.bitwise_and
+    bitwise_or, bitwise_xor, bitwise_left_shift = compare.bitwise_or, compare.bitwise_xor, compare.bitwise_left_shift
+    bitwise_right_shift, isclose, allclose = compare.bitwise_right_shift, compare.isclose, compare.allclose
+    equal, not_equal, less, less_equal = compare.equal, compare.not_equal, compare.less, compare.less_equal
+    greater, greater_equal, eq_, ne_ = compare.greater, compare.greater_equal, compare.eq_, compare.ne_
+    lt_, le_, gt_, ge_, not_equal_ = compare.lt_, compare.le_, compare.gt_, compare.ge_, compare.not_equal_
+    less_, less_equal_, greater_ = compare.less_, compare.less_equal_, compare.greater_
+    greater_equal_, logical_and_, logical_or_ = compare.greater_equal_, compare.logical_and_, compare.logical_or_
+    logical_xor_, logical_not_, bitwise_and_ = compare.logical_xor_, compare.logical_not_, compare.bitwise_and_
+    bitwise_or_, bitwise_xor_ = compare.bitwise_or_, compare.bitwise_xor_
+    bitwise_left_shift_, bitwise_right_shift_ = compare.bitwise_left_shift_, compare.bitwise_right_shift_
+    relu, hardshrink, prelu, relu_ = activation.relu, activation.hardshrink, activation.prelu, activation.relu_
+    where, polygamma = compare.method_where, math.method_polygamma
 
     # ---- reductions ----
 

@@ -15,6 +15,7 @@
 int ad_init(const ad_callbacks *callbacks) {
     const char *why = NULL;
     graph_callbacks = *callbacks;
+    pool_poll = callbacks->interrupted;
     if (kern_select(&why)) return ad_fail(AD_ERR_RUNTIME, "%s", why);
     if (!strcmp(kern->name, "sse2")) rng_use_loops("base"); /* else the best that the processor has */
     generator_start();
@@ -205,6 +206,30 @@ static ad_tensor *scalars3(int op, ad_handle a, double s, double r, bool inplace
 ad_handle ad_op3ff(int op, ad_handle a, double s, double r) { return H(scalars3(op, a, s, r, false)); }
 ad_handle ad_op3ff_(int op, ad_handle a, double s, double r) { return H(scalars3(op, a, s, r, true)); }
 
+ad_handle ad_number(int kind, double f, int64_t i) {
+    if (kind == 0) return H(wrapped(AD_F64, f, 0));
+    return H(wrapped(kind == 1 ? AD_I64 : AD_BOOL, 0, i));
+}
+
+static ad_handle apply3(int op, ad_tensor *a, ad_tensor *b, ad_tensor *c, int inplace) {
+    ad_tensor *in[3] = {a, b, c};
+    if (!b || !c) return 0;
+    return H(inplace ? ad_apply_inplace(op, 3, in, NULL) : ad_apply1(op, 3, in, NULL));
+}
+ad_handle ad_op3n(int op, ad_handle a, ad_handle b, double s, int kind, int inplace) {
+    ad_tensor *c = T(ad_number(kind, s, kind ? (int64_t)s : 0));
+    ad_handle y = apply3(op, T(a), T(b), c, inplace);
+    tensor_unref(c);
+    return y;
+}
+ad_handle ad_op3nn(int op, ad_handle a, double s, int kind_s, double r, int kind_r, int inplace) {
+    ad_tensor *b = T(ad_number(kind_s, s, kind_s ? (int64_t)s : 0)), *c = b ? T(ad_number(kind_r, r, kind_r ? (int64_t)r : 0)) : NULL;
+    ad_handle y = apply3(op, T(a), b, c, inplace);
+    tensor_unref(b);
+    tensor_unref(c);
+    return y;
+}
+
 /* Moves several outputs to where ad_take_result() finds them; the first is returned at once. */
 static ad_handle apply_several(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at) {
     int n = op->nout >= 0 ? op->nout : op->count(nin, in, at);
@@ -285,6 +310,7 @@ static ad_handle with_scalar_(int op, ad_handle a, ad_tensor *s) {
 }
 ad_handle ad_op2f_(int op, ad_handle a, double s) { return with_scalar_(op, a, wrapped(AD_F64, s, 0)); }
 ad_handle ad_op2i_(int op, ad_handle a, int64_t s) { return with_scalar_(op, a, wrapped(AD_I64, 0, s)); }
+ad_handle ad_op2b_(int op, ad_handle a, int s) { return with_scalar_(op, a, wrapped(AD_BOOL, 0, s)); }
 
 ad_handle ad_copy_out(ad_handle src_h, ad_handle out_h) {
     ad_tensor *src = T(src_h), *out = T(out_h);

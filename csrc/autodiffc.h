@@ -85,6 +85,10 @@ ad_handle ad_op2f(int op, ad_handle a, double s, int reversed);
 ad_handle ad_op2i(int op, ad_handle a, int64_t s, int reversed);
 ad_handle ad_op2b(int op, ad_handle a, int s, int reversed);
 ad_handle ad_op3ff(int op, ad_handle a, double s, double r);
+/* Numbers among three operands; kind: 0 float, 1 int, 2 bool. In place, a is written. */
+ad_handle ad_op3n(int op, ad_handle a, ad_handle b, double s, int kind, int inplace);
+ad_handle ad_op3nn(int op, ad_handle a, double s, int kind_s, double r, int kind_r, int inplace);
+ad_handle ad_number(int kind, double f, int64_t i); /* a 0-d tensor that promotes like a number */
 ad_handle ad_op1i(int op, ad_handle a, int64_t i0, int64_t i1, int64_t i2);
 ad_handle ad_op2x(int op, ad_handle a, ad_handle b, int64_t i0, int64_t i1, int64_t i2, double f0);
 ad_handle ad_op1l(int op, ad_handle a, const int64_t *list, int64_t n, int64_t i0, int64_t i1);
@@ -97,6 +101,7 @@ ad_handle ad_op2_(int op, ad_handle a, ad_handle b);
 ad_handle ad_op3_(int op, ad_handle a, ad_handle b, ad_handle c);
 ad_handle ad_op2f_(int op, ad_handle a, double s);
 ad_handle ad_op2i_(int op, ad_handle a, int64_t s);
+ad_handle ad_op2b_(int op, ad_handle a, int s);
 ad_handle ad_op3ff_(int op, ad_handle a, double s, double r);
 ad_handle ad_opn_(int op, const ad_handle *in, int64_t nin, const int64_t *i, int64_t ni, const double *f,
                   int64_t nf, const int64_t *list, int64_t nlist);

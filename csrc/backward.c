@@ -2,6 +2,7 @@
  * used its outputs; leaves come last. The walk is a loop over a heap: no recursion, whatever the depth. */
 #include <stdlib.h>
 #include <string.h>
+#include "pool.h"
 #include "program.h"
 
 typedef struct visit { /* a node, or a leaf, that a gradient has reached */
@@ -515,8 +516,8 @@ int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int r
             tensor_unref(v->g[k]);
             v->g[k] = NULL;
         }
-        if ((steps & 63) == 0 && graph_callbacks.interrupted && graph_callbacks.interrupted()) {
-            ad_fail(AD_ERR_INTERRUPT, "interrupted");
+        if ((steps & 15) == 0 && pool_cancelled() && pool_take_cancelled()) {
+            ad_fail(AD_ERR_INTERRUPT, "interrupted in backward");
             goto done;
         }
     }

@@ -188,6 +188,7 @@ typedef struct ad_call {
     const ad_attr *at;
     void *scratch;
     bool inplace; /* out[0] is in[0] */
+    ad_tensor *before; /* in place: a copy of in[0] as it was, when the gradient rule reads that */
 } ad_call;
 
 /* A list of tensors released together: what the rules emit. */
@@ -234,17 +235,21 @@ enum { /* which tensors the gradient rule reads */
 enum { /* the dtype rule of an elementwise row */
     P_SAME = 0,
     P_FLOAT = 1,     /* integers become the default float type */
-    P_INTEGRAL = 2,  /* floats are refused */
     P_NO_BOOL = 4,   /* bool is refused */
     P_BOOL_OUT = 8,  /* a predicate */
     P_SELECT = 16,   /* the first operand is a condition */
     P_DIVISOR = 32,  /* an integer zero in the second operand is an error */
+    P_FOLLOW = 64,   /* numbers take the dtype of the tensors, whatever their kind */
+    P_ALPHA = 128,   /* the third operand is a number that scales: it follows, and may not be of a higher kind */
+    P_EXPONENT = 256, /* integers to a negative number are an error */
+    P_STRICT = 512,  /* tensors with dimensions must share one dtype */
+    P_NO_HALF = 1024, /* float16 and bfloat16 are refused: a result in float32 tiles would be wrong */
 };
 
 struct ad_op {
     const char *name;
     int nin, nout; /* -1: any number, `count` tells the outputs */
-    uint32_t flags, saves;
+    uint32_t flags, saves; /* saves: 0 in elementwise rows, see ew_saves() */
     int (*infer)(ad_call *c);              /* 0, or -1 with the error set */
     void (*run)(const ad_call *c);
     void (*vjp)(ad_vjp *v);
@@ -362,6 +367,8 @@ int graph_record(ad_call *c);
 /* Checks and bookkeeping around an in-place write of t. */
 int graph_check_inplace(ad_tensor *t);
 int graph_record_inplace(ad_call *c);
+/* Whether the tape will keep in[0], which an in-place call is about to overwrite. */
+bool graph_keeps_target(const ad_call *c);
 ad_node *graph_node_of(ad_tensor *t); /* brings a view's node up to date with its base */
 void node_unref(ad_node *n);
 static inline ad_node *node_ref(ad_node *n) {
@@ -390,6 +397,7 @@ extern ad_callbacks graph_callbacks;
 #define EW_TILE 512
 int ew_infer(ad_call *c);
 void ew_run(const ad_call *c);
+uint32_t ew_saves(const ad_call *c); /* what the derivatives that will be asked for read */
 void ew_vjp(ad_vjp *v);
 void ew_jvp(ad_jvp *j);
 int ew_common(const ad_call *c); /* the dtype that an elementwise call computes in */

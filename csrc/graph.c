@@ -146,19 +146,29 @@ static bool any_wants(const ad_call *c) {
     return false;
 }
 
-/* Builds the node of a call. In place, in[0] has been overwritten: its saved value is out of date, which
- * the version tells when backward asks for it. */
+static uint32_t saves_of(const ad_call *c) { return c->op->flags & AD_OP_EW ? ew_saves(c) : c->op->saves; }
+
+bool graph_keeps_target(const ad_call *c) {
+    if (tls.no_grad || (c->op->flags & AD_OP_NONDIFF) || !any_wants(c)) return false;
+    uint32_t saves = saves_of(c);
+    for (int i = 0; i < c->nin && i < 16; i++)
+        if (saves & 1u << i && c->in[i] == c->in[0]) return true;
+    return false;
+}
+
+/* Builds the node of a call. In place, in[0] has been overwritten: what is saved is the copy from before. */
 static ad_node *node_of_call(ad_call *c) {
     const ad_op *op = c->op;
+    uint32_t saves = saves_of(c);
     int64_t nsizes = 0;
     int nsaved = 0;
     for (int i = 0; i < c->nin; i++) {
         nsizes += c->in[i] ? c->in[i]->ndim : 0;
-        nsaved += c->in[i] && op->saves & (i < 16 ? 1u << i : 0);
+        nsaved += c->in[i] && saves & (i < 16 ? 1u << i : 0);
     }
     for (int k = 0; k < c->nout; k++) {
         nsizes += c->out[k]->ndim;
-        nsaved += k < 3 && op->saves & (unsigned)SY << k;
+        nsaved += k < 3 && saves & (unsigned)SY << k;
     }
     ad_node *n = node_new(op, c->nin, c->nout, nsaved, nsizes, c->at);
     if (!n) return NULL;
@@ -176,7 +186,8 @@ static ad_node *node_of_call(ad_call *c) {
     for (int o = 0; o < c->nout; o++) room = meta_set(&n->mout[o], room, c->out[o]);
     for (int i = 0; i < c->nin; i++) {
         ad_tensor *t = c->in[i];
-        if (!t || !(op->saves & (i < 16 ? 1u << i : 0))) continue;
+        if (!t || !(saves & (i < 16 ? 1u << i : 0))) continue;
+        if (c->before && t == c->out[0]) t = c->before;
         uint32_t version = atomic_load_explicit(&t->storage->version, memory_order_relaxed);
         bool overwritten = c->inplace && t->storage == c->out[0]->storage;
         if (overwritten) version--; /* the value that was read is one write ago */
@@ -184,7 +195,7 @@ static ad_node *node_of_call(ad_call *c) {
         n->nsaved = ++k;
     }
     for (int o = 0; o < c->nout && o < 3; o++) {
-        if (!(op->saves & (unsigned)SY << o)) continue;
+        if (!(saves & (unsigned)SY << o)) continue;
         uint32_t version = atomic_load_explicit(&c->out[o]->storage->version, memory_order_relaxed);
         if (save(n, k, c->out[o], 65536 + o, true, false, version)) goto fail;
         n->nsaved = ++k;

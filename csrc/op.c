@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core.h"
+#include "pool.h"
 #include "program.h"
 #include "ops/declare.h"
 
@@ -9,16 +10,16 @@ _Thread_local ad_tls tls;
 
 /* ---- the table ---- */
 
-#define EW_ENTRY(nm, n, promo_, saves_)                                                                       \
-    {.name = #nm, .nin = n, .nout = 1, .flags = AD_OP_EW, .saves = saves_, .infer = ew_infer, .run = ew_run,  \
+#define EW_ENTRY(nm, n, promo_)                                                                               \
+    {.name = #nm, .nin = n, .nout = 1, .flags = AD_OP_EW, .infer = ew_infer, .run = ew_run,                   \
      .vjp = ew_vjp, .jvp = ew_jvp, .row = EW_##nm, .promo = promo_},
 #define CMP_ENTRY(nm, n, promo_)                                                                              \
     {.name = #nm, .nin = n, .nout = 1, .flags = AD_OP_EW | AD_OP_NONDIFF, .infer = ew_infer, .run = ew_run,   \
      .row = EW_##nm, .promo = promo_},
-#define EW1(nm, types, body, promo, saves, dx, doc) EW_ENTRY(nm, 1, promo, saves)
-#define EW2(nm, types, body, promo, saves, da, db, doc) EW_ENTRY(nm, 2, promo, saves)
-#define EW3(nm, types, body, promo, saves, da, db, dc, doc) EW_ENTRY(nm, 3, promo, saves)
-#define SEL3(nm, types, body, promo, saves, da, db, doc) EW_ENTRY(nm, 3, promo, saves)
+#define EW1(nm, types, body, promo, ...) EW_ENTRY(nm, 1, promo)
+#define EW2(nm, types, body, promo, ...) EW_ENTRY(nm, 2, promo)
+#define EW3(nm, types, body, promo, ...) EW_ENTRY(nm, 3, promo)
+#define SEL3(nm, types, body, promo, ...) EW_ENTRY(nm, 3, promo)
 #define CMP1(nm, types, body, promo, doc) CMP_ENTRY(nm, 1, promo)
 #define CMP2(nm, types, body, promo, doc) CMP_ENTRY(nm, 2, promo)
 #define OP(nm, nin_, nout_, flags_, saves_, ...)                                                              \
@@ -86,9 +87,26 @@ static int apply_jvp(ad_call *c) {
 static int execute(ad_call *c) {
     size_t bytes = c->op->scratch ? c->op->scratch(c) : 0;
     if (bytes && !(c->scratch = mem_alloc(bytes))) return -1;
+    /* What is written in place is never left half-written: Ctrl-C waits for it. */
+    bool whole = c->inplace || (c->op->flags & AD_OP_INPLACE);
+    int shield = whole ? pool_shield(1) : 0;
     c->op->run(c);
+    if (whole) pool_shield(shield);
     if (bytes) mem_free(c->scratch, bytes);
-    return 0;
+    return AD_UNLIKELY(pool_take_cancelled()) ? ad_fail(AD_ERR_INTERRUPT, "interrupted in %s", c->op->name) : 0;
+}
+
+/* A copy of what an in-place call overwrites, with the history that it had. */
+static ad_tensor *copy_before(ad_tensor *t) {
+    bool was = tls.no_grad;
+    tls.no_grad = true;
+    ad_tensor *copy = ad_apply1(OP_clone, 1, &t, NULL);
+    tls.no_grad = was;
+    if (copy) {
+        copy->node = node_ref(graph_node_of(t));
+        copy->out_nr = t->out_nr;
+    }
+    return copy;
 }
 
 /* `target`, when given, is the tensor that output 0 is written to (the in-place form: also in[0]). */
@@ -152,6 +170,7 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
                         "operation.");
                 goto done;
             }
+        if (graph_keeps_target(&c) && !(c.before = copy_before(target))) goto done;
         out[0] = tensor_ref(target);
         made = 1;
     }
@@ -188,6 +207,7 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
 done:
     if (status < 0)
         for (int k = 0; k < made; k++) tensor_unref(out[k]);
+    tensor_unref(c.before);
     if (spec != spec_room) mem_free(spec, (size_t)c.nout * sizeof *spec);
     if (own) {
         for (int i = 0; i < nin; i++) tensor_unref(own[i]);
@@ -245,7 +265,11 @@ void em_done(ad_em *E) {
 
 ad_tensor *em_op(ad_em *E, int op, int nin, ad_tensor *const *in, const ad_attr *at) {
     if (E->failed) return NULL;
-    return em_keep(E, ad_apply1(op, nin, in, at));
+    bool number = nin > 0;
+    for (int i = 0; i < nin; i++) number &= in[i] && in[i]->flags & AD_T_WRAPPED;
+    ad_tensor *t = em_keep(E, ad_apply1(op, nin, in, at));
+    if (t && number) t->flags |= AD_T_WRAPPED; /* what comes of numbers alone promotes as one */
+    return t;
 }
 
 ad_tensor *em1(ad_em *E, int op, ad_tensor *a) { return a ? em_op(E, op, 1, &a, NULL) : NULL; }

@@ -23,6 +23,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@ enum {
     MAX_WORKERS = 1023,      /* threads ever created; a higher setting is accepted and not used */
     IDLE_SPIN_NS = 100000,   /* how long a worker without work spins before it sleeps */
     STEP_ASIDE_NS = 1000000, /* a worker changes its processor no more often than this */
+    POLL_NS = 100000000,     /* a caller asks for Ctrl-C no more often than this */
     JOIN_SPIN_NS = 30000     /* how long a caller spins for chunks still running elsewhere */
 };
 
@@ -132,8 +134,40 @@ static int spin_while(atomic_uint *word, unsigned value, int64_t ns) {
 
 /* ---- running ---- */
 
+int (*pool_poll)(void);
+static atomic_int any_cancelled; /* threads whose loops are being cut short */
+static _Thread_local int cancelled, shielded;
+static _Thread_local int64_t polled;
+
+int pool_cancelled(void) {
+    if (shielded || !pool_poll || cancelled) return cancelled && !shielded;
+    int64_t t = now_ns();
+    if (t - polled < POLL_NS) return 0;
+    bool first = !polled;
+    polled = t;
+    if (first || !pool_poll()) return 0;
+    atomic_fetch_add(&any_cancelled, 1);
+    return cancelled = 1;
+}
+
+int pool_take_cancelled(void) {
+    if (!atomic_load_explicit(&any_cancelled, memory_order_relaxed) || !cancelled) return 0;
+    cancelled = 0;
+    atomic_fetch_sub(&any_cancelled, 1);
+    return 1;
+}
+
+int pool_shield(int on) {
+    int was = shielded;
+    shielded = on;
+    return was;
+}
+
 static void run_range(int64_t begin, int64_t end, int64_t grain, pool_fn fn, void *ctx) {
-    for (; end - begin > grain; begin += grain) fn(begin, begin + grain, ctx);
+    for (; end - begin > grain; begin += grain) {
+        fn(begin, begin + grain, ctx);
+        if (pool_cancelled()) return;
+    }
     fn(begin, end, ctx);
 }
 
@@ -151,10 +185,12 @@ static unsigned run_units(pool_slot *s, int from_end) {
         int64_t unit = (int64_t)atomic_load_explicit(&s->unit, memory_order_acquire);
         unsigned front = FRONT(w), end = END(w);
         if (front >= end) return count;
-        uint64_t next = from_end ? OPEN(GENERATION(w), front, end - 1) : OPEN(GENERATION(w), front + 1, end);
+        bool drop = !from_end && pool_cancelled(); /* claims all that is left, and runs none of it */
+        uint64_t next = drop ? CLOSED(GENERATION(w)) : from_end ? OPEN(GENERATION(w), front, end - 1) : OPEN(GENERATION(w), front + 1, end);
         if (!atomic_compare_exchange_strong_explicit(&s->word, &w, next, memory_order_acq_rel,
                                                      memory_order_acquire))
             continue; /* another took it, or the slot went to another loop, which is as good */
+        if (drop) return count + (end - front);
         int64_t begin = (int64_t)(from_end ? end - 1 : front) * unit;
         run_range(begin, n - begin < unit ? n : begin + unit, grain, fn, ctx);
         count++;
@@ -191,7 +227,7 @@ static void step_aside(int64_t *not_before) { (void)not_before; }
 static void *worker_main(void *arg) {
     int64_t not_before = 0;
     unsigned id = (unsigned)(uintptr_t)arg;
-    inside = 1;
+    inside = shielded = 1;
     for (;;) {
         unsigned most = atomic_load(&limit);
         if (id + 1 >= most) { /* not needed for now */
@@ -293,6 +329,7 @@ static pool_slot *take_slot(void) {
 void pool_parallel_for(int64_t n, int64_t grain, pool_fn fn, void *ctx) {
     if (n <= 0) return;
     if (grain < 1) grain = 1;
+    if (atomic_load_explicit(&any_cancelled, memory_order_relaxed) && cancelled && !shielded) return;
     if (n <= grain) {
         fn(0, n, ctx);
         return;

@@ -11,6 +11,14 @@ typedef void (*pool_fn)(int64_t begin, int64_t end, void *ctx);
  * thread is set, or when called from inside another parallel loop. */
 void pool_parallel_for(int64_t n, int64_t grain, pool_fn fn, void *ctx);
 
+/* Ctrl-C. The thread that a loop belongs to asks pool_poll now and then, when it is set; once it answers
+ * nonzero, chunks that nobody has begun are left out, of this loop and of all that follow on the thread
+ * until pool_take_cancelled(). */
+extern int (*pool_poll)(void);
+int pool_cancelled(void);      /* asks, at most every 100 ms */
+int pool_take_cancelled(void); /* whether the thread's loops were cut short; and forgets it */
+int pool_shield(int on);       /* on: this thread's loops always finish. Returns what it was. */
+
 int pool_num_threads(void);           /* the caller included */
 int pool_set_num_threads(int n);      /* n >= 1; returns 0, or -1 for a bad n */
 int pool_default_num_threads(void);   /* from affinity and the cgroup quota */

@@ -2,6 +2,7 @@
 #include <string.h>
 #include "fuse.h"
 #include "generator.h"
+#include "pool.h"
 
 /* ---- growing arrays ---- */
 
@@ -255,10 +256,12 @@ int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handl
         s->data = (char *)tensor_data(t) - p->args[k]->offset * dtype_size[t->dtype];
         s->nbytes = t->storage->nbytes;
     }
+    int shield = pool_shield(1); /* a step that began is finished: Ctrl-C waits for it */
     for (int64_t k = 0; k < p->n; k++) {
         const instr *i = &p->code[k];
         if (!i->dead) i->call.op->run(&i->call);
     }
+    pool_shield(shield);
     for (int64_t k = 0; k < p->nwritten; k++)
         atomic_fetch_add_explicit(&p->written[k]->version, 1, memory_order_relaxed);
     for (int64_t k = 0; k < p->neffects; k++) {

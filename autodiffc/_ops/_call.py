@@ -1,8 +1,11 @@
 """Ways to call an operation of the core; the functions of this package are written with these."""
 
+import numpy as np
+
 from .. import _core
 from .._core import OP, TensorBase, fail, wrap
 from .._native import ffi, lib
+from ..interop import from_numpy
 
 _op1, _op2, _op3 = lib.ad_op1, lib.ad_op2, lib.ad_op3
 _op1i, _op1l = lib.ad_op1i, lib.ad_op1l
@@ -50,26 +53,87 @@ def with_number(op, a, s, reversed):
         return _op2i(op, a._h, checked_int(s), reversed)
     if kind is bool:
         return _op2b(op, a._h, s, reversed)
-    s = number(s, op)
-    return with_number(op, a, s, reversed)
+    return with_number(op, a, number(s, op), reversed)
 
 
 def checked_int(s):
-    if not -(1 << 63) <= s < 1 << 63:
-        raise RuntimeError(f"value cannot be converted to type int64 without overflow: {s}")
-    return s
+    """An int that int64 holds; up to 2^64 it wraps, as PyTorch's uint64 numbers do. OverflowError beyond."""
+    if -(1 << 63) <= s < 1 << 63:
+        return s
+    if 0 < s < 1 << 64:
+        return s - (1 << 64)
+    raise OverflowError("int too big to convert")
 
 
-def number(s, op):
+def number(s, op, argument="other", position=2):
     """A Python number from a NumPy scalar or an object with __index__ or __float__; TypeError otherwise."""
+    kind = type(s)
+    if kind is float or kind is int or kind is bool:
+        return s
     item = getattr(s, "item", None)
-    if item is not None and getattr(s, "ndim", None) == 0:
-        return item()
-    if hasattr(s, "__index__"):
+    if item is not None and getattr(s, "ndim", None) == 0 and not isinstance(s, TensorBase):
+        s = item()
+        if isinstance(s, (float, int)):
+            return s
+    elif isinstance(s, (float, int)):
+        return float(s) if isinstance(s, float) else int(s)
+    elif hasattr(s, "__index__") and not isinstance(s, TensorBase):
         return s.__index__()
-    if hasattr(s, "__float__") and not hasattr(s, "__len__"):
+    elif hasattr(s, "__float__") and not hasattr(s, "__len__"):
         return float(s)
-    raise TypeError(f"{op_name(op)}(): argument 'other' (position 2) must be Tensor or a number, not {type(s).__name__}")
+    name = op if isinstance(op, str) else op_name(op)
+    raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor or a number, not "
+                    f"{type(s).__name__}")
+
+
+_KIND = {float: 0, int: 1, bool: 2}
+_EXACT = 1 << 53
+
+
+def number_tensor(s):
+    """A 0-d Tensor that promotes like the number s."""
+    kind = _KIND[type(s)]
+    return wrap(lib.ad_number(kind, s if kind == 0 else 0.0, 0 if kind == 0 else checked_int(s)))
+
+
+def ternary(op, a, b, c, out=None, inplace=0):
+    """op(a, b, c) where b and c may be numbers, and a too when another one is a tensor; in place, a is written."""
+    tb, tc = isinstance(b, TensorBase), isinstance(c, TensorBase)
+    if not isinstance(a, TensorBase):
+        if not (tb or tc) or inplace:
+            raise not_a_tensor(op, a)
+        a = number_tensor(number(a, op, "input", 1))
+    b = b if tb else number(b, op)
+    c = c if tc else number(c, op, "other", 3)
+    if not tb and (tc or not -_EXACT <= b <= _EXACT):
+        b, tb = number_tensor(b), True
+    if not tc and not -_EXACT <= c <= _EXACT:
+        c, tc = number_tensor(c), True
+    if tb and tc:
+        h = (lib.ad_op3_ if inplace else lib.ad_op3)(op, a._h, b._h, c._h)
+    elif tb:
+        h = lib.ad_op3n(op, a._h, b._h, c, _KIND[type(c)], inplace)
+    else:
+        h = lib.ad_op3nn(op, a._h, b, _KIND[type(b)], c, _KIND[type(c)], inplace)
+    if not h:
+        fail()
+    if inplace:
+        lib.ad_release(h)
+        return a
+    if out is not None:
+        return to_out(h, out)
+    t = _new(_core.Tensor)
+    t._h = h
+    return t
+
+
+def tensors_only(op, a, b, out=None):
+    """op(a, b) where PyTorch takes no numbers."""
+    if not isinstance(a, TensorBase):
+        raise not_a_tensor(op, a)
+    if not isinstance(b, TensorBase):
+        raise not_a_tensor(op, b, "other", 2)
+    return binary(op, a, b, out)
 
 
 def operator(op, reversed=0):
@@ -85,10 +149,13 @@ def operator(op, reversed=0):
             elif kind is int:
                 h = _op2i(op, self._h, checked_int(other), reversed)
             else:
+                if isinstance(other, np.ndarray) and other.ndim:
+                    return method(self, from_numpy(other))
                 try:
-                    h = with_number(op, self, other, reversed)
+                    other = number(other, op)
                 except TypeError:
                     return NotImplemented
+                h = with_number(op, self, other, reversed)
         if not h:
             fail()
         t = _new(_core.Tensor)
@@ -105,12 +172,33 @@ def inplace(op):
         if isinstance(other, TensorBase):
             h = lib.ad_op2_(op, self._h, other._h)
         else:
-            s = other if type(other) in (float, int, bool) else number(other, op)
-            h = lib.ad_op2f_(op, self._h, s) if type(s) is float else lib.ad_op2i_(op, self._h, checked_int(s))
+            if isinstance(other, np.ndarray) and other.ndim:
+                return method(self, from_numpy(other))
+            s = number(other, op)
+            kind = type(s)
+            if kind is float:
+                h = lib.ad_op2f_(op, self._h, s)
+            else:
+                h = lib.ad_op2b_(op, self._h, s) if kind is bool else lib.ad_op2i_(op, self._h, checked_int(s))
         if not h:
             fail()
         lib.ad_release(h)
         return self
+
+    return method
+
+
+def inplace_operator(op):
+    """The method of an augmented assignment: NotImplemented for what is neither a tensor nor a number."""
+    write = inplace(op)
+
+    def method(self, other):
+        if not isinstance(other, (TensorBase, float, int, np.ndarray)):
+            try:
+                other = number(other, op)
+            except TypeError:
+                return NotImplemented
+        return write(self, other)
 
     return method
 

@@ -5,6 +5,7 @@
 #define CT f64
 #include "vec.h"
 #include "vmath.h"
+#include "vmath_more.h"
 #include "ew.h"
 #include "reduce.h"
 #include "gemm.h"
@@ -13,6 +14,7 @@
 #define CT f32
 #include "vec.h"
 #include "vmath.h"
+#include "vmath_more.h"
 #include "ew.h"
 #include "reduce.h"
 #include "gemm.h"
@@ -21,6 +23,7 @@
 #define CT i64
 #include "vec.h"
 #include "vmath.h"
+#include "vmath_more.h"
 #include "ew.h"
 #include "reduce.h"
 #undef CT

@@ -43,14 +43,14 @@ int result_type(int n, ad_tensor *const *in) {
     for (int i = 0; i < n; i++) {
         if (!in[i]) continue;
         int k = in[i]->flags & AD_T_WRAPPED ? 2 : in[i]->ndim == 0 ? 1 : 0, d = in[i]->dtype;
-        if (k == 2 && dtype_is_float(d)) d = dtype_default_float();
         cat[k] = cat[k] < 0 ? d : dtype_promote(cat[k], d);
     }
+    /* A float number counts as the default float type; numbers alone, in gradient rules, stay precise. */
+    if (cat[2] >= 0 && dtype_is_float(cat[2]) && (cat[0] >= 0 || cat[1] >= 0)) cat[2] = dtype_default_float();
     int r = cat[0];
     for (int k = 1; k < 3; k++) {
         if (cat[k] < 0) continue;
-        if (r < 0)
-            r = cat[k];
+        if (r < 0) r = cat[k];
         else if (!dtype_is_float(r) && (dtype_is_float(cat[k]) || (r == AD_BOOL && cat[k] != AD_BOOL)))
             r = r == AD_BOOL || dtype_is_float(cat[k]) ? cat[k] : dtype_promote(r, cat[k]);
     }
@@ -80,12 +80,64 @@ static void keep_layout(ad_call *c) {
 }
 
 static int inputs_common(const ad_call *c) { /* the type that the operands meet in */
-    int sel = c->op->promo & P_SELECT ? 1 : 0;
-    return result_type(c->nin - sel, c->in + sel);
+    int promo = c->op->promo, n = c->nin;
+    ad_tensor *const *in = c->in, *tensors[3];
+    if (AD_UNLIKELY(promo & P_SELECT)) {
+        int r = result_type(n - 1, in + 1);
+        return in[1]->flags & in[2]->flags & AD_T_WRAPPED && dtype_is_float(r) ? dtype_default_float() : r;
+    }
+    if (AD_UNLIKELY(promo & (P_FOLLOW | P_ALPHA))) {
+        if (promo & P_ALPHA) n = 2;
+        if (promo & P_FOLLOW) {
+            int m = 0;
+            for (int i = 0; i < n; i++)
+                if (!(in[i]->flags & AD_T_WRAPPED)) tensors[m++] = in[i];
+            if (m) return result_type(m, tensors);
+        }
+    }
+    return result_type(n, in);
 }
 
 static int refuse(const char *op, int dtype) {
-    return ad_fail(AD_ERR_RUNTIME, "\"%s\" not implemented for '%s'", op, dtype_class[dtype]);
+    return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"%s\" not implemented for '%s'", op, dtype_class[dtype]);
+}
+
+/* The rules that few rows have. */
+static int check_rare(const ad_call *c, int promo, int common) {
+    const ad_tensor *const *in = (const ad_tensor *const *)c->in;
+    if ((promo & P_ALPHA) && in[2]->flags & AD_T_WRAPPED) {
+        if (in[2]->dtype == AD_BOOL && common != AD_BOOL)
+            return ad_fail(AD_ERR_RUNTIME, "Boolean alpha only supported for Boolean results.");
+        if (dtype_is_float(in[2]->dtype) && !dtype_is_float(common))
+            return ad_fail(AD_ERR_RUNTIME,
+                           "For integral input tensors, argument alpha must not be a floating point number.");
+    }
+    if ((promo & P_EXPONENT) && dtype_is_int(common) && in[1]->flags & AD_T_WRAPPED &&
+        tensor_get_i64(in[1]) < 0)
+        return ad_fail(AD_ERR_RUNTIME, "Integers to negative integer powers are not allowed.");
+    if ((promo & P_NO_HALF) && (common == AD_F16 || common == AD_BF16)) return refuse(c->op->name, common);
+    if (promo & P_STRICT)
+        for (int i = 1; i < c->nin; i++)
+            if (!(in[i]->flags & AD_T_WRAPPED) && in[i]->dtype != in[0]->dtype &&
+                (in[i]->ndim || in[0]->ndim == 0 || i == 1))
+                return ad_fail(AD_ERR_RUNTIME,
+                               "%s: expected operands of one dtype, but operand 1 is %s and operand %d is %s",
+                               c->op->name, dtype_name[in[0]->dtype], i + 1, dtype_name[in[i]->dtype]);
+    return 0;
+}
+
+static int refuse_bool(const ad_call *c) {
+    int op = (int)(c->op - ad_ops);
+    if (op == OP_sub || op == OP_sub_scaled)
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying "
+            "to invert a mask, use the `~` or `logical_not()` operator instead.");
+    if (op == OP_neg)
+        return ad_fail(AD_ERR_RUNTIME,
+                       "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+                       "invert a mask, use the `~` or `logical_not()` operator instead.");
+    return refuse(c->op->name, AD_BOOL);
 }
 
 static bool has_zero(const ad_tensor *t) { /* of an integer tensor */
@@ -111,24 +163,20 @@ int ew_infer(ad_call *c) {
     if (c->nin == 1 || (c->nin == 2 && tensor_same_sizes(a, c->in[1]))) {
         nd = a->ndim;
         memcpy(s->sizes, a->sizes, (size_t)nd * sizeof *s->sizes);
-    } else if (broadcast_sizes(c->nin, c->in, &nd, s->sizes))
-        return -1;
+    } else if (broadcast_sizes(c->nin, c->in, &nd, s->sizes)) return -1;
     s->ndim = (uint8_t)nd;
     int common = inputs_common(c);
     if (promo & P_SELECT && a->dtype != AD_BOOL)
-        return ad_fail(AD_ERR_RUNTIME, "%s expected condition to be a boolean tensor, but got a tensor with dtype %s",
+        return ad_fail(AD_ERR_RUNTIME,
+                       "%s expected condition to be a boolean tensor, but got a tensor with dtype %s",
                        c->op->name, dtype_class[a->dtype]);
-    if ((promo & P_INTEGRAL) && dtype_is_float(common)) return refuse(c->op->name, common);
-    if ((promo & P_NO_BOOL) && common == AD_BOOL) {
-        if (c->op == &ad_ops[OP_sub])
-            return ad_fail(AD_ERR_RUNTIME, "Subtraction, the `-` operator, with a bool tensor is not supported. If you "
-                                           "are trying to invert a mask, use the `~` or `logical_not()` operator "
-                                           "instead.");
-        if (c->op == &ad_ops[OP_neg])
-            return ad_fail(AD_ERR_RUNTIME, "Negation, the `-` operator, on a bool tensor is not supported. If you are "
-                                           "trying to invert a mask, use the `~` or `logical_not()` operator instead.");
-        return refuse(c->op->name, common);
+    if (promo & P_NO_BOOL) {
+        bool minus = c->op == &ad_ops[OP_sub] || c->op == &ad_ops[OP_sub_scaled];
+        if (AD_UNLIKELY(common == AD_BOOL || (minus && (a->dtype == AD_BOOL || c->in[1]->dtype == AD_BOOL))))
+            return refuse_bool(c);
     }
+    if (AD_UNLIKELY(promo & (P_ALPHA | P_EXPONENT | P_STRICT | P_NO_HALF)) && check_rare(c, promo, common))
+        return -1;
     if ((promo & P_FLOAT) && !dtype_is_float(common)) common = dtype_default_float();
     if (!kern->ew[c->op->row][dtype_compute(common)]) return refuse(c->op->name, common);
     if ((promo & P_DIVISOR) && !dtype_is_float(common) && has_zero(c->in[1]))
@@ -177,10 +225,8 @@ static void tile_move(const loop *l, const operand *o, int64_t at, int64_t n, ch
     while (n > 0) {
         int64_t run = l->sizes[last] - index[last];
         if (run > n) run = n;
-        if (store)
-            put(run, p, o->strides[last], tile);
-        else
-            load(run, tile, p, o->strides[last]);
+        if (store) put(run, p, o->strides[last], tile);
+        else load(run, tile, p, o->strides[last]);
         tile += run * (int64_t)o->step;
         n -= run;
         if (!n) break;
@@ -206,10 +252,8 @@ static void loop_range(int64_t begin, int64_t end, void *ctx) {
         whole = false;
         if (o->mode == CONSTANT) {
             int64_t n = end - begin < EW_TILE ? end - begin : EW_TILE;
-            if (o->as_bool)
-                dtype_load_bool[o->dtype](n, tiles[i], o->data, 0);
-            else
-                dtype_loads[o->dtype][l->ct](n, tiles[i], o->data, 0);
+            if (o->as_bool) dtype_load_bool[o->dtype](n, tiles[i], o->data, 0);
+            else dtype_loads[o->dtype][l->ct](n, tiles[i], o->data, 0);
         }
         in[i] = tiles[i];
     }
@@ -218,13 +262,10 @@ static void loop_range(int64_t begin, int64_t end, void *ctx) {
         int64_t n = end - at < step ? end - at : step;
         for (int i = 0; i < l->nin; i++) {
             const operand *o = &l->in[i];
-            if (o->mode == DIRECT)
-                in[i] = o->data + at * (int64_t)o->step;
-            else if (o->mode == PACKED)
-                tile_move(l, o, at, n, tiles[i], false);
+            if (o->mode == DIRECT) in[i] = o->data + at * (int64_t)o->step;
+            else if (o->mode == PACKED) tile_move(l, o, at, n, tiles[i], false);
         }
-        if (l->out.mode == DIRECT)
-            l->fn(n, l->out.data + at * (int64_t)l->out.step, in);
+        if (l->out.mode == DIRECT) l->fn(n, l->out.data + at * (int64_t)l->out.step, in);
         else {
             l->fn(n, tiles[3], in);
             tile_move(l, &l->out, at, n, tiles[3], true);
@@ -281,9 +322,10 @@ static void set_operand(loop *l, operand *o, const ad_tensor *t, int k, bool as_
     o->as_bool = as_bool;
     o->strides = l->strides[k];
     o->step = as_bool ? 1 : ct_size[l->ct];
-    bool native = as_bool ? t->dtype == AD_BOOL
-                          : (t->dtype == AD_F32 && l->ct == CT_F32) || (t->dtype == AD_F64 && l->ct == CT_F64) ||
-                                (t->dtype == AD_I64 && l->ct == CT_I64);
+    bool native = as_bool
+                      ? t->dtype == AD_BOOL
+                      : (t->dtype == AD_F32 && l->ct == CT_F32) || (t->dtype == AD_F64 && l->ct == CT_F64) ||
+                            (t->dtype == AD_I64 && l->ct == CT_I64);
     bool zero = true, flat = true;
     int64_t expect = dtype_size[t->dtype];
     for (int d = l->ndim - 1; d >= 0; d--) {
@@ -312,16 +354,16 @@ void ew_run(const ad_call *c) {
     for (int i = 0; i < c->nin && same; i++)
         same = c->in[i]->dtype == common && tensor_same_sizes(c->in[i], out) &&
                dims_equal(out->ndim, out->strides, out->ndim, c->in[i]->strides);
-    if (same && !(promo & (P_BOOL_OUT | P_SELECT)) && out->dtype == common && ct_size[l.ct] == dtype_size[common] &&
-        dtype_is_float(common) && tensor_is_contiguous(out) && out->numel <= GRAIN) {
+    if (same && !(promo & (P_BOOL_OUT | P_SELECT)) && out->dtype == common &&
+        ct_size[l.ct] == dtype_size[common] && dtype_is_float(common) && tensor_is_contiguous(out) &&
+        out->numel <= GRAIN) {
         const void *in[3];
         for (int i = 0; i < c->nin; i++) in[i] = tensor_data(c->in[i]);
         l.fn(out->numel, tensor_data(out), in);
         return;
     }
     merge_dims(&l, c);
-    for (int i = 0; i < c->nin; i++)
-        set_operand(&l, &l.in[i], c->in[i], i, (promo & P_SELECT && i == 0));
+    for (int i = 0; i < c->nin; i++) set_operand(&l, &l.in[i], c->in[i], i, (promo & P_SELECT && i == 0));
     set_operand(&l, &l.out, out, 3, promo & P_BOOL_OUT);
     pool_parallel_for(out->numel, GRAIN, loop_range, &l);
 }
@@ -345,8 +387,8 @@ void tensor_copy_data(ad_tensor *dst, const ad_tensor *src) {
     if (!dst->numel) return;
     bool flat = tensor_is_contiguous(dst) && tensor_is_contiguous(src);
     if (dst->dtype == src->dtype && src->numel == dst->numel &&
-        (flat || (dims_equal(dst->ndim, dst->strides, src->ndim, src->strides) && tensor_same_sizes(dst, src) &&
-                  dims_dense(dst->ndim, dst->sizes, dst->strides)))) {
+        (flat || (dims_equal(dst->ndim, dst->strides, src->ndim, src->strides) &&
+                  tensor_same_sizes(dst, src) && dims_dense(dst->ndim, dst->sizes, dst->strides)))) {
         plain_copy p = {tensor_data(dst), tensor_data(src)};
         if (p.dst != p.src)
             pool_parallel_for(dst->numel * dtype_size[dst->dtype], 1 << 20, plain_copy_range, &p);
@@ -362,75 +404,4 @@ void tensor_copy_data(ad_tensor *dst, const ad_tensor *src) {
     set_operand(&l, &l.in[0], src, 0, false);
     set_operand(&l, &l.out, dst, 3, false);
     pool_parallel_for(dst->numel, GRAIN, loop_range, &l);
-}
-
-/* ---- gradient rules ---- */
-
-/* In the rules: g is the incoming gradient (or tangent), a, b, c the operands (x is a), y the result. */
-typedef ad_tensor *(*derivative)(ad_em *E, ad_tensor *g, ad_tensor *a, ad_tensor *b, ad_tensor *c, ad_tensor *y);
-
-#include "derivative_names.h"
-#define ZERO NULL /* no gradient flows */
-#define K(v) em_const(E, v)
-#define RULE(name, k, expr)                                                                                   \
-    static ad_tensor *rule_##name##_##k(ad_em *E, ad_tensor *g, ad_tensor *a, ad_tensor *b, ad_tensor *c,     \
-                                        ad_tensor *y) {                                                       \
-        ad_tensor *x = a;                                                                                     \
-        (void)E, (void)g, (void)x, (void)b, (void)c, (void)y;                                                 \
-        return expr;                                                                                          \
-    }
-#define EW1(name, types, body, promo, saves, dx, doc) RULE(name, 0, dx)
-#define EW2(name, types, body, promo, saves, da, db, doc) RULE(name, 0, da) RULE(name, 1, db)
-#define EW3(name, types, body, promo, saves, da, db, dc, doc) RULE(name, 0, da) RULE(name, 1, db) RULE(name, 2, dc)
-#define SEL3(name, types, body, promo, saves, da, db, doc)                                                    \
-    RULE(name, 0, ZERO) RULE(name, 1, da) RULE(name, 2, db)
-#define CMP1(...)
-#define CMP2(...)
-#include "elementwise.def"
-#undef EW1
-#undef EW2
-#undef EW3
-#undef SEL3
-#undef CMP1
-#undef CMP2
-
-static const derivative rules[EW_ROWS][3] = {
-#define EW1(name, ...) [EW_##name] = {rule_##name##_0},
-#define EW2(name, ...) [EW_##name] = {rule_##name##_0, rule_##name##_1},
-#define EW3(name, ...) [EW_##name] = {rule_##name##_0, rule_##name##_1, rule_##name##_2},
-#define SEL3(name, ...) [EW_##name] = {rule_##name##_0, rule_##name##_1, rule_##name##_2},
-#define CMP1(...)
-#define CMP2(...)
-#include "elementwise.def"
-#undef EW1
-#undef EW2
-#undef EW3
-#undef SEL3
-#undef CMP1
-#undef CMP2
-};
-
-void ew_vjp(ad_vjp *v) {
-    const ad_op *op = v->node->op;
-    ad_tensor *x[3] = {NULL, NULL, NULL}, *y = op->saves & SY ? vjp_out(v, 0) : NULL;
-    for (int i = 0; i < v->nin; i++) x[i] = op->saves & (1u << i) ? vjp_in(v, i) : NULL;
-    for (int i = 0; i < v->nin && !v->E.failed; i++) {
-        if (!vjp_needs(v, i)) continue;
-        const ad_meta *m = vjp_meta(v, i);
-        ad_tensor *d = rules[op->row][i](&v->E, v->g[0], x[0], x[1], x[2], y);
-        v->gin[i] = em_cast(&v->E, em_sum_to(&v->E, d, m->ndim, m->sizes), m->dtype);
-    }
-}
-
-void ew_jvp(ad_jvp *j) {
-    const ad_call *c = j->c;
-    ad_tensor *x[3] = {NULL, NULL, NULL}, *y = c->out[0], *sum = NULL;
-    for (int i = 0; i < c->nin; i++) x[i] = c->in[i];
-    for (int i = 0; i < c->nin && !j->E.failed; i++) {
-        if (!j->t[i]) continue;
-        ad_tensor *t = em_expand(&j->E, em_cast(&j->E, j->t[i], y->dtype), y->ndim, y->sizes);
-        ad_tensor *d = rules[c->op->row][i](&j->E, t, x[0], x[1], x[2], y);
-        if (d) sum = sum ? em2(&j->E, OP_add, sum, d) : d;
-    }
-    j->tout[0] = sum;
 }

@@ -1,0 +1,144 @@
+"""Ctrl-C inside a long call raises KeyboardInterrupt soon, and the process goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+SETUP = """
+import sys, time
+import numpy as np
+import autodiffc as T
+from autodiffc._native import lib
+
+def ready():
+    print("ready", flush=True)
+
+def check():  # everything still works, and nothing of the interrupted call is left behind
+    w = T.ones(100_000, dtype=T.float64).requires_grad_()
+    (w * 3.0).sum().backward()
+    assert (w.grad.numpy() == 3).all()
+    assert T.is_grad_enabled()
+    print("alive", flush=True)
+"""
+
+LONG_BACKWARD = """
+w = T.ones(40_000).requires_grad_()
+y = w
+for _ in range(2000):
+    y = y * 1.0001
+loss = y.sum()
+ready()
+try:
+    while True:
+        loss.backward(retain_graph=True)
+except KeyboardInterrupt:
+    check()
+"""
+
+LONG_PRODUCT = """
+lib.ad_set_num_threads(THREADS)
+a = T.ones(14_000, 14_000)
+ready()
+try:
+    while True:
+        a @ a
+except KeyboardInterrupt:
+    check()
+"""
+
+LONG_ELEMENTWISE = """
+lib.ad_set_num_threads(THREADS)
+a = T.ones(1, 1).expand(1 << 17, 1 << 16)
+ready()
+try:
+    a.sum()
+    print("finished early")
+except KeyboardInterrupt:
+    check()
+"""
+
+IN_PLACE = """
+a = T.zeros(50_000_000)
+lib.ad_set_num_threads(1)
+ready()
+try:
+    while True:
+        a += 1.0
+except KeyboardInterrupt:
+    assert len(np.unique(a.numpy())) == 1, "a half-written tensor"
+    check()
+"""
+
+OWN_HANDLER = """
+import signal
+class Stop(Exception):
+    pass
+def handler(number, frame):
+    raise Stop("mine")
+signal.signal(signal.SIGINT, handler)
+w = T.ones(40_000).requires_grad_()
+y = w
+for _ in range(3000):
+    y = y * 1.0001
+loss = y.sum()
+ready()
+try:
+    while True:
+        loss.backward(retain_graph=True)
+except Stop as e:
+    assert str(e) == "mine"
+    check()
+"""
+
+QUIET_HANDLER = """
+import signal
+seen = []
+signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+a = T.ones(3000, 3000)
+ready()
+end = time.monotonic() + 3
+while not seen and time.monotonic() < end:
+    b = a @ a
+assert seen and (b.numpy() == 3000).all()
+check()
+"""
+
+PROGRAMS = {
+    "backward of many nodes": LONG_BACKWARD,
+    "product, one thread": LONG_PRODUCT.replace("THREADS", "1"),
+    "product, two threads": LONG_PRODUCT.replace("THREADS", "2"),
+    "sum, one thread": LONG_ELEMENTWISE.replace("THREADS", "1"),
+    "sum, two threads": LONG_ELEMENTWISE.replace("THREADS", "2"),
+    "in place": IN_PLACE,
+    "a handler that raises": OWN_HANDLER,
+    "a handler that does not raise": QUIET_HANDLER,
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is sent to a whole console there")
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_interrupt(program):
+    child = subprocess.Popen(
+        [sys.executable, "-c", SETUP + PROGRAMS[program]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    try:
+        assert child.stdout.readline() == "ready\n", child.stderr.read()
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+        sent = time.monotonic()
+        answer = child.stdout.readline()
+        took = time.monotonic() - sent
+        assert answer == "alive\n", answer + child.communicate(timeout=20)[1]
+        assert took < 2.5, f"answered after {took:.1f} s"
+        assert child.wait(20) == 0, child.stderr.read()
+    finally:
+        child.kill()
+        child.communicate()
