@@ -368,6 +368,39 @@ from ._ops.sort import (
 )
 
 # ---- products ----
+from . import linalg
+from ._ops.linalg import (
+    addbmm,
+    addmm,
+    addmv,
+    addr,
+    baddbmm,
+    bmm,
+    chain_matmul,
+    cholesky,
+    cross,
+    det,
+    dot,
+    einsum,
+    ger,
+    inner,
+    inverse,
+    kron,
+    logdet,
+    matmul,
+    matrix_power,
+    mm,
+    mv,
+    outer,
+    pinverse,
+    qr,
+    slogdet,
+    svd,
+    tensordot,
+    trace,
+    vdot,
+)
+from .linalg import cholesky_inverse, cholesky_solve, lu_solve, lu_unpack, matrix_exp, triangular_solve, vander
 
 # ---- indexing ----
 

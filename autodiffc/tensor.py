@@ -13,6 +13,7 @@ from ._dtype import DTYPES, Size
 from ._native import ffi, lib
 from ._ops import _call, activation, arithmetic, compare, creation, math
 from ._ops import reduce
+from ._ops import linalg as linear
 from ._ops import random
 from ._ops import shape as views
 from ._ops import sort as order
@@ -388,8 +389,14 @@ class Tensor(TensorObject):
 
     # ---- products ----
 
-    def __matmul__(self, other):
-        return _call.binary(OP["mm"], self, other)
+    __matmul__, matmul, mm, bmm = linear.matmul_operator, linear.matmul, linear.mm, linear.bmm
+    mv, dot, vdot, inner, outer = linear.mv, linear.dot, linear.vdot, linear.inner, linear.outer
+    ger, kron, cross, trace = linear.ger, linear.kron, linear.cross, linear.trace
+    addmm, addmv, addr, addbmm, baddbmm = linear.addmm, linear.addmv, linear.addr, linear.addbmm, linear.baddbmm
+    addmm_, addmv_, addr_, addbmm_ = linear.addmm_, linear.addmv_, linear.addr_, linear.addbmm_
+    baddbmm_, matrix_power = linear.baddbmm_, linear.matrix_power
+    inverse, pinverse, cholesky, det = linear.inverse, linear.pinverse, linear.cholesky, linear.det
+    slogdet, logdet, qr, svd = linear.slogdet, linear.logdet, linear.qr, linear.svd
 
     # ---- indexing ----
 
