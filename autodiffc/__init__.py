@@ -112,7 +112,96 @@ from .autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
-from .interop import from_numpy
+from ._dtype_info import (
+    can_cast,
+    finfo,
+    iinfo,
+    is_complex,
+    is_conj,
+    is_floating_point,
+    is_inference,
+    is_nonzero,
+    is_same_size,
+    is_signed,
+    is_storage,
+    is_tensor,
+    numel,
+    promote_types,
+    result_type,
+    typename,
+)
+from ._info import (
+    get_num_interop_threads,
+    get_num_threads,
+    memory_stats,
+    set_num_interop_threads,
+    set_num_threads,
+    show_config,
+)
+from ._legacy import (
+    BFloat16Tensor,
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+)
+from ._ops.rearrange import (
+    alias_copy,
+    as_strided_copy,
+    block_diag,
+    cartesian_prod,
+    combinations,
+    detach_copy,
+    diag,
+    diag_embed,
+    diagflat,
+    diagonal_copy,
+    expand_copy,
+    flip,
+    fliplr,
+    flipud,
+    meshgrid,
+    permute_copy,
+    repeat_interleave,
+    roll,
+    rot90,
+    select_copy,
+    slice_copy,
+    split_copy,
+    split_with_sizes_copy,
+    squeeze_copy,
+    t_copy,
+    tile,
+    transpose_copy,
+    tril,
+    triu,
+    unbind_copy,
+    unfold_copy,
+    unravel_index,
+    unsafe_chunk,
+    unsafe_split,
+    unsafe_split_with_sizes,
+    unsqueeze_copy,
+    vander,
+    view_copy,
+)
+from ._ops.shape import detach, fill
+from .interop import from_dlpack, from_numpy, to_dlpack
+
+__version__ = "0.1.0"
+
+
+def set_printoptions(**options):
+    """How tensors print: precision, threshold, edgeitems, linewidth, profile, sci_mode."""
+    from ._tensor_str import set_printoptions
+
+    set_printoptions(**options)
+
 
 # ---- elementwise ----
 from . import special
@@ -404,6 +493,34 @@ from .linalg import cholesky_inverse, cholesky_solve, lu_solve, lu_unpack, matri
 
 # ---- indexing ----
 
+from ._ops.index import (
+    argwhere,
+    constant_pad_nd,
+    diagonal_scatter,
+    embedding,
+    embedding_renorm_,
+    gather,
+    index_add,
+    index_copy,
+    index_fill,
+    index_put,
+    index_put_,
+    index_reduce,
+    index_select,
+    masked_fill,
+    masked_scatter,
+    masked_select,
+    nonzero,
+    put,
+    scatter,
+    scatter_add,
+    scatter_reduce,
+    select_scatter,
+    slice_scatter,
+    take,
+    take_along_dim,
+)
+
 # ---- random numbers ----
 from . import random
 from ._generator import Generator, default_generator
@@ -436,3 +553,18 @@ from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, se
 
 from ._capture import CaptureError, compile  # noqa: E402,F401
 from ._hook import install, uninstall  # noqa: E402,F401
+
+_LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "random", "testing", "compiler"}
+
+
+def __getattr__(name):
+    """Submodules that are imported when they are first named, so that the package itself imports quickly."""
+    if name in _LAZY:
+        import importlib
+
+        try:
+            return importlib.import_module("." + name, __name__)
+        except ModuleNotFoundError as e:
+            if e.name != f"{__name__}.{name}":
+                raise
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

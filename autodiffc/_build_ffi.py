@@ -21,6 +21,8 @@ def cdef() -> str:
         void py_drop(int64_t);
     }
     int check_interrupt(void);
+    intptr_t dlpack_capsule(intptr_t managed, int versioned);
+    intptr_t dlpack_open(intptr_t capsule, int *versioned);
     """
 
 
@@ -44,6 +46,40 @@ static int check_interrupt(void) {
     }
     PyGILState_Release(s);
     return raised;
+}
+
+/* A capsule that nobody opened releases what it holds. */
+static void dlpack_drop(PyObject *capsule) {
+    for (int versioned = 0; versioned < 2; versioned++) {
+        const char *name = versioned ? "dltensor_versioned" : "dltensor";
+        if (PyCapsule_IsValid(capsule, name))
+            ad_dlpack_release((intptr_t)PyCapsule_GetPointer(capsule, name), versioned);
+    }
+}
+
+/* A new capsule around an exported struct, as the address of a new reference. */
+static intptr_t dlpack_capsule(intptr_t managed, int versioned) {
+    PyGILState_STATE s = PyGILState_Ensure();
+    PyObject *c = PyCapsule_New((void *)managed, versioned ? "dltensor_versioned" : "dltensor", dlpack_drop);
+    if (!c) PyErr_Clear();
+    PyGILState_Release(s);
+    return (intptr_t)c;
+}
+
+/* Takes the struct out of a capsule, which is marked as used; 0 when it holds none. */
+static intptr_t dlpack_open(intptr_t capsule, int *versioned) {
+    PyGILState_STATE s = PyGILState_Ensure();
+    PyObject *c = (PyObject *)capsule;
+    intptr_t managed = 0;
+    for (*versioned = 0; *versioned < 2 && !managed; ++*versioned) {
+        const char *name = *versioned ? "dltensor_versioned" : "dltensor";
+        if (!PyCapsule_IsValid(c, name)) continue;
+        managed = (intptr_t)PyCapsule_GetPointer(c, name);
+        PyCapsule_SetName(c, *versioned ? "used_dltensor_versioned" : "used_dltensor");
+        if (managed) break;
+    }
+    PyGILState_Release(s);
+    return managed;
 }
 """
 

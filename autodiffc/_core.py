@@ -132,7 +132,9 @@ def drop(key):
 
 @ffi.def_extern()
 def py_drop(key):
-    _held.pop(key, None)
+    dropped = getattr(_held.pop(key, None), "node_dropped", None)
+    if dropped is not None:
+        dropped()
 
 
 @ffi.def_extern(error=-1)
@@ -162,8 +164,7 @@ def py_backward(key, nout, grads, nin, result):
             if grads[k]:
                 lib.ad_retain(grads[k])
             given.append(wrap(grads[k]) if grads[k] else None)
-        got = _held[key](given)
-        for i, g in enumerate(got):
+        for i, g in enumerate(_held[key].node_backward(given)):
             if g is not None and i < nin:
                 lib.ad_retain(g._h)
                 result[i] = g._h

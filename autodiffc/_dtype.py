@@ -20,7 +20,7 @@ class dtype:
         return "torch." + self.name
 
     def __reduce__(self):
-        return (_dtype_named, (self.name,))
+        return (named, (self.name,))
 
     def __copy__(self):
         return self
@@ -43,7 +43,8 @@ bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 = D
 FROM_NUMPY = {d.numpy: d for d in DTYPES if d.numpy is not None}
 
 
-def _dtype_named(name):
+def named(name):
+    """The dtype of a name such as "float32"."""
     return DTYPES[_names.index(name)]
 
 
@@ -64,6 +65,20 @@ class Size(tuple):
 
     __slots__ = ()
 
+    def __new__(cls, sizes=()):
+        self = tuple.__new__(cls, sizes)
+        for n in self:
+            if type(n) is not int:
+                return cls._checked(self)
+        return self
+
+    @classmethod
+    def _checked(cls, sizes):
+        for k, n in enumerate(sizes):
+            if not hasattr(n, "__index__"):
+                raise TypeError(f"torch.Size() takes an iterable of 'int' (item {k} is '{type(n).__name__}')")
+        return tuple.__new__(cls, [n.__index__() for n in sizes])
+
     def numel(self) -> int:
         n = 1
         for s in self:
@@ -74,7 +89,22 @@ class Size(tuple):
         return f"torch.Size({list(self)})"
 
     def __add__(self, other):
-        return Size(tuple.__add__(self, tuple(other)))
+        if not isinstance(other, tuple):
+            return NotImplemented
+        return Size(tuple.__add__(self, other))
+
+    def __radd__(self, other):
+        if not isinstance(other, tuple):
+            return NotImplemented
+        return Size(tuple.__add__(other, self))
+
+    def __mul__(self, n):
+        return Size(tuple.__mul__(self, n))
+
+    __rmul__ = __mul__
+
+    def __reduce__(self):
+        return (Size, (tuple(self),))
 
     def __getitem__(self, i):
         r = tuple.__getitem__(self, i)

@@ -55,8 +55,6 @@ class _Formatter:
         values = shown.reshape(-1).astype(np.float64)
         values = values[np.isfinite(values) & (values != 0)]
         if not values.size:
-            texts = [self.text(v) for v in shown.reshape(-1).tolist()]
-            self.width = max(map(len, texts), default=1)
             return
         size = np.abs(values)
         low, high = float(size.min()), float(size.max())
@@ -67,7 +65,7 @@ class _Formatter:
             self.scientific = high / low > 1000.0 or high > 1.0e8
         else:
             self.scientific = high / low > 1000.0 or high > 1.0e8 or low < 1.0e-4
-        self.width = max(1, max(len(self.text(v)) for v in shown.reshape(-1).tolist()))
+        self.width = max(len(self.text(v)) for v in values.tolist())  # zeros and what is not finite never widen
 
     def text(self, v):
         if self.kind != "f":

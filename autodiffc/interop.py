@@ -1,33 +1,48 @@
-"""NumPy arrays in and out, without copies."""
+"""Tensors in and out: NumPy arrays, DLPack, other dtypes, without copies where there can be none."""
+
+import ctypes
 
 import numpy as np
 
 from . import _core, _dtype
-from ._core import OP, TensorBase
+from ._core import OP, TensorBase, fail, wrap
 from ._dtype import DTYPES, FROM_NUMPY
 from ._native import ffi, lib
 
+# ---- NumPy ----
+
 
 def from_numpy(array):
-    """A Tensor of the array's memory, kept alive with it. TypeError for dtypes that tensors lack, ValueError for
-    negative strides or strides that are not whole elements."""
+    """A Tensor of the array's memory, kept alive with it; a read-only array gives a tensor that refuses writes.
+
+    TypeError for dtypes that tensors lack, ValueError for negative strides, strides that are not whole elements, and
+    another byte order.
+    """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
     d = FROM_NUMPY.get(array.dtype)
     if d is None:
-        raise TypeError(
-            f"can't convert np.ndarray of type {array.dtype}. The only supported types are: float64, float32, float16, "
-            "int64, int32, int16, int8, uint8, and bool."
-        )
-    size = d.itemsize
-    if any(s % size for s in array.strides):
+        from ._ops.creation import array_dtype
+
+        if array_dtype(array):
+            raise ValueError("given numpy array has byte order different from the native byte order. Conversion between "
+                             "byte orders is currently not supported.")
+    size, strides = d.itemsize, array.strides
+    if any(s % size for s in strides) or not array.flags.aligned:
         raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array first.")
     key = _core.hold(array)
-    h = lib.ad_from_memory(d.code, array.__array_interface__["data"][0], array.shape, [s // size for s in array.strides],
+    h = lib.ad_from_memory(d.code, array.__array_interface__["data"][0], array.shape, [s // size for s in strides],
                            array.ndim, key, not array.flags.writeable)
     if not h:
         _core.drop(key)
-    return _core.wrap(h)
+    return wrap(h)
+
+
+def operand(array, t):
+    """An array that stands beside a tensor in arithmetic, as a tensor: the result has the dtype that NumPy's own
+    arithmetic gives."""
+    d = DTYPES[lib.ad_dtype_of(t._h)].numpy
+    return from_numpy(array if d is None else array.astype(np.result_type(array.dtype, d), copy=False))
 
 
 def to_numpy(t, force=False):
@@ -38,12 +53,12 @@ def to_numpy(t, force=False):
         t = t.detach()
     d = DTYPES[lib.ad_dtype_of(t._h)]
     if d.numpy is None:
-        raise TypeError(f"Got unsupported ScalarType {d.name}: NumPy has no such type; convert with .float() first")
+        raise TypeError("Got unsupported ScalarType BFloat16: NumPy has no such type; convert with .float() first")
     h, n = t._h, lib.ad_ndim(t._h)
     owner = lib.ad_detach(h, 1)
     if not owner:
-        _core.fail()
-    return np.asarray(_Memory(_core.wrap(owner), ffi.unpack(lib.ad_sizes(h), n), ffi.unpack(lib.ad_strides(h), n), d))
+        fail()
+    return np.asarray(_Memory(wrap(owner), ffi.unpack(lib.ad_sizes(h), n), ffi.unpack(lib.ad_strides(h), n), d))
 
 
 class _Memory:
@@ -60,6 +75,103 @@ class _Memory:
         }
 
 
+# ---- storages ----
+
+
+def on_storage(storage, d, offset, sizes, strides, cls=None):
+    """A leaf tensor on a storage."""
+    h = lib.ad_on_storage(storage._h, d.code, offset, sizes, strides, len(sizes))
+    if not h:
+        fail()
+    t = object.__new__(cls or _core.Tensor)
+    t._h = h
+    return t
+
+
+def share(t, cls):
+    """Another leaf tensor of the same memory, which requires grad if t does."""
+    h, n = t._h, lib.ad_ndim(t._h)
+    r = on_storage(t, t.dtype, lib.ad_offset(h), ffi.unpack(lib.ad_sizes(h), n), ffi.unpack(lib.ad_strides(h), n), cls)
+    return r.requires_grad_() if lib.ad_requires_grad(h) else r
+
+
+def reinterpret(raw, d, count):
+    """A 1-d tensor of another dtype on the memory of one."""
+    return on_storage(raw, d, 0, (count,), (1,))
+
+
+# ---- DLPack ----
+
+
+def to_capsule(t, max_version=None, dl_device=None, copy=None):
+    """What Tensor.__dlpack__ returns. BufferError for tensors that require grad and for other devices."""
+    if lib.ad_requires_grad(t._h):
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    if dl_device is not None and tuple(dl_device) != (1, 0):
+        raise BufferError(f"cannot export to device {tuple(dl_device)}: tensors live on the CPU, (1, 0)")
+    versioned = max_version is not None and max_version[0] >= 1
+    if not versioned and lib.ad_storage_readonly(t._h) and not copy:
+        raise BufferError("cannot export read-only memory to a reader of DLPack before version 1")
+    if copy:
+        t = t.clone()
+    managed = lib.ad_dlpack_export(t._h, versioned, bool(copy))
+    if not managed:
+        fail()
+    address = lib.dlpack_capsule(managed, versioned)
+    if not address:
+        lib.ad_dlpack_release(managed, versioned)
+        raise MemoryError("cannot make a DLPack capsule")
+    capsule = ctypes.cast(address, ctypes.py_object).value
+    ctypes.pythonapi.Py_DecRef(ctypes.py_object(capsule))  # the reference that dlpack_capsule made
+    return capsule
+
+
+class _Managed:
+    """A struct received through DLPack; its maker is told when the last tensor on it has gone."""
+
+    __slots__ = ("managed", "versioned")
+
+    def __init__(self, managed, versioned):
+        self.managed, self.versioned = managed, versioned
+
+    def __del__(self, _release=lib.ad_dlpack_release):
+        _release(self.managed, self.versioned)
+
+
+def from_dlpack(ext_tensor, *, device=None, copy=None):
+    """A Tensor of the memory of any object with __dlpack__, or of a DLPack capsule."""
+    if device is not None:
+        _dtype.check_device(device)
+    capsule = ext_tensor
+    if hasattr(ext_tensor, "__dlpack__"):
+        kind = ext_tensor.__dlpack_device__()
+        if int(kind[0]) not in (1, 3):
+            raise RuntimeError(f"from_dlpack: the memory is on device {tuple(map(int, kind))}, not on the CPU")
+        try:
+            capsule = ext_tensor.__dlpack__(max_version=(1, 0), **({} if copy is None else {"copy": copy}))
+        except TypeError:  # a maker from before version 1
+            if copy is not None:
+                raise
+            capsule = ext_tensor.__dlpack__()
+    if type(capsule).__name__ != "PyCapsule":
+        raise TypeError(f"from_dlpack(): expected an object with __dlpack__ or a capsule, not {type(capsule).__name__}")
+    versioned = ffi.new("int *")
+    managed = lib.dlpack_open(id(capsule), versioned)
+    if not managed:
+        raise RuntimeError("from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, "
+                           "so you might have already constructed a tensor from it once.")
+    key = _core.hold(_Managed(managed, versioned[0]))
+    h = lib.ad_dlpack_import(managed, versioned[0], key)
+    if not h:
+        _core.drop(key)
+    return wrap(h)
+
+
+def to_dlpack(tensor):
+    """A DLPack capsule of a tensor's memory, to be opened once."""
+    return to_capsule(tensor)
+
+
 # ---- conversions: methods of Tensor ----
 
 _TO = OP["to"]
@@ -71,8 +183,8 @@ def _cast(t, d, memory_format=None):
         return t
     h = lib.ad_op1i(_TO, h, d.code, 0, 0)
     if not h:
-        _core.fail()
-    r = _core.wrap(h)
+        fail()
+    r = wrap(h)
     return r if memory_format in (None, _dtype.preserve_format) else r.contiguous(memory_format=memory_format)
 
 
@@ -95,7 +207,7 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
         else:
             raise TypeError(f"to() received an invalid combination of arguments - got ({type(first).__name__})")
     if rest:
-        non_blocking = rest.pop(0)
+        rest.pop(0)  # non_blocking: there is nothing to wait for
     if rest:
         copy = rest.pop(0)
     if device is not None:
@@ -192,3 +304,9 @@ def byte(self, memory_format=None):
 def bool_(self, memory_format=None):
     """This tensor in bool: whether each element is nonzero."""
     return _cast(self, _dtype.bool_, memory_format)
+
+
+def tensor(data, dtype=None):
+    from ._ops.creation import tensor
+
+    return tensor(data, dtype=dtype)

@@ -10,11 +10,12 @@ from weakref import ref as _ref
 from . import _core, _dtype, interop
 from ._core import OP, TensorBase, fail, wrap
 from ._dtype import DTYPES, Size
+from ._legacy import legacy_new
 from ._native import ffi, lib
-from ._ops import _call, activation, arithmetic, compare, creation, math
-from ._ops import reduce
+from ._ops import _call, activation, arithmetic, compare, creation, math, random, reduce
+from ._ops import index as indexing
 from ._ops import linalg as linear
-from ._ops import random
+from ._ops import rearrange as moved
 from ._ops import shape as views
 from ._ops import sort as order
 from ._tensor_object import TensorObject
@@ -27,6 +28,11 @@ class Tensor(TensorObject):
     """A dense array of one dtype on the CPU that can record how it was computed."""
 
     __slots__ = ()
+
+    def __new__(cls, *args, device=None, **kwargs):
+        """Tensor(sizes...) of the default dtype, not initialised; Tensor(sequence or array); Tensor(tensor), an
+        alias. Prefer tensor(), empty() and detach()."""
+        return legacy_new(cls, DTYPES[lib.ad_default_dtype()], args, device)
 
     # ---- description ----
 
@@ -287,6 +293,13 @@ class Tensor(TensorObject):
     squeeze_, unsqueeze_, transpose_, t_ = views.squeeze_, views.unsqueeze_, views.transpose_, views.t_
     swapaxes_, swapdims_, as_strided_ = views.swapaxes_, views.swapdims_, views.as_strided_
     T, mT, H, mH = property(views.T), property(views.mT), property(views.H), property(views.mH)
+    flip, fliplr, flipud, roll, rot90 = moved.flip, moved.fliplr, moved.flipud, moved.roll, moved.rot90
+    repeat, tile, repeat_interleave = moved.repeat, moved.tile, moved.repeat_interleave
+    tril, triu, tril_, triu_ = moved.tril, moved.triu, moved.tril_, moved.triu_
+    diag, diag_embed, diagflat = moved.diag, moved.diag_embed, moved.diagflat
+    unsafe_chunk, unsafe_split = moved.unsafe_chunk, moved.unsafe_split
+    unsafe_split_with_sizes = moved.unsafe_split_with_sizes
+    resize_, resize_as_, set_ = moved.resize_, moved.resize_as_, moved.set_
     copy_, fill_, zero_ = views.copy_, views.fill_, views.zero_
 
     # ---- elementwise ----
@@ -399,6 +412,24 @@ class Tensor(TensorObject):
     slogdet, logdet, qr, svd = linear.slogdet, linear.logdet, linear.qr, linear.svd
 
     # ---- indexing ----
+
+    __getitem__, __setitem__ = indexing.getitem, indexing.setitem
+    gather, take = indexing.gather, indexing.take
+    take_along_dim, put = indexing.take_along_dim, indexing.put
+    put_, scatter = indexing.put_, indexing.scatter
+    scatter_, scatter_add = indexing.scatter_, indexing.scatter_add
+    scatter_add_, scatter_reduce = indexing.scatter_add_, indexing.scatter_reduce
+    scatter_reduce_, index_select = indexing.scatter_reduce_, indexing.index_select
+    index_put, index_put_ = indexing.index_put, indexing.index_put_
+    index_add, index_add_ = indexing.index_add, indexing.index_add_
+    index_copy, index_copy_ = indexing.index_copy, indexing.index_copy_
+    index_fill, index_fill_ = indexing.index_fill, indexing.index_fill_
+    index_reduce, index_reduce_ = indexing.index_reduce, indexing.index_reduce_
+    masked_fill, masked_fill_ = indexing.masked_fill, indexing.masked_fill_
+    masked_select, masked_scatter = indexing.masked_select, indexing.masked_scatter
+    masked_scatter_, nonzero = indexing.masked_scatter_, indexing.nonzero
+    argwhere, select_scatter = indexing.argwhere, indexing.select_scatter
+    slice_scatter, diagonal_scatter = indexing.slice_scatter, indexing.diagonal_scatter
 
     # ---- random numbers ----
 

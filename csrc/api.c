@@ -89,6 +89,28 @@ ad_handle ad_from_memory(int dtype, intptr_t data, const int64_t *sizes, const i
     return H(t);
 }
 
+ad_handle ad_on_storage(ad_handle h, int dtype, int64_t offset, const int64_t *sizes, const int64_t *strides, int64_t ndim) {
+    ad_tensor *src = T(h);
+    int64_t last = offset, step, numel, have = (int64_t)(src->storage->nbytes / dtype_size[dtype]);
+    if (ndim < 0 || ndim > AD_MAXDIM)
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim, AD_MAXDIM), 0;
+    if (dims_numel((int)ndim, sizes, &numel)) return 0;
+    for (int64_t d = 0; d < ndim; d++)
+        if (strides[d] < 0 || __builtin_mul_overflow(sizes[d] ? sizes[d] - 1 : 0, strides[d], &step) ||
+            __builtin_add_overflow(last, step, &last))
+            return ad_fail(AD_ERR_RUNTIME, "strides %s of sizes %s are negative or overflow", fmt_sizes((int)ndim, strides),
+                           fmt_sizes((int)ndim, sizes)), 0;
+    if (offset < 0 || (numel && last >= have))
+        return ad_fail(AD_ERR_RUNTIME,
+                       "setStorage: sizes %s, strides %s, storage offset %lld, and itemsize %d are out of bounds for storage of "
+                       "size %zu",
+                       fmt_sizes((int)ndim, sizes), fmt_sizes((int)ndim, strides), (long long)offset, dtype_size[dtype],
+                       src->storage->nbytes), 0;
+    ad_tensor *t = tensor_alias(src, (int)ndim, sizes, strides, offset);
+    if (t) t->dtype = (uint8_t)dtype;
+    return H(t);
+}
+
 int ad_dtype_of(ad_handle t) { return T(t)->dtype; }
 int ad_ndim(ad_handle t) { return T(t)->ndim; }
 int64_t ad_numel(ad_handle t) { return T(t)->numel; }
@@ -102,6 +124,10 @@ int64_t ad_storage_nbytes(ad_handle t) { return (int64_t)T(t)->storage->nbytes; 
 int ad_storage_readonly(ad_handle t) { return T(t)->storage->readonly; }
 int64_t ad_version_of(ad_handle t) { return atomic_load(&T(t)->storage->version); }
 void ad_bump_version(ad_handle t) { atomic_fetch_add(&T(t)->storage->version, 1); }
+int ad_overlaps(ad_handle a, ad_handle b) {
+    if (T(a)->storage != T(b)->storage || !T(a)->numel || !T(b)->numel) return 0;
+    return a == b || !tensor_disjoint(T(a), T(b));
+}
 int ad_is_contiguous(ad_handle t) { return tensor_is_contiguous(T(t)); }
 
 int ad_item(ad_handle h) {
@@ -235,6 +261,12 @@ static ad_handle apply_several(const ad_op *op, int nin, ad_tensor *const *in, c
     int n = op->nout >= 0 ? op->nout : op->count(nin, in, at);
     if (n < 0) return 0;
     if (n == 1 && op->nout == 1) return H(ad_apply1((int)(op - ad_ops), nin, in, at));
+    if (op->flags & AD_OP_FIRST) {
+        ad_tensor *out[3];
+        if (ad_apply(op, nin, in, at, out) < 0) return 0;
+        for (int k = 1; k < n; k++) tensor_unref(out[k]);
+        return H(out[0]);
+    }
     for (int k = 0; k < tls.nresults; k++) tensor_unref(tls.results[k]);
     if (tls.results) mem_free(tls.results, (size_t)(tls.nresults ? tls.nresults : 1) * sizeof *tls.results);
     tls.nresults = 0;
@@ -265,6 +297,10 @@ ad_handle ad_op1i(int op, ad_handle a, int64_t i0, int64_t i1, int64_t i2) {
 ad_handle ad_op2x(int op, ad_handle a, ad_handle b, int64_t i0, int64_t i1, int64_t i2, double f0) {
     ad_attr at = {.i = {i0, i1, i2}, .f = {f0}};
     return apply_several(&ad_ops[op], 2, (ad_tensor *[]){T(a), T(b)}, &at);
+}
+ad_handle ad_op3x(int op, ad_handle a, ad_handle b, ad_handle c, int64_t i0, int64_t i1, double f0) {
+    ad_attr at = {.i = {i0, i1}, .f = {f0}};
+    return apply_several(&ad_ops[op], 3, (ad_tensor *[]){T(a), T(b), T(c)}, &at);
 }
 ad_handle ad_op1l(int op, ad_handle a, const int64_t *list, int64_t n, int64_t i0, int64_t i1) {
     ad_attr at = {.i = {i0, i1}, .list = list, .nlist = n};

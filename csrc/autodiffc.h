@@ -65,6 +65,7 @@ int ad_storage_readonly(ad_handle t);
 int64_t ad_version_of(ad_handle t);
 void ad_bump_version(ad_handle t);
 int ad_is_contiguous(ad_handle t);
+int ad_overlaps(ad_handle a, ad_handle b); /* whether they may share elements */
 int ad_item(ad_handle t); /* what a one-element tensor holds: 0 float, 1 integer, 2 bool; -1 error */
 double ad_item_f(ad_handle t);
 int64_t ad_item_i(ad_handle t);
@@ -75,6 +76,11 @@ int ad_set_strided(ad_handle t, ad_handle src, int64_t offset, const int64_t *si
 int ad_become(ad_handle t, ad_handle view); /* t takes the geometry and history of a view of itself */
 ad_handle ad_detach(ad_handle t, int share_version);
 
+ad_handle ad_on_storage(ad_handle t, int dtype, int64_t offset, const int64_t *sizes, const int64_t *strides,
+                        int64_t ndim); /* another tensor, of any dtype, on the storage of t */
+intptr_t ad_dlpack_export(ad_handle t, int versioned, int copied);
+ad_handle ad_dlpack_import(intptr_t managed, int versioned, int64_t owner);
+void ad_dlpack_release(intptr_t managed, int versioned);
 ad_handle ad_reshape(ad_handle t, const int64_t *sizes, int64_t ndim); /* a view where it can be, else a copy */
 
 /* calling an operation; fixed arities are the fast paths */
@@ -91,6 +97,7 @@ ad_handle ad_op3nn(int op, ad_handle a, double s, int kind_s, double r, int kind
 ad_handle ad_number(int kind, double f, int64_t i); /* a 0-d tensor that promotes like a number */
 ad_handle ad_op1i(int op, ad_handle a, int64_t i0, int64_t i1, int64_t i2);
 ad_handle ad_op2x(int op, ad_handle a, ad_handle b, int64_t i0, int64_t i1, int64_t i2, double f0);
+ad_handle ad_op3x(int op, ad_handle a, ad_handle b, ad_handle c, int64_t i0, int64_t i1, double f0);
 ad_handle ad_op1l(int op, ad_handle a, const int64_t *list, int64_t n, int64_t i0, int64_t i1);
 ad_handle ad_opn(int op, const ad_handle *in, int64_t nin, const int64_t *i, int64_t ni, const double *f,
                  int64_t nf, const int64_t *list, int64_t nlist);
@@ -108,6 +115,17 @@ ad_handle ad_opn_(int op, const ad_handle *in, int64_t nin, const int64_t *i, in
 int ad_result_count(void);      /* outputs of the last call that had several */
 ad_handle ad_take_result(int k); /* moves output k out */
 ad_handle ad_copy_out(ad_handle src, ad_handle out); /* out= : resizes, checks the dtype, copies */
+
+/* indexing: an expression is a list of codes (ops/indexing.c) and the tensors that it names, in order */
+ad_handle ad_getitem(ad_handle x, const int64_t *codes, int64_t n, const ad_handle *tensors);
+ad_handle ad_getitem_int(ad_handle x, int64_t index);
+int ad_setitem(ad_handle x, const int64_t *codes, int64_t n, const ad_handle *tensors, ad_handle value, int kind,
+               double f, int64_t i); /* value 0: the number f (kind 0) or i (kind 1) */
+ad_handle ad_index_put(ad_handle x, const ad_handle *tensors, const int64_t *codes, int64_t n, ad_handle value,
+                       int accumulate, int inplace);
+int ad_check_out(ad_handle out, const ad_handle *in, int64_t n);
+ad_handle ad_take_along_dim(ad_handle x, ad_handle indices, int64_t dim);
+ad_handle ad_number_as(int dtype, int kind, double f, int64_t i); /* 0-d; an error where it does not fit */
 
 /* autograd */
 int ad_requires_grad(ad_handle t);
@@ -131,7 +149,13 @@ int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int r
                 const ad_handle *inputs, ad_handle *out, int64_t ninputs, int accumulate, int allow_unused);
 int ad_add_hook(ad_handle t, int64_t key);
 int ad_remove_hook(ad_handle t, int64_t key);
-int ad_python_node(const ad_handle *in, int64_t nin, ad_handle *out, int64_t nout, int64_t key);
+intptr_t ad_python_node(const ad_handle *in, int64_t nin, const ad_handle *out, const int64_t *kinds, int64_t nout,
+                        const ad_handle *saved, const int64_t *slots, int64_t nsaved, int64_t key, const char *title);
+ad_handle ad_node_saved(intptr_t node, int64_t k); /* a new reference, or 0 with the error */
+void ad_join_node(ad_handle t, intptr_t node, int64_t nr);
+int64_t ad_node_nsaved(intptr_t node);
+int ad_node_saved_slot(intptr_t node, int64_t k); /* input i, or 65536 + output k */
+int ad_forward_mode(int on); /* returns what it was */
 intptr_t ad_node_of(ad_handle t); /* a new reference, or 0 */
 void ad_node_release(intptr_t node);
 const char *ad_node_name(intptr_t node);

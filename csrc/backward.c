@@ -361,6 +361,7 @@ static int python_vjp(ad_vjp *v, ad_node *n) {
 
 static int check_grad(const ad_node *n, int i, ad_tensor **g, ad_em *E) {
     const ad_meta *m = &n->min[i];
+    char title[64];
     if (!dims_equal(m->ndim, m->sizes, (*g)->ndim, (*g)->sizes)) {
         ad_tensor *fit = NULL;
         if ((*g)->ndim >= m->ndim) fit = em_sum_to(E, *g, m->ndim, m->sizes);
@@ -368,7 +369,7 @@ static int check_grad(const ad_node *n, int i, ad_tensor **g, ad_em *E) {
             return ad_fail(AD_ERR_RUNTIME,
                            "Function %s returned an invalid gradient at index %d - got %s but expected "
                            "shape compatible with %s",
-                           n->op->name, i, fmt_sizes((*g)->ndim, (*g)->sizes), fmt_sizes(m->ndim, m->sizes));
+                           (node_title(n, title, sizeof title), title), i, fmt_sizes((*g)->ndim, (*g)->sizes), fmt_sizes(m->ndim, m->sizes));
         *g = fit;
     }
     if ((*g)->dtype != m->dtype) *g = em_cast(E, *g, m->dtype);
@@ -404,7 +405,8 @@ static int visit_node(walk *w, int64_t index) {
     ad_vjp v = {.node = n, .at = &n->at, .nin = n->nin, .nout = ng, .g = g, .gin = gin};
     int status = 0;
     if (n->key) status = python_vjp(&v, n);
-    else { /* another thread may be walking the same graph and give up what is saved */ lock_take(&n->lock);
+    else {
+        lock_take(&n->lock); /* another thread may walk the same graph and give up what is saved */
         n->op->vjp(&v);
         lock_drop(&n->lock);
     }
@@ -461,6 +463,11 @@ static int send_root(walk *w, ad_tensor *root, ad_tensor *g) {
                            "Mismatch in shape: grad_output[0] has a shape of %s and output[0] has a shape "
                            "of %s.",
                            fmt_sizes(g->ndim, g->sizes), fmt_sizes(root->ndim, root->sizes));
+        if (g->dtype != root->dtype) {
+            ad_attr at = {.i = {root->dtype}};
+            g = seed = ad_apply1(OP_to, 1, &g, &at);
+            if (!g) return -1;
+        }
     } else {
         if (root->numel != 1)
             return ad_fail(AD_ERR_RUNTIME, "grad can be implicitly created only for scalar outputs");
@@ -541,33 +548,4 @@ done:
             out[k] = 0;
         }
     return status;
-}
-
-/* ---- Python functions ---- */
-
-static void python_rule(ad_vjp *v) { (void)v; }
-static const ad_op python_op = {.name = "python_function", .nin = -1, .nout = -1, .vjp = python_rule};
-
-/* Makes `out` the outputs of a Python function of `in`: one node whose rule is a callback. */
-int ad_python_node(const ad_handle *in, int64_t nin, ad_handle *out, int64_t nout, int64_t key) {
-    int64_t nsizes = 0;
-    for (int64_t i = 0; i < nin; i++) nsizes += in[i] ? ((ad_tensor *)in[i])->ndim : 0;
-    for (int64_t k = 0; k < nout; k++) nsizes += ((ad_tensor *)out[k])->ndim;
-    ad_node *n = node_new(&python_op, (int)nin, (int)nout, 0, nsizes, NULL);
-    if (!n) return -1;
-    int64_t *room = (int64_t *)(n->mout + nout);
-    for (int64_t i = 0; i < nin; i++) {
-        edge_set(&n->edges[i], (ad_tensor *)in[i]);
-        if (in[i]) room = meta_set(&n->min[i], room, (ad_tensor *)in[i]);
-        else memset(&n->min[i], 0, sizeof n->min[i]);
-    }
-    for (int64_t k = 0; k < nout; k++) room = meta_set(&n->mout[k], room, (ad_tensor *)out[k]);
-    n->key = key;
-    for (int64_t k = 0; k < nout; k++) {
-        ad_tensor *t = (ad_tensor *)out[k];
-        if (!dtype_is_float(t->dtype)) continue;
-        graph_set_history(t, node_ref(n), (uint32_t)k);
-    }
-    node_unref(n);
-    return 0;
 }

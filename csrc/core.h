@@ -94,6 +94,8 @@ enum {
     AD_T_INFERENCE = 16,
     AD_T_CAPTURED = 32,     /* value produced inside the program being captured */
     AD_T_NOGRAD_VIEW = 64,  /* a view made under no_grad: an in-place write on it keeps no history */
+    AD_T_MULTI_VIEW = 128,  /* one of several views that one operation made */
+    AD_T_CUSTOM_VIEW = 256, /* a view that a Python function returned */
 };
 
 struct ad_tensor {
@@ -145,6 +147,7 @@ bool tensor_same_sizes(const ad_tensor *a, const ad_tensor *b);
 /* Whether the elements of `t` may overlap each other in memory (expanded dimensions). */
 bool tensor_self_overlaps(const ad_tensor *t);
 /* Whether a and b, of one storage, may share some but not all positions. Equal geometry is no overlap. */
+bool tensor_disjoint(const ad_tensor *a, const ad_tensor *b); /* of one storage: spans that do not meet */
 bool tensor_partial_overlap(const ad_tensor *a, const ad_tensor *b);
 /* -1 with the error when the dimension is out of range, else the wrapped one. Scalars take -1 and 0. */
 int dim_wrap(int64_t dim, int ndim);
@@ -226,6 +229,7 @@ enum {
     AD_OP_CONTIG = 128,   /* apply makes every input contiguous before run */
     AD_OP_NONDIFF = 256,  /* no output is differentiable */
     AD_OP_SYNC = 512,     /* the output's shape depends on the data: cannot be captured */
+    AD_OP_FIRST = 4096, /* outputs after the first serve the gradient rule alone: callers do not see them */
 };
 
 enum { /* which tensors the gradient rule reads */
@@ -358,14 +362,17 @@ struct ad_node {
     ad_saved *saved;
     ad_meta *min, *mout;
     ad_hook *hooks;
-    int64_t key; /* Python Function object, else 0 */
+    int64_t key;       /* Python Function object, else 0 */
+    const char *title; /* its name; owned by its class */
     ad_attr at;
 };
 
 /* Attaches a node to the call's outputs when gradients are on and some input wants one. */
 int graph_record(ad_call *c);
-/* Checks and bookkeeping around an in-place write of t. */
-int graph_check_inplace(ad_tensor *t);
+/* Checks and bookkeeping around an in-place write of t; `wants`: its history is going to be recorded. */
+int graph_check_inplace(ad_tensor *t, bool wants);
+bool graph_wants(const ad_call *c);
+int graph_rebase(ad_tensor *t, ad_node *n, uint32_t nr); /* n (taken) computed t, which was written in place */
 int graph_record_inplace(ad_call *c);
 /* Whether the tape will keep in[0], which an in-place call is about to overwrite. */
 bool graph_keeps_target(const ad_call *c);
@@ -380,7 +387,10 @@ extern ad_lock hook_lock; /* of every list of hooks */
 ad_lock *grad_lock(const ad_tensor *t); /* of t->grad */
 void graph_set_history(ad_tensor *t, ad_node *n, uint32_t nr); /* takes the reference */
 void saved_release(ad_node *n); /* gives up the saved tensors: backward without retain_graph */
+void node_title(const ad_node *n, char *out, size_t room); /* "MulBackward0" */
 void node_describe(const ad_node *n, uint32_t nr, char *out, size_t room);
+ad_tensor *saved_get(ad_node *n, int k, bool *borrowed); /* NULL with the error when given up or overwritten */
+int saved_set(ad_node *n, int k, ad_tensor *t, int slot, uint32_t version, bool alias, bool history);
 ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes, const ad_attr *at);
 int64_t *meta_set(ad_meta *m, int64_t *room, const ad_tensor *t);
 void edge_set(ad_edge *e, ad_tensor *t);

@@ -37,6 +37,7 @@ ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes
     n->block = block;
     n->hooks = NULL;
     n->key = 0;
+    n->title = NULL;
     char *p = (char *)(n + 1);
     n->edges = (ad_edge *)p;
     p += (size_t)nin * sizeof(ad_edge);
@@ -129,7 +130,7 @@ static ad_tensor *saved_alias(ad_tensor *t, bool with_history) {
     return a;
 }
 
-static int save(ad_node *n, int k, ad_tensor *t, int slot, bool alias, bool history, uint32_t version) {
+int saved_set(ad_node *n, int k, ad_tensor *t, int slot, uint32_t version, bool alias, bool history) {
     if (AD_UNLIKELY(t->flags & AD_T_INFERENCE) && !tls.inference)
         return ad_fail(AD_ERR_RUNTIME,
                        "Inference tensors cannot be saved for backward. To work around you can make a "
@@ -191,13 +192,13 @@ static ad_node *node_of_call(ad_call *c) {
         uint32_t version = atomic_load_explicit(&t->storage->version, memory_order_relaxed);
         bool overwritten = c->inplace && t->storage == c->out[0]->storage;
         if (overwritten) version--; /* the value that was read is one write ago */
-        if (save(n, k, t, i, c->inplace && t == c->out[0], true, version)) goto fail;
+        if (saved_set(n, k, t, i, version, c->inplace && t == c->out[0], true)) goto fail;
         n->nsaved = ++k;
     }
     for (int o = 0; o < c->nout && o < 3; o++) {
         if (!(saves & (unsigned)SY << o)) continue;
         uint32_t version = atomic_load_explicit(&c->out[o]->storage->version, memory_order_relaxed);
-        if (save(n, k, c->out[o], 65536 + o, true, false, version)) goto fail;
+        if (saved_set(n, k, c->out[o], 65536 + o, version, true, false)) goto fail;
         n->nsaved = ++k;
     }
     return n;
@@ -228,7 +229,39 @@ int graph_record(ad_call *c) {
 
 /* ---- in place ---- */
 
-int graph_check_inplace(ad_tensor *t) {
+static int check_view(const ad_tensor *t) {
+    const char *how = NULL;
+    if (t->flags & AD_T_CUSTOM_VIEW) {
+        char title[64] = "a custom Function";
+        if (t->node) node_title(t->node, title, sizeof title);
+        return ad_fail(AD_ERR_RUNTIME,
+                       "Output %u of %s is a view and is being modified inplace. This view was created inside a "
+                       "custom Function (or because an input was returned as-is) and the autograd logic to handle "
+                       "view+inplace would override the custom backward associated with the custom Function, leading "
+                       "to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of "
+                       "the custom Function.",
+                       t->out_nr, title);
+    }
+    if (t->flags & AD_T_MULTI_VIEW) {
+        char title[64] = "the function that made it";
+        if (t->node) node_title(t->node, title, sizeof title);
+        return ad_fail(AD_ERR_RUNTIME,
+                       "Output %u of %s is a view and is being modified inplace. This view is the output of a "
+                       "function that returns multiple views. Such functions do not allow the output views to be "
+                       "modified inplace. You should replace the inplace operation by an out-of-place one.",
+                       t->out_nr, title);
+    }
+    if (t->flags & AD_T_INFERENCE) return 0;
+    if (t->flags & AD_T_NOGRAD_VIEW) how = "no_grad";
+    if (!how) return 0;
+    return ad_fail(AD_ERR_RUNTIME,
+                   "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given "
+                   "that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by "
+                   "moving both the view and the inplace either both inside the no_grad block (if you don't want the "
+                   "inplace to be tracked) or both outside (if you want the inplace to be tracked).");
+}
+
+int graph_check_inplace(ad_tensor *t, bool wants) {
     if (t->storage->readonly)
         return ad_fail(AD_ERR_RUNTIME,
                        "the tensor's memory is read-only (it came from a read-only array); clone() it first");
@@ -236,14 +269,17 @@ int graph_check_inplace(ad_tensor *t) {
         return ad_fail(AD_ERR_RUNTIME,
                        "Inplace update to inference tensor outside InferenceMode is not allowed. You can "
                        "make a clone to get a normal tensor before doing inplace update.");
-    if (!tls.no_grad) {
-        if (!t->node && (t->flags & AD_T_REQUIRES_GRAD))
+    if (wants) {
+        bool own = tensor_wants_grad(t);
+        if (t->base) {
+            if (check_view(t)) return -1;
+            if (own && !t->base->node)
+                return ad_fail(AD_ERR_RUNTIME, "a view of a leaf Variable that requires grad is being used in an "
+                                               "in-place operation.");
+        }
+        if (own && !t->node)
             return ad_fail(AD_ERR_RUNTIME,
                            "a leaf Variable that requires grad is being used in an in-place operation.");
-        if (t->base && !t->base->node && (t->base->flags & AD_T_REQUIRES_GRAD) && dtype_is_float(t->dtype))
-            return ad_fail(
-                AD_ERR_RUNTIME,
-                "a view of a leaf Variable that requires grad is being used in an in-place operation.");
     }
     if (t->numel > 1 && tensor_self_overlaps(t))
         return ad_fail(AD_ERR_RUNTIME,
@@ -252,6 +288,8 @@ int graph_check_inplace(ad_tensor *t) {
                        "operation.");
     return 0;
 }
+
+bool graph_wants(const ad_call *c) { return !tls.no_grad && any_wants(c); }
 
 static void bump(ad_tensor *t) {
     if (!(t->flags & AD_T_NO_VERSION))
@@ -331,33 +369,16 @@ ad_node *graph_node_of(ad_tensor *t) {
     return t->node;
 }
 
-int graph_record_inplace(ad_call *c) {
-    ad_tensor *t = c->out[0], *base = t->base;
-    bump(t);
-    bool record = !tls.no_grad && any_wants(c) && dtype_is_float(t->dtype) && !(c->op->flags & AD_OP_NONDIFF);
-    if (!record) {
-        /* A constant written over a tensor with history: its gradient stops here. */
-        if (tls.no_grad || !(c->op->flags & AD_OP_NONDIFF) || !t->node) return 0;
-    }
-    if (record && !c->op->vjp)
-        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "the derivative of %s is not implemented", c->op->name);
-    if (base && (t->flags & AD_T_NOGRAD_VIEW))
-        return ad_fail(AD_ERR_RUNTIME,
-                       "A view was created in no_grad mode and is being modified inplace with grad mode "
-                       "enabled. Given that this use case is ambiguous and error-prone, it is "
-                       "forbidden. You can clarify your code by moving both the view and the inplace "
-                       "either both inside the no_grad block or both outside.");
-    ad_node *n = record ? node_of_call(c) : NULL;
-    if (record && !n) return -1;
+int graph_rebase(ad_tensor *t, ad_node *n, uint32_t nr) {
+    ad_tensor *base = t->base;
+    graph_set_history(t, n, nr);
     if (!base) {
-        graph_set_history(t, n, 0);
         t->epoch++;
         return 0;
     }
     /* The base becomes what as_strided_scatter(base, t) gives, and the view is read out of that. */
     int64_t list[4 * AD_MAXDIM];
     ad_attr at = view_attr(t, base, list);
-    graph_set_history(t, n, 0);
     t->epoch = base->epoch; /* the node is of now: edge_set must not rebuild it */
     ad_node *scatter = synthetic(OP_as_strided_scatter, 2, (ad_tensor *[]){base, t}, &at, base);
     if (!scatter) return -1;
@@ -370,10 +391,25 @@ int graph_record_inplace(ad_call *c) {
     return 0;
 }
 
+int graph_record_inplace(ad_call *c) {
+    ad_tensor *t = c->out[0];
+    bump(t);
+    bool record = graph_wants(c) && dtype_is_float(t->dtype) && !(c->op->flags & AD_OP_NONDIFF);
+    if (!record) {
+        /* A constant written over a tensor with history: its gradient stops here. */
+        if (tls.no_grad || !(c->op->flags & AD_OP_NONDIFF) || !t->node) return 0;
+        return graph_rebase(t, NULL, 0);
+    }
+    if (!c->op->vjp)
+        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "the derivative of %s is not implemented", c->op->name);
+    ad_node *n = node_of_call(c);
+    return n ? graph_rebase(t, n, 0) : -1;
+}
+
 /* The in-place form of a view (t_, squeeze_, ...): t is shown the way `view`, a view of t, is. */
 int ad_become(ad_handle h, ad_handle view_h) {
     ad_tensor *t = (ad_tensor *)h, *view = (ad_tensor *)view_h;
-    if (graph_check_inplace(t)) return -1;
+    if (graph_check_inplace(t, !tls.no_grad && tensor_wants_grad(t))) return -1;
     if (tensor_set_geometry(t, view->ndim, view->sizes, view->strides)) return -1;
     t->offset = view->offset;
     bump(t);
@@ -439,46 +475,49 @@ int ad_retain_grad(ad_handle h) {
 
 /* ---- saved tensors ---- */
 
+ad_tensor *saved_get(ad_node *n, int k, bool *borrowed) {
+    ad_saved *s = &n->saved[k];
+    *borrowed = true;
+    if (!s->t)
+        return ad_fail_null(AD_ERR_RUNTIME,
+                            "Trying to backward through the graph a second time (or directly access saved "
+                            "tensors after they have already been freed). Saved intermediate values of the "
+                            "graph are freed when you call .backward() or autograd.grad(). Specify "
+                            "retain_graph=True if you need to backward through the graph a second time or if "
+                            "you need to access saved tensors after calling backward.");
+    uint32_t now = atomic_load_explicit(&s->t->storage->version, memory_order_relaxed);
+    if (AD_UNLIKELY(now != s->version)) {
+        const ad_node *by = s->slot >= 65536 ? n : s->t->node;
+        char from[96], title[64];
+        node_describe(by, s->slot >= 65536 ? (uint32_t)(s->slot - 65536) : s->t->out_nr, from, sizeof from);
+        node_title(n, title, sizeof title);
+        return ad_fail_null(AD_ERR_RUNTIME,
+                            "one of the variables needed for gradient computation has been modified by an inplace "
+                            "operation: [torch.%sTensor %s]%s, is at version %u; expected version %u instead. It was "
+                            "saved by %s. Hint: enable anomaly detection to find the operation that failed to compute "
+                            "its gradient, with autograd.set_detect_anomaly(True).",
+                            dtype_class[s->t->dtype], fmt_sizes(s->t->ndim, s->t->sizes), from, now, s->version,
+                            title);
+    }
+    if (s->slot < 65536 || tls.no_grad) return s->t;
+    /* An output, wanted for a gradient of the gradient: a copy of the handle that knows its node. */
+    ad_tensor *a = saved_alias(s->t, false);
+    if (a) {
+        a->node = node_ref(n);
+        a->out_nr = (uint32_t)(s->slot - 65536);
+        *borrowed = false;
+    }
+    return a;
+}
+
 static ad_tensor *unpack(ad_vjp *v, int slot) {
     ad_node *n = v->node;
     for (int k = 0; k < n->nsaved; k++) {
-        ad_saved *s = &n->saved[k];
-        if (s->slot != slot) continue;
-        if (!s->t) {
-            ad_fail(AD_ERR_RUNTIME,
-                    "Trying to backward through the graph a second time (or directly access saved "
-                    "tensors after they have already been freed). Saved intermediate values of the "
-                    "graph are freed when you call .backward() or autograd.grad(). Specify "
-                    "retain_graph=True if you need to backward through the graph a second time or if "
-                    "you need to access saved tensors after calling backward.");
-            v->E.failed = true;
-            return NULL;
-        }
-        uint32_t now = atomic_load_explicit(&s->t->storage->version, memory_order_relaxed);
-        if (AD_UNLIKELY(now != s->version)) {
-            const ad_node *by = slot >= 65536 ? n : s->t->node;
-            char from[96];
-            node_describe(by, slot >= 65536 ? (uint32_t)(slot - 65536) : s->t->out_nr, from, sizeof from);
-            ad_fail(AD_ERR_RUNTIME,
-                    "one of the variables needed for gradient computation has been modified by an inplace "
-                    "operation: "
-                    "[%sTensor %s]%s, is at version %u; expected version %u instead. It was saved by %s. "
-                    "Hint: enable "
-                    "anomaly detection to find the operation that failed to compute its gradient, with "
-                    "autograd.set_detect_anomaly(True).",
-                    dtype_class[s->t->dtype], fmt_sizes(s->t->ndim, s->t->sizes), from, now, s->version,
-                    n->op->name);
-            v->E.failed = true;
-            return NULL;
-        }
-        if (slot < 65536 || tls.no_grad) return s->t;
-        /* An output, wanted for a gradient of the gradient: a copy of the handle that knows its node. */
-        ad_tensor *a = em_keep(&v->E, saved_alias(s->t, false));
-        if (a) {
-            a->node = node_ref(n);
-            a->out_nr = (uint32_t)(slot - 65536);
-        }
-        return a;
+        if (n->saved[k].slot != slot) continue;
+        bool borrowed;
+        ad_tensor *t = saved_get(n, k, &borrowed);
+        if (!t) v->E.failed = true;
+        return borrowed ? t : em_keep(&v->E, t);
     }
     ad_fail(AD_ERR_RUNTIME, "internal: %s reads a tensor that it did not save", n->op->name);
     v->E.failed = true;
@@ -490,8 +529,19 @@ ad_tensor *vjp_out(ad_vjp *v, int k) { return v->E.failed ? NULL : unpack(v, 655
 
 /* ---- a node seen from Python ---- */
 
-static void node_title(const ad_node *n, char *out, size_t room) { /* "as_strided" -> "AsStridedBackward0" */
+void node_title(const ad_node *n, char *out, size_t room) { /* "as_strided" -> "AsStridedBackward0" */
     const char *from = n->op->name;
+    if (n->title) {
+        snprintf(out, room, "%s", n->title);
+        return;
+    }
+    if (n->op == &ad_ops[OP_copy]) { /* PyTorch's odd one */
+        snprintf(out, room, "CopyBackwards");
+        return;
+    }
+    if (n->op == &ad_ops[OP_to]) from = "to_copy";
+    if (n->op == &ad_ops[OP_split]) from = n->at.i[1] ? "unbind" : "split";
+    if (n->op == &ad_ops[OP_unview] && n->at.i[7] == OP_diagonal) from = "diag_embed";
     size_t k = 0;
     bool up = true;
     for (; *from && k + 1 < room; from++) {

@@ -161,7 +161,7 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
             }
             spec[0].dtype = target->dtype;
         }
-        if (graph_check_inplace(target)) goto done;
+        if (graph_check_inplace(target, graph_wants(&c))) goto done;
         for (int i = 1; i < nin; i++)
             if (c.in[i] && c.in[i]->storage == target->storage && tensor_partial_overlap(c.in[i], target)) {
                 ad_fail(AD_ERR_RUNTIME,
@@ -191,6 +191,7 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
             out[k]->base = tensor_ref(src->base ? src->base : src);
             out[k]->epoch = out[k]->base->epoch;
             if (tls.no_grad) out[k]->flags |= AD_T_NOGRAD_VIEW;
+            if (op->nout < 0) out[k]->flags |= AD_T_MULTI_VIEW;
         }
     } else {
         if ((op->flags & AD_OP_SELF) && !target) tensor_copy_data(out[0], c.in[0]);

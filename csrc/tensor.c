@@ -114,15 +114,19 @@ static void tensor_span(const ad_tensor *t, int64_t *lo, int64_t *hi) { /* in by
     *hi = *lo + (last + 1) * dtype_size[t->dtype];
 }
 
+bool tensor_disjoint(const ad_tensor *a, const ad_tensor *b) {
+    int64_t alo, ahi, blo, bhi;
+    tensor_span(a, &alo, &ahi);
+    tensor_span(b, &blo, &bhi);
+    return ahi <= blo || bhi <= alo;
+}
+
 bool tensor_partial_overlap(const ad_tensor *a, const ad_tensor *b) {
     if (!a->numel || !b->numel) return false;
     if (a->dtype == b->dtype && a->offset == b->offset && tensor_same_sizes(a, b) &&
         dims_equal(a->ndim, a->strides, b->ndim, b->strides))
         return false;
-    int64_t alo, ahi, blo, bhi;
-    tensor_span(a, &alo, &ahi);
-    tensor_span(b, &blo, &bhi);
-    if (ahi <= blo || bhi <= alo) return false;
+    if (tensor_disjoint(a, b)) return false;
     /* Strided regions may interleave without meeting: only dense ones are known to share elements. */
     return dims_dense(a->ndim, a->sizes, a->strides) && dims_dense(b->ndim, b->sizes, b->strides);
 }

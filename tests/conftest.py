@@ -1,8 +1,16 @@
 """Shared by all tests: each one leaves the number of threads and the default dtype as it found them."""
 
+import pathlib
+import sys
+
 import pytest
 
-from autodiffc._native import ffi, lib
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+if not any((ROOT / "autodiffc").glob("_native.*so")):
+    # Not built beside the sources: the installed package is meant, though pytest puts this directory first.
+    sys.path[:] = [p for p in sys.path if pathlib.Path(p or ".").resolve() != ROOT] + [str(ROOT)]
+
+from autodiffc._native import ffi, lib  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

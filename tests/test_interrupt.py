@@ -1,12 +1,12 @@
 """Ctrl-C inside a long call raises KeyboardInterrupt soon, and the process goes on."""
 
-import os
 import signal
-import subprocess
 import sys
 import time
 
 import pytest
+
+from . import child
 
 SETUP = """
 import sys, time
@@ -122,23 +122,17 @@ PROGRAMS = {
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is sent to a whole console there")
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_interrupt(program):
-    child = subprocess.Popen(
-        [sys.executable, "-c", SETUP + PROGRAMS[program]],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    process = child.start("-c", SETUP + PROGRAMS[program])
     try:
-        assert child.stdout.readline() == "ready\n", child.stderr.read()
+        assert process.stdout.readline() == "ready\n", process.stderr.read()
         time.sleep(0.3)
-        child.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
         sent = time.monotonic()
-        answer = child.stdout.readline()
+        answer = process.stdout.readline()
         took = time.monotonic() - sent
-        assert answer == "alive\n", answer + child.communicate(timeout=20)[1]
+        assert answer == "alive\n", answer + process.communicate(timeout=20)[1]
         assert took < 2.5, f"answered after {took:.1f} s"
-        assert child.wait(20) == 0, child.stderr.read()
+        assert process.wait(20) == 0, process.stderr.read()
     finally:
-        child.kill()
-        child.communicate()
+        process.kill()
+        process.communicate()

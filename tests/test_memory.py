@@ -1,14 +1,13 @@
 """Nothing leaks: training steps, graphs that are dropped, cyclic or interrupted half-way, failed allocations."""
 
 import gc
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 import autodiffc as T
+
+from . import child
 
 
 def leaf(*sizes, seed=0):
@@ -248,10 +247,5 @@ assert stats() == before, (stats(), before)
 
 def test_address_space_limit():
     """Allocations that the system refuses, at many places: MemoryError each time, and nothing is lost."""
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    done = child.run("-c", LIMITED)
     assert done.returncode == 0, done.stderr[-3000:]

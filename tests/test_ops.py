@@ -1,16 +1,12 @@
 """Tests made from the rows of tests/cases: every operation, in every way that it can be called."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 import autodiffc
 from autodiffc._native import ffi, lib
 
+from . import child
 from .case import As, Case, as_dtype, dtype_name, is_float, outputs, reference, resolve, tensor, to_numpy
 from .finite import Weighted, assert_close
 from .op_cases import CASES
@@ -381,14 +377,7 @@ def rows_by_isa(tmp_path_factory):
     def results(isa):
         if isa not in known:
             out = tmp_path_factory.mktemp("isa") / f"{isa}.npz"
-            root = pathlib.Path(__file__).resolve().parent.parent
-            done = subprocess.run(
-                [sys.executable, "-m", "tests.run_rows", str(out)],
-                cwd=root,
-                capture_output=True,
-                text=True,
-                env={**os.environ, "AUTODIFFC_ISA": isa, "PYTHONPATH": os.pathsep.join(sys.path)},
-            )
+            done = child.run("-m", "tests.run_rows", str(out), AUTODIFFC_ISA=isa)
             assert done.returncode == 0, done.stderr
             known[isa] = np.load(out)
             assert str(known[isa]["isa"]) == isa

@@ -3,8 +3,6 @@
 import faulthandler
 import multiprocessing
 import os
-import subprocess
-import sys
 import threading
 import time
 
@@ -13,6 +11,8 @@ import pytest
 
 import autodiffc as T
 from autodiffc._native import lib
+
+from . import child
 
 COUNT = 4
 
@@ -302,11 +302,6 @@ def test_affinity_is_respected():
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "from autodiffc._native import lib; print(lib.ad_get_num_threads())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    done = child.run("-c", code)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "1"

@@ -5,7 +5,7 @@ import numpy as np
 from .. import _core
 from .._core import OP, TensorBase, fail, wrap
 from .._native import ffi, lib
-from ..interop import from_numpy
+from ..interop import operand
 
 _op1, _op2, _op3 = lib.ad_op1, lib.ad_op2, lib.ad_op3
 _op1i, _op1l = lib.ad_op1i, lib.ad_op1l
@@ -150,7 +150,7 @@ def operator(op, reversed=0):
                 h = _op2i(op, self._h, checked_int(other), reversed)
             else:
                 if isinstance(other, np.ndarray) and other.ndim:
-                    return method(self, from_numpy(other))
+                    return method(self, operand(other, self))
                 try:
                     other = number(other, op)
                 except TypeError:
@@ -173,7 +173,7 @@ def inplace(op):
             h = lib.ad_op2_(op, self._h, other._h)
         else:
             if isinstance(other, np.ndarray) and other.ndim:
-                return method(self, from_numpy(other))
+                return method(self, operand(other, self))
             s = number(other, op)
             kind = type(s)
             if kind is float:

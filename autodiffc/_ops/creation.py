@@ -33,7 +33,7 @@ def as_dtype(d, name):
             raise NotImplementedError(f"{name}(): complex tensors ({d}) are not supported")
         return d
     if d is float:
-        return get_default()
+        return _dtype.float64
     if d is int:
         return _dtype.int64
     if d is bool:
@@ -90,7 +90,7 @@ def new(name, code, size, value, device, layout, requires_grad, out=None):
     if value is None:
         h = lib.ad_empty(code, size, len(size))
     else:
-        h = lib.ad_full(code, size, len(size), value, value if code < _FLOAT16 else 0)
+        h = lib.ad_full(code, size, len(size), value, 0 if code >= _FLOAT16 else value)
     if not h:
         fail()
     if out is not None:
@@ -164,6 +164,8 @@ def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=Non
 
 def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """A tensor of one value. Its dtype, unless given: bool, int64 or the default float, by the value's type."""
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
     size = check_sizes((size,), "full")
     value = plain_number(fill_value, "full")
     if dtype is None:

@@ -6,10 +6,11 @@ dimension that does not exist raises IndexError.
 
 from .. import _core, return_types
 from .._core import OP, TensorBase, fail, wrap
-from .._dtype import DTYPES, dtype as _dtype_class
+from .._dtype import DTYPES
+from .._dtype import dtype as _dtype_class
 from .._native import lib
 from . import _call, shape
-from ._call import apply, binary, not_a_tensor, to_out, unary
+from ._call import binary, not_a_tensor, to_out, unary
 
 _op1l, _op1i = lib.ad_op1l, lib.ad_op1i
 _new = object.__new__

@@ -12,6 +12,7 @@ _SQUEEZE, _UNSQUEEZE, _SELECT, _SLICE = OP["squeeze"], OP["unsqueeze"], OP["sele
 _DIAGONAL, _UNFOLD, _SPLIT, _AS_STRIDED = OP["diagonal"], OP["unfold"], OP["split"], OP["as_strided"]
 _CAT, _FLIP, _ROLL, _UNVIEW = OP["cat"], OP["flip"], OP["roll"], OP["unview"]
 _LONG = 1 << 63
+_FLOAT16 = _dtype.float16.code
 
 
 def shape_of(t):
@@ -150,6 +151,13 @@ def clone(input, *, memory_format=_dtype.preserve_format):
     return ints(_CLONE, input, memory_format is _dtype.contiguous_format)
 
 
+def detach(input):
+    """The same memory outside the graph."""
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor("detach", input)
+    return wrap(lib.ad_detach(input._h, 1))
+
+
 # ---- permutations ----
 
 
@@ -194,7 +202,7 @@ def adjoint(input):
 def T(self):
     """The dimensions in reverse order."""
     n = lib.ad_ndim(self._h)
-    return listed(_PERMUTE, self, range(n - 1, -1, -1)) if n != 2 else ints(_TRANSPOSE, self, 0, 1)
+    return listed(_PERMUTE, self, [*range(n - 1, -1, -1)]) if n != 2 else ints(_TRANSPOSE, self, 0, 1)
 
 
 def mT(self):
@@ -352,7 +360,7 @@ def narrow(input, dim, start, length):
     if not n:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if isinstance(start, TensorBase):
-        if lib.ad_ndim(start._h) or start.dtype.is_floating_point:
+        if lib.ad_ndim(start._h) or start.dtype.is_floating_point or start.dtype is _dtype.bool_:
             raise RuntimeError("start must be an 0-dim integral Tensor.")
         start = start.item()
     size = shape_of(input)[wrapped_dim(dim, n)]
@@ -542,7 +550,13 @@ def cat(tensors, dim=0, *, out=None):
     h = lib.ad_opn(_CAT, handles, len(handles), (dim,), 1, (), 0, (), 0)
     if not h:
         fail()
-    return wrap(h) if out is None else _call.to_out(h, out)
+    if out is None:
+        return wrap(h)
+    if any(lib.ad_overlaps(t._h, out._h) for t in tensors):
+        lib.ad_release(h)
+        raise RuntimeError("unsupported operation: the input tensors cannot refer to any of the output memory locations. "
+                           "Found overlap in an input tensor")
+    return _call.to_out(h, out)
 
 
 def concat(tensors, dim=0, *, out=None):
@@ -667,8 +681,16 @@ def fill_(self, value):
 
     code = lib.ad_dtype_of(self._h)
     v = fitted(plain_number(value, "fill_"), code)
-    s = wrap(lib.ad_scalar_f(v, code) if type(v) is float else lib.ad_scalar_i(v, code))
+    s = wrap(lib.ad_scalar_f(v, code) if code >= _FLOAT16 else lib.ad_scalar_i(v, code))
     return copy_(self, s)
+
+
+def fill(input, value):
+    """A tensor like input with every element set to a number or a 0-d tensor."""
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor("fill", input)
+    y = clone(input)
+    return fill_(y, value)
 
 
 def zero_(self):

@@ -2,6 +2,7 @@
 
 from .._core import TensorBase, fail, wrap
 from .._native import ffi, lib
+from .function import Function  # noqa: F401
 from .grad_mode import (  # noqa: F401
     enable_grad,
     inference_mode,

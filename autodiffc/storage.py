@@ -1,0 +1,192 @@
+"""The memory behind tensors, as PyTorch's storage classes show it."""
+
+import pickle
+import weakref
+
+import numpy as np
+
+from . import _dtype
+from ._core import fail
+from ._native import ffi, lib
+
+
+class UntypedStorage:
+    """The bytes that a tensor and its views share. It keeps them alive."""
+
+    __slots__ = ("_h", "__weakref__")
+
+    device = _dtype.CPU
+    is_cuda = False
+
+    def __init__(self, size=0):
+        self._h = lib.ad_empty(_dtype.uint8.code, [size], 1) or fail()
+
+    def __del__(self, _release=lib.ad_release):
+        try:
+            _release(self._h)
+        except AttributeError:  # __init__ raised before there was a handle
+            return
+
+    def data_ptr(self) -> int:
+        return lib.ad_storage_data(self._h)
+
+    def nbytes(self) -> int:
+        return lib.ad_storage_nbytes(self._h)
+
+    size = __len__ = nbytes
+
+    def element_size(self) -> int:
+        return 1
+
+    def is_shared(self):
+        return False
+
+    def is_pinned(self, device=None):
+        return False
+
+    def array(self):
+        """The bytes as a NumPy array of the same memory."""
+        n = self.nbytes()
+        a = np.frombuffer(ffi.buffer(ffi.cast("char *", self.data_ptr()), n), np.uint8) if n else np.empty(0, np.uint8)
+        return _Owned.of(a, self) if n else a
+
+    def as_tensor(self, d):
+        """A 1-d tensor of all the whole elements of a dtype."""
+        from .interop import on_storage
+
+        n = self.nbytes() // d.itemsize
+        return on_storage(self, d, 0, (n,), (1,))
+
+    def typed(self, d):
+        return TypedStorage(self, d)
+
+    def tolist(self):
+        return self.array().tolist()
+
+    def __getitem__(self, i):
+        return self.array()[i].item() if not isinstance(i, slice) else self.array()[i].tolist()
+
+    def __setitem__(self, i, value):
+        self.array()[i] = value
+
+    def __iter__(self):
+        return iter(self.tolist())
+
+    def cpu(self):
+        return self
+
+    def clone(self):
+        s = UntypedStorage(self.nbytes())
+        if self.nbytes():
+            s.array()[:] = self.array()
+        return s
+
+    def fill_(self, value):
+        if self.nbytes():
+            self.array()[:] = value
+        return self
+
+    def copy_(self, source, non_blocking=None):
+        self.array()[:] = source.array()
+        return self
+
+    def __copy__(self):
+        return self.clone()
+
+    def __deepcopy__(self, memo):
+        return memo.setdefault(id(self), self.clone())
+
+    def __reduce_ex__(self, protocol):
+        a = self.array()
+        return (_storage_from, (pickle.PickleBuffer(a) if protocol >= 5 else a.tobytes(),))
+
+    def __eq__(self, other):
+        if not isinstance(other, UntypedStorage):
+            return NotImplemented
+        return lib.ad_storage_ptr(self._h) == lib.ad_storage_ptr(other._h)
+
+    def __hash__(self):
+        return hash(lib.ad_storage_ptr(self._h))
+
+    def __repr__(self):
+        return f"UntypedStorage of {self.nbytes()} bytes"
+
+
+class _Owned(np.ndarray):
+    """An array that keeps the storage behind it alive."""
+
+    @classmethod
+    def of(cls, a, owner):
+        v = a.view(cls)
+        v.owner = owner
+        return v
+
+    def __array_finalize__(self, other):
+        self.owner = getattr(other, "owner", None)
+
+
+class TypedStorage:
+    """A storage seen as elements of one dtype."""
+
+    __slots__ = ("_untyped_storage", "dtype")
+
+    device = _dtype.CPU
+
+    def __init__(self, storage, dtype):
+        self._untyped_storage, self.dtype = storage, dtype
+
+    def untyped(self):
+        return self._untyped_storage
+
+    def data_ptr(self) -> int:
+        return self._untyped_storage.data_ptr()
+
+    def nbytes(self) -> int:
+        return self._untyped_storage.nbytes()
+
+    def size(self) -> int:
+        return self.nbytes() // self.dtype.itemsize
+
+    __len__ = size
+
+    def element_size(self) -> int:
+        return self.dtype.itemsize
+
+    def tolist(self):
+        return self._untyped_storage.as_tensor(self.dtype).tolist()
+
+    def __getitem__(self, i):
+        return self.tolist()[i]
+
+    def __iter__(self):
+        return iter(self.tolist())
+
+    def __eq__(self, other):
+        return isinstance(other, TypedStorage) and self.dtype is other.dtype and self.untyped() == other.untyped()
+
+    __hash__ = None
+
+    def __repr__(self):
+        return f"TypedStorage of {self.size()} elements of {self.dtype}"
+
+
+_known = weakref.WeakValueDictionary()
+"""The storage objects in use, by the core's pointer: two tensors of one memory give the same object, so that a pickle
+or a deepcopy holds the memory once."""
+
+
+def storage_of(t):
+    key = lib.ad_storage_ptr(t._h)
+    s = _known.get(key)
+    if s is None:
+        s = object.__new__(UntypedStorage)
+        s._h = lib.ad_detach(t._h, 1) or fail()
+        _known[key] = s
+    return s
+
+
+def _storage_from(data):
+    s = UntypedStorage(len(data))
+    if len(data):
+        s.array()[:] = np.frombuffer(data, np.uint8)
+    return s

@@ -1,0 +1,3 @@
+"""Helpers around tensors."""
+
+from . import dlpack  # noqa: F401
