@@ -668,7 +668,8 @@ int index_add_infer(ad_call *c) { /* f[0] = alpha */
             "source tensor shape must match self tensor shape, excluding the specified dimension. Got "
             "self.shape = %s source.shape = %s",
             fmt_sizes(x->ndim, x->sizes), fmt_sizes(src->ndim, src->sizes));
-    return along_infer(c, "index_add_()", false, 0, AD_ERR_RUNTIME);
+    return along_infer(c, "index_add_()", false, 0,
+                       x->ndim > 1 ? AD_ERR_RUNTIME : AD_ERR_INDEX); /* as PyTorch */
 }
 size_t index_add_scratch(const ad_call *c) { return offsets_bytes(1, c->in + 1); }
 void index_add_run(const ad_call *c) { along(c, MOVE_ADD, c->out[0], c->in[1], c->in[2]); }
