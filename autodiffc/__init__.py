@@ -204,7 +204,6 @@ def set_printoptions(**options):
 
 
 # ---- elementwise ----
-from . import special
 from ._ops.arithmetic import (
     add,
     addcdiv,
@@ -458,7 +457,6 @@ from ._ops.sort import (
 )
 
 # ---- products ----
-from . import linalg
 from ._ops.linalg import (
     addbmm,
     addmm,
@@ -490,7 +488,6 @@ from ._ops.linalg import (
     trace,
     vdot,
 )
-from .linalg import cholesky_inverse, cholesky_solve, lu_solve, lu_unpack, matrix_exp, triangular_solve, vander
 
 # ---- indexing ----
 
@@ -553,14 +550,16 @@ from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, se
 # ---- the rest ----
 
 from ._capture import CaptureError, compile  # noqa: E402,F401
-from . import nn, optim  # noqa: E402,F401
 from ._hook import install, uninstall  # noqa: E402,F401
 
 _LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "random", "testing", "compiler"}
 
 
+_IN_LINALG = {"cholesky_inverse", "cholesky_solve", "lu_solve", "lu_unpack", "matrix_exp", "triangular_solve", "vander"}
+
+
 def __getattr__(name):
-    """Submodules that are imported when they are first named, so that the package itself imports quickly."""
+    """Submodules, and names of theirs, that are imported when first named: the package itself imports quickly."""
     if name in _LAZY:
         import importlib
 
@@ -569,4 +568,8 @@ def __getattr__(name):
         except ModuleNotFoundError as e:
             if e.name != f"{__name__}.{name}":
                 raise
+    if name in _IN_LINALG:
+        from . import linalg
+
+        return getattr(linalg, name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
