@@ -179,6 +179,9 @@ class layout:
     def __repr__(self):
         return "torch." + self.name
 
+    def __reduce__(self):
+        return self.name  # pickled as the global of this module
+
 
 class memory_format(layout):
     __slots__ = ()
