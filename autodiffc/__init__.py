@@ -493,6 +493,7 @@ from ._ops.index import (
 # ---- the rest ----
 
 from ._capture import CaptureError, compile  # noqa: E402,F401
+from . import nn, optim  # noqa: E402,F401
 from ._hook import install, uninstall  # noqa: E402,F401
 
 _LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "random", "testing", "compiler"}

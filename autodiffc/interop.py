@@ -4,7 +4,7 @@ import ctypes
 
 import numpy as np
 
-from . import _core, _dtype
+from . import _capture, _core, _dtype
 from ._core import OP, TensorBase, fail, wrap
 from ._dtype import DTYPES, FROM_NUMPY
 from ._native import ffi, lib
@@ -20,6 +20,12 @@ def from_numpy(array):
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+    _capture.refuse("using a NumPy array (pass it as a tensor among the arguments)")
+    return adopt(array)
+
+
+def adopt(array):
+    """from_numpy for arrays that the library has made itself, also in a step that is being captured."""
     d = FROM_NUMPY.get(array.dtype)
     if d is None:
         from ._ops.creation import array_dtype
@@ -47,6 +53,7 @@ def operand(array, t):
 
 def to_numpy(t, force=False):
     """A NumPy array of the tensor's memory; it keeps the tensor's storage alive."""
+    _capture.refuse("reading a tensor's values (numpy(), tolist(), print)")
     if lib.ad_requires_grad(t._h):
         if not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
