@@ -63,7 +63,11 @@ def test_tensor_out_of_range():
 
 
 def test_complex_is_refused_by_name():
-    for f in (lambda: T.zeros(2, dtype=complex), lambda: T.from_numpy(np.ones(2, np.complex64)), lambda: T.tensor([1j])):
+    for f in (
+        lambda: T.zeros(2, dtype=complex),
+        lambda: T.from_numpy(np.ones(2, np.complex64)),
+        lambda: T.tensor([1j]),
+    ):
         with pytest.raises(NotImplementedError, match="complex"):
             f()
 
@@ -80,7 +84,7 @@ def test_legacy_constructors():
 def test_numbers():
     assert int(T.tensor(2.7)) == 2 and float(T.tensor(2)) == 2.0 and complex(T.tensor(2.0)) == 2 + 0j
     assert range(T.tensor(3)) == range(3) and [1, 2, 3][T.tensor(1)] == 2
-    assert f"{T.tensor(3.14159):.2f}" == "3.14" and "%d" % T.tensor(3) == "3"
+    assert f"{T.tensor(3.14159):.2f}" == "3.14" and "%d" % T.tensor(3) == "3"  # noqa: UP031
     with pytest.raises(TypeError):
         range(T.tensor(1.0))
     for f in (int, float, complex):
