@@ -278,10 +278,22 @@ def _like(name, input, value, dtype, layout, device, requires_grad, memory_forma
 
 
 def dense_strides(size, strides):
-    """Strides without gaps in the order of the given ones."""
-    order = sorted(range(len(size)), key=lambda d: -strides[d])
+    """Strides without gaps in the order of the given ones; a dimension of stride 0 keeps its place."""
+    order = []  # the innermost first
+    for d in reversed(range(len(size))):
+        k = at = len(order)
+        order.append(d)
+        while k:
+            k -= 1
+            a, b = strides[order[k]], strides[order[at]]
+            if not a or not b or (a == b and size[order[k]] <= size[order[at]]):
+                continue
+            if a < b:
+                break
+            order[k], order[at] = order[at], order[k]
+            at = k
     out, step = [0] * len(size), 1
-    for d in reversed(order):
+    for d in order:
         out[d] = step
         step *= max(size[d], 1)
     return out
