@@ -489,7 +489,7 @@ from ._ops.linalg import (
     trace,
     vdot,
 )
-from .linalg import cholesky_inverse, cholesky_solve, lu_solve, lu_unpack, matrix_exp, triangular_solve, vander
+from .linalg import cholesky_inverse, cholesky_solve, lu_solve, lu_unpack, matrix_exp, triangular_solve
 
 # ---- indexing ----
 
