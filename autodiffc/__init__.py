@@ -443,6 +443,7 @@ from ._ops.reduce import (
     var,
     var_mean,
 )
+from ._ops.distinct import bincount, histc, histogram, nanquantile, quantile, unique, unique_consecutive
 from ._ops.sort import (
     argsort,
     bucketize,
