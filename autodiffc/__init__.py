@@ -550,26 +550,34 @@ from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, se
 # ---- the rest ----
 
 from ._capture import CaptureError, compile  # noqa: E402,F401
-from ._hook import install, uninstall  # noqa: E402,F401
 
-_LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "random", "testing", "compiler"}
-
-
-_IN_LINALG = {"cholesky_inverse", "cholesky_solve", "lu_solve", "lu_unpack", "matrix_exp", "triangular_solve", "vander"}
+_LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "testing", "compiler"}
+_LAZY_NAMES = {
+    "install": "_hook",
+    "uninstall": "_hook",
+    **dict.fromkeys(
+        ["cholesky_inverse", "cholesky_solve", "lu_solve", "lu_unpack", "matrix_exp", "triangular_solve"], "linalg"
+    ),
+}
 
 
 def __getattr__(name):
-    """Submodules, and names of theirs, that are imported when first named: the package itself imports quickly."""
-    if name in _LAZY:
+    """Submodules, and functions of some, that are imported when first named: the package itself imports quickly."""
+    module = name if name in _LAZY else _LAZY_NAMES.get(name)
+    if module is not None:
         import importlib
 
         try:
-            return importlib.import_module("." + name, __name__)
+            found = importlib.import_module("." + module, __name__)
         except ModuleNotFoundError as e:
-            if e.name != f"{__name__}.{name}":
+            if e.name != f"{__name__}.{module}":
                 raise
-    if name in _IN_LINALG:
-        from . import linalg
-
-        return getattr(linalg, name)
+        else:
+            if module != name:
+                found = globals()[name] = getattr(found, name)
+            return found
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def __dir__():
+    return sorted({*globals(), *_LAZY, *_LAZY_NAMES})
