@@ -3,6 +3,7 @@
 #include <string.h>
 #include "core.h"
 #include "cpu.h"
+#include "generator.h"
 #include "pool.h"
 #include "program.h"
 
@@ -16,6 +17,8 @@ int ad_init(const ad_callbacks *callbacks) {
     graph_callbacks = *callbacks;
     pool_poll = callbacks->interrupted;
     if (kern_select(&why)) return ad_fail(AD_ERR_RUNTIME, "%s", why);
+    if (!strcmp(kern->name, "sse2")) rng_use_loops("base"); /* else the best that the processor has */
+    generator_start();
     return 0;
 }
 const char *ad_isa(void) { return kern->name; }
@@ -105,6 +108,20 @@ ad_handle ad_on_storage(ad_handle h, int dtype, int64_t offset, const int64_t *s
                        src->storage->nbytes), 0;
     ad_tensor *t = tensor_alias(src, (int)ndim, sizes, strides, offset);
     if (t) t->dtype = (uint8_t)dtype;
+    return H(t);
+}
+
+/* A tensor of dtype `to` with a copy of contiguous memory. No operation is applied: a program that is being
+ * captured must not read the memory again. */
+ad_handle ad_from_copy(int from, intptr_t data, const int64_t *sizes, int64_t ndim, int to) {
+    if (ndim > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim, AD_MAXDIM), 0;
+    ad_tensor *t = tensor_new(to, (int)ndim, sizes);
+    if (!t) return 0;
+    ad_storage store = {.data = (void *)data};
+    ad_tensor src = *t;
+    src.storage = &store;
+    src.dtype = (uint8_t)from;
+    tensor_copy_data(t, &src);
     return H(t);
 }
 

@@ -51,6 +51,7 @@ ad_handle ad_scalar_f(double v, int dtype);
 ad_handle ad_scalar_i(int64_t v, int dtype);
 ad_handle ad_from_memory(int dtype, intptr_t data, const int64_t *sizes, const int64_t *strides, int64_t ndim,
                          int64_t owner, int readonly);
+ad_handle ad_from_copy(int from, intptr_t data, const int64_t *sizes, int64_t ndim, int to);
 int ad_dtype_of(ad_handle t);
 int ad_ndim(ad_handle t);
 int64_t ad_numel(ad_handle t);
@@ -174,6 +175,15 @@ int ad_adam(int64_t n, const ad_handle *params, const ad_handle *exp_avgs, const
 ad_handle ad_total_norm(const ad_handle *tensors, int64_t n, double norm_type); /* of 1, 2 or infinity */
 int ad_scale_to_norm(const ad_handle *tensors, int64_t n, ad_handle total, double max_norm);
 int ad_clip_values(const ad_handle *tensors, int64_t n, double limit);
+
+/* generators of random numbers; 0 in a row's attributes is the default one */
+intptr_t ad_generator_default(void);
+intptr_t ad_generator_new(void);
+void ad_generator_free(intptr_t generator);
+int ad_generator_seed(intptr_t generator, uint64_t seed);
+uint64_t ad_generator_initial_seed(intptr_t generator);
+int ad_generator_get_state(intptr_t generator, uint8_t *bytes); /* 5056 bytes, PyTorch's layout */
+int ad_generator_set_state(intptr_t generator, const uint8_t *bytes, int64_t n);
 
 /* capture and replay */
 int ad_capture_begin(void);
