@@ -555,6 +555,9 @@ from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, se
 from ._capture import CaptureError, compile  # noqa: E402,F401
 from . import nn, optim  # noqa: E402,F401
 from ._hook import install, uninstall  # noqa: E402,F401
+from . import _threadpoolctl
+
+_threadpoolctl.install()
 
 _LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "random", "testing", "compiler"}
 
