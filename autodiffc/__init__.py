@@ -457,6 +457,39 @@ from ._ops.sort import (
 )
 
 # ---- products ----
+from . import linalg
+from ._ops.linalg import (
+    addbmm,
+    addmm,
+    addmv,
+    addr,
+    baddbmm,
+    bmm,
+    chain_matmul,
+    cholesky,
+    cross,
+    det,
+    dot,
+    einsum,
+    ger,
+    inner,
+    inverse,
+    kron,
+    logdet,
+    matmul,
+    matrix_power,
+    mm,
+    mv,
+    outer,
+    pinverse,
+    qr,
+    slogdet,
+    svd,
+    tensordot,
+    trace,
+    vdot,
+)
+from .linalg import cholesky_inverse, cholesky_solve, lu_solve, lu_unpack, matrix_exp, triangular_solve, vander
 
 # ---- indexing ----
 
@@ -489,10 +522,37 @@ from ._ops.index import (
 )
 
 # ---- random numbers ----
+from . import random
+from ._generator import Generator, default_generator
+from ._ops.random import (
+    alpha_dropout,
+    alpha_dropout_,
+    bernoulli,
+    binomial,
+    dropout,
+    dropout_,
+    feature_alpha_dropout,
+    feature_alpha_dropout_,
+    feature_dropout,
+    feature_dropout_,
+    multinomial,
+    native_dropout,
+    normal,
+    poisson,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+)
+from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 
 # ---- the rest ----
 
 from ._capture import CaptureError, compile  # noqa: E402,F401
+from . import nn, optim  # noqa: E402,F401
 from ._hook import install, uninstall  # noqa: E402,F401
 
 _LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "random", "testing", "compiler"}

@@ -12,8 +12,9 @@ from ._core import OP, TensorBase, fail, wrap
 from ._dtype import DTYPES, Size
 from ._legacy import legacy_new
 from ._native import ffi, lib
-from ._ops import _call, activation, arithmetic, compare, creation, math, reduce
+from ._ops import _call, activation, arithmetic, compare, creation, math, random, reduce
 from ._ops import index as indexing
+from ._ops import linalg as linear
 from ._ops import rearrange as moved
 from ._ops import shape as views
 from ._ops import sort as order
@@ -401,8 +402,14 @@ class Tensor(TensorObject):
 
     # ---- products ----
 
-    def __matmul__(self, other):
-        return wrap(lib.ad_matmul(self._h, other._h))
+    __matmul__, matmul, mm, bmm = linear.matmul_operator, linear.matmul, linear.mm, linear.bmm
+    mv, dot, vdot, inner, outer = linear.mv, linear.dot, linear.vdot, linear.inner, linear.outer
+    ger, kron, cross, trace = linear.ger, linear.kron, linear.cross, linear.trace
+    addmm, addmv, addr, addbmm, baddbmm = linear.addmm, linear.addmv, linear.addr, linear.addbmm, linear.baddbmm
+    addmm_, addmv_, addr_, addbmm_ = linear.addmm_, linear.addmv_, linear.addr_, linear.addbmm_
+    baddbmm_, matrix_power = linear.baddbmm_, linear.matrix_power
+    inverse, pinverse, cholesky, det = linear.inverse, linear.pinverse, linear.cholesky, linear.det
+    slogdet, logdet, qr, svd = linear.slogdet, linear.logdet, linear.qr, linear.svd
 
     # ---- indexing ----
 
@@ -425,6 +432,10 @@ class Tensor(TensorObject):
     slice_scatter, diagonal_scatter = indexing.slice_scatter, indexing.diagonal_scatter
 
     # ---- random numbers ----
+
+    normal_, uniform_, random_, bernoulli_ = random.normal_, random.uniform_, random.random_, random.bernoulli_
+    exponential_, geometric_, cauchy_ = random.exponential_, random.geometric_, random.cauchy_
+    log_normal_, bernoulli, multinomial = random.log_normal_, random.bernoulli, random.multinomial
 
 
 from .autograd.graph import node_of as _node_of  # noqa: E402

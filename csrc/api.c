@@ -3,6 +3,7 @@
 #include <string.h>
 #include "core.h"
 #include "cpu.h"
+#include "generator.h"
 #include "pool.h"
 #include "program.h"
 
@@ -16,6 +17,8 @@ int ad_init(const ad_callbacks *callbacks) {
     graph_callbacks = *callbacks;
     pool_poll = callbacks->interrupted;
     if (kern_select(&why)) return ad_fail(AD_ERR_RUNTIME, "%s", why);
+    if (!strcmp(kern->name, "sse2")) rng_use_loops("base"); /* else the best that the processor has */
+    generator_start();
     return 0;
 }
 const char *ad_isa(void) { return kern->name; }

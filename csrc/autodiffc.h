@@ -175,6 +175,15 @@ ad_handle ad_total_norm(const ad_handle *tensors, int64_t n, double norm_type); 
 int ad_scale_to_norm(const ad_handle *tensors, int64_t n, ad_handle total, double max_norm);
 int ad_clip_values(const ad_handle *tensors, int64_t n, double limit);
 
+/* generators of random numbers; 0 in a row's attributes is the default one */
+intptr_t ad_generator_default(void);
+intptr_t ad_generator_new(void);
+void ad_generator_free(intptr_t generator);
+int ad_generator_seed(intptr_t generator, uint64_t seed);
+uint64_t ad_generator_initial_seed(intptr_t generator);
+int ad_generator_get_state(intptr_t generator, uint8_t *bytes); /* 5056 bytes, PyTorch's layout */
+int ad_generator_set_state(intptr_t generator, const uint8_t *bytes, int64_t n);
+
 /* capture and replay */
 int ad_capture_begin(void);
 ad_handle ad_capture_arg(ad_handle t);

@@ -266,10 +266,24 @@ def in_place(op, a, tensors=(), ints=(), floats=(), dims=()):
 
 
 def sizes(args):
-    """The sizes in *args: several integers, or one tuple, list or Size of them."""
+    """The sizes in *args: several integers, or one tuple, list or Size of them. TypeError for anything else."""
     if len(args) == 1 and not hasattr(args[0], "__index__"):
-        return args[0]
+        args = args[0]
+    elif len(args) == 1 and isinstance(args[0], TensorBase) and args[0].ndim:
+        args = None
+    if not isinstance(args, (tuple, list)):
+        raise TypeError(f"sizes or dimensions must be integers or a tuple of them, not {type(args).__name__}")
+    for n in args:
+        if type(n) is not int:
+            return [integer(m) for m in args]
     return args
+
+
+def integer(n):
+    """A Python int of an integer of any kind; TypeError for anything else."""
+    if not hasattr(n, "__index__") or (isinstance(n, TensorBase) and (n.numel() != 1 or n.dtype.is_floating_point)):
+        raise TypeError(f"sizes and dimensions must be integers, not {type(n).__name__}")
+    return n.__index__()
 
 
 def to_out(h, out):
