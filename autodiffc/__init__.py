@@ -550,6 +550,9 @@ from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, se
 # ---- the rest ----
 
 from ._capture import CaptureError, compile  # noqa: E402,F401
+from . import _threadpoolctl
+
+_threadpoolctl.install()
 
 _LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "testing", "compiler"}
 _LAZY_NAMES = {
