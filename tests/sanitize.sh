@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the package with a sanitizer into build/<name> and runs the tests on that build:
 #   tests/sanitize.sh asan|tsan PYTHON [arguments for pytest]
+# JOBS: how many processes run the tests under asan (2).
 # CC must be GCC (its runtime is loaded before the interpreter, which is not instrumented itself).
 set -eu
 name=$1
@@ -14,7 +15,7 @@ case $name in
 asan)
     flags="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
     # Limits of the address space mean nothing under ASan, and the C tests are built by themselves below.
-    select="--deselect tests/test_c.py --deselect tests/test_memory.py::test_address_space_limit"
+    select="-n ${JOBS:-2} -m not(slow) --deselect tests/test_c.py --deselect tests/test_memory.py::test_address_space_limit"
     export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:abort_on_error=1:handle_abort=1
     export UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc
     ;;
