@@ -10,19 +10,33 @@ _Thread_local ad_tls tls;
 
 /* ---- the table ---- */
 
-#define EW_ENTRY(nm, n, promo_)                                                                               \
-    {.name = #nm, .nin = n, .nout = 1, .flags = AD_OP_EW, .infer = ew_infer, .run = ew_run,                   \
-     .vjp = ew_vjp, .jvp = ew_jvp, .row = EW_##nm, .promo = promo_},
-#define CMP_ENTRY(nm, n, promo_)                                                                              \
-    {.name = #nm, .nin = n, .nout = 1, .flags = AD_OP_EW | AD_OP_NONDIFF, .infer = ew_infer, .run = ew_run,   \
-     .row = EW_##nm, .promo = promo_},
+#define EW_ENTRY(nm, n, promo_)                                                                              \
+    {.name = #nm,                                                                                            \
+     .nin = n,                                                                                               \
+     .nout = 1,                                                                                              \
+     .flags = AD_OP_EW,                                                                                      \
+     .infer = ew_infer,                                                                                      \
+     .run = ew_run,                                                                                          \
+     .vjp = ew_vjp,                                                                                          \
+     .jvp = ew_jvp,                                                                                          \
+     .row = EW_##nm,                                                                                         \
+     .promo = promo_},
+#define CMP_ENTRY(nm, n, promo_)                                                                             \
+    {.name = #nm,                                                                                            \
+     .nin = n,                                                                                               \
+     .nout = 1,                                                                                              \
+     .flags = AD_OP_EW | AD_OP_NONDIFF,                                                                      \
+     .infer = ew_infer,                                                                                      \
+     .run = ew_run,                                                                                          \
+     .row = EW_##nm,                                                                                         \
+     .promo = promo_},
 #define EW1(nm, types, body, promo, ...) EW_ENTRY(nm, 1, promo)
 #define EW2(nm, types, body, promo, ...) EW_ENTRY(nm, 2, promo)
 #define EW3(nm, types, body, promo, ...) EW_ENTRY(nm, 3, promo)
 #define SEL3(nm, types, body, promo, ...) EW_ENTRY(nm, 3, promo)
 #define CMP1(nm, types, body, promo, doc) CMP_ENTRY(nm, 1, promo)
 #define CMP2(nm, types, body, promo, doc) CMP_ENTRY(nm, 2, promo)
-#define OP(nm, nin_, nout_, flags_, saves_, ...)                                                              \
+#define OP(nm, nin_, nout_, flags_, saves_, ...)                                                             \
     {.name = #nm, .nin = nin_, .nout = nout_, .flags = flags_, .saves = saves_, __VA_ARGS__},
 
 const ad_op ad_ops[] = {
@@ -54,12 +68,17 @@ static int make_contiguous(int nin, ad_tensor *const *in, ad_tensor **own) {
     return n;
 }
 
+static bool any_tangent(const ad_call *c) {
+    for (int i = 0; i < c->nin; i++)
+        if (c->in[i] && c->in[i]->tangent && dtype_is_float(c->in[i]->dtype)) return true;
+    return false;
+}
+
 static int apply_jvp(ad_call *c) {
-    bool any = false;
-    for (int i = 0; i < c->nin; i++) any |= c->in[i] && c->in[i]->tangent && dtype_is_float(c->in[i]->dtype);
-    if (!any || (c->op->flags & AD_OP_NONDIFF)) return 0;
+    if (!any_tangent(c) || (c->op->flags & AD_OP_NONDIFF)) return 0;
     if (!c->op->jvp)
-        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "%s has no forward-mode rule; use reverse mode (backward)", c->op->name);
+        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "%s has no forward-mode rule; use reverse mode (backward)",
+                       c->op->name);
     ad_tensor *t_room[FEW * 2], *tout_room[FEW], **t = t_room, **tout = tout_room;
     if (c->nin > FEW * 2 && !(t = mem_alloc((size_t)c->nin * sizeof *t))) return -1;
     if (c->nout > FEW && !(tout = mem_alloc((size_t)c->nout * sizeof *tout))) {
@@ -68,8 +87,17 @@ static int apply_jvp(ad_call *c) {
     }
     for (int i = 0; i < c->nin; i++) t[i] = c->in[i] ? c->in[i]->tangent : NULL;
     memset(tout, 0, (size_t)c->nout * sizeof *tout);
-    ad_jvp j = {.c = c, .t = t, .tout = tout};
+    ad_tensor *read[FEW * 2];
+    ad_call as_read = *c; /* in place, the rule reads what was there before */
+    if (c->before && c->nin <= FEW * 2) {
+        for (int i = 0; i < c->nin; i++) read[i] = c->in[i] == c->out[0] ? c->before : c->in[i];
+        as_read.in = read;
+    }
+    ad_jvp j = {.c = &as_read, .t = t, .tout = tout};
+    tls.forward =
+        false; /* what the rule emits reads the values of tensors that carry tangents, not their tangents */
     c->op->jvp(&j);
+    tls.forward = true;
     int status = j.E.failed ? -1 : 0;
     for (int k = 0; k < c->nout && !status; k++)
         if (tout[k] && !c->spec[k].nondiff) {
@@ -93,7 +121,8 @@ static int execute(ad_call *c) {
     c->op->run(c);
     if (whole) pool_shield(shield);
     if (bytes) mem_free(c->scratch, bytes);
-    return AD_UNLIKELY(pool_take_cancelled()) ? ad_fail(AD_ERR_INTERRUPT, "interrupted in %s", c->op->name) : 0;
+    return AD_UNLIKELY(pool_take_cancelled()) ? ad_fail(AD_ERR_INTERRUPT, "interrupted in %s", c->op->name)
+                                              : 0;
 }
 
 /* A copy of what an in-place call overwrites, with the history that it had. */
@@ -118,7 +147,8 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
     if (AD_UNLIKELY(op->nin >= 0 && op->nin != nin))
         return ad_fail(AD_ERR_TYPE, "%s takes %d tensors, not %d", op->name, op->nin, nin);
     if (!at) at = &none;
-    ad_call c = {.op = op, .nin = nin, .in = (ad_tensor **)in, .at = at, .out = out, .inplace = target != NULL};
+    ad_call c = {
+        .op = op, .nin = nin, .in = (ad_tensor **)in, .at = at, .out = out, .inplace = target != NULL};
     c.nout = op->nout >= 0 ? op->nout : op->count(nin, in, at);
     if (c.nout < 0) return -1;
     if (c.nout > 2 && !(spec = mem_alloc((size_t)c.nout * sizeof *spec))) return -1;
@@ -170,7 +200,8 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
                         "operation.");
                 goto done;
             }
-        if (graph_keeps_target(&c) && !(c.before = copy_before(target))) goto done;
+        bool keep = graph_keeps_target(&c) || (AD_UNLIKELY(tls.forward) && any_tangent(&c));
+        if (keep && !(c.before = copy_before(target))) goto done;
         out[0] = tensor_ref(target);
         made = 1;
     }
@@ -200,9 +231,9 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
     }
     if (AD_UNLIKELY(target != NULL)) {
         if (graph_record_inplace(&c)) goto done;
-    } else if (!tls.no_grad && !(op->flags & (AD_OP_NONDIFF | AD_OP_INPLACE)) && graph_record(&c))
-        goto done;
-    if (AD_UNLIKELY(tls.inference)) for (int k = 0; k < c.nout; k++) out[k]->flags |= AD_T_INFERENCE;
+    } else if (!tls.no_grad && !(op->flags & (AD_OP_NONDIFF | AD_OP_INPLACE)) && graph_record(&c)) goto done;
+    if (AD_UNLIKELY(tls.inference))
+        for (int k = 0; k < c.nout; k++) out[k]->flags |= AD_T_INFERENCE;
     if (AD_UNLIKELY(tls.forward) && apply_jvp(&c)) goto done;
     status = c.nout;
 done:
@@ -322,7 +353,7 @@ ad_tensor *em_sum_to(ad_em *E, ad_tensor *t, int ndim, const int64_t *sizes) {
     int n = 0, lead = t->ndim - ndim;
     for (int d = 0; d < t->ndim; d++)
         if (d < lead || (sizes[d - lead] == 1 && t->sizes[d] != 1)) dims[n++] = d;
-    bool leading = !n || dims[n - 1] < lead; /* then nothing is left to squeeze out */
+    bool leading = !n || dims[n - 1] < lead;                      /* then nothing is left to squeeze out */
     ad_attr at = {.i = {!leading, -1}, .list = dims, .nlist = n}; /* keepdim, no dtype */
     if (n) t = em_op(E, OP_sum, 1, &t, &at);
     return em_reshape(E, t, ndim, sizes);
@@ -330,7 +361,9 @@ ad_tensor *em_sum_to(ad_em *E, ad_tensor *t, int ndim, const int64_t *sizes) {
 
 /* ---- tangent rules that serve many rows ---- */
 
-static ad_tensor *zeros_like(ad_em *E, const ad_tensor *t) { return em_zeros(E, t->dtype, t->ndim, t->sizes); }
+static ad_tensor *zeros_like(ad_em *E, const ad_tensor *t) {
+    return em_zeros(E, t->dtype, t->ndim, t->sizes);
+}
 
 /* Applies the row to `in` and keeps its results as tangents, or adds them to what is there. */
 static void tangent_apply(ad_jvp *j, ad_tensor **in) {
@@ -340,8 +373,7 @@ static void tangent_apply(ad_jvp *j, ad_tensor **in) {
         j->E.failed = true;
         return;
     }
-    if (ad_apply(c->op, c->nin, in, c->at, out) < 0)
-        j->E.failed = true;
+    if (ad_apply(c->op, c->nin, in, c->at, out) < 0) j->E.failed = true;
     else
         for (int k = 0; k < c->nout; k++) {
             em_keep(&j->E, out[k]);
@@ -358,7 +390,9 @@ void linear_jvp(ad_jvp *j) {
         return;
     }
     for (int i = 0; i < c->nin; i++)
-        in[i] = !c->in[i] || !dtype_is_float(c->in[i]->dtype) ? c->in[i] : j->t[i] ? j->t[i] : zeros_like(&j->E, c->in[i]);
+        in[i] = !c->in[i] || !dtype_is_float(c->in[i]->dtype) ? c->in[i]
+                : j->t[i]                                     ? j->t[i]
+                                                              : zeros_like(&j->E, c->in[i]);
     if (!j->E.failed) tangent_apply(j, in);
     if (in != room) mem_free(in, (size_t)c->nin * sizeof *in);
 }
