@@ -6,7 +6,6 @@ static void python_rule(ad_vjp *v) { (void)v; } /* backward.c calls Python inste
 static const ad_op python_op = {.name = "python_function", .nin = -1, .nout = -1, .vjp = python_rule};
 
 static int save_all(ad_node *n, const ad_handle *saved, const int64_t *slots, int64_t nsaved) {
-    n->nsaved = 0; /* counts up, so that a failure half-way releases what is there */
     for (int k = 0; k < nsaved; k++) {
         ad_tensor *t = (ad_tensor *)saved[k];
         bool output = slots[k] >= 65536;
@@ -30,8 +29,13 @@ intptr_t ad_python_node(const ad_handle *in, int64_t nin, const ad_handle *out, 
     if (!n) return 0;
     int64_t *room = (int64_t *)(n->mout + nout);
     n->title = title;
+    n->nin = n->nsaved = 0; /* both count up, so that a failure half-way releases what is there */
     for (int64_t i = 0; i < nin; i++) {
-        edge_set(&n->edges[i], (ad_tensor *)in[i]);
+        if (edge_set(&n->edges[i], (ad_tensor *)in[i])) {
+            node_unref(n);
+            return 0;
+        }
+        n->nin++;
         room = meta_set(&n->min[i], room, (ad_tensor *)in[i]);
     }
     for (int64_t k = 0; k < nout; k++) room = meta_set(&n->mout[k], room, (ad_tensor *)out[k]);
@@ -46,7 +50,7 @@ intptr_t ad_python_node(const ad_handle *in, int64_t nin, const ad_handle *out, 
         }
         graph_set_history(t, node_ref(n), (uint32_t)k);
         if (t->base) {
-            t->flags |= AD_T_CUSTOM_VIEW;
+            t->flags = (uint16_t)((t->flags & ~(AD_T_NOGRAD_VIEW | AD_T_INFERENCE_VIEW)) | AD_T_CUSTOM_VIEW);
             t->epoch = t->base->epoch;
         }
     }
@@ -73,10 +77,3 @@ void ad_join_node(ad_handle t, intptr_t node, int64_t nr) {
 
 int64_t ad_node_nsaved(intptr_t n) { return ((ad_node *)n)->nsaved; }
 int ad_node_saved_slot(intptr_t n, int64_t k) { return ((ad_node *)n)->saved[k].slot; }
-
-/* Tells forward mode to rest on this thread (0) or to go on (1); returns what it was. */
-int ad_forward_mode(int on) {
-    int was = tls.forward;
-    tls.forward = on != 0;
-    return was;
-}

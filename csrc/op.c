@@ -36,6 +36,7 @@ const char *ad_op_name(int op) { return op >= 0 && op < OP_COUNT ? ad_ops[op].na
 /* ---- apply ---- */
 
 #define FEW 4
+#define VIEW_LIMITS (AD_T_NOGRAD_VIEW | AD_T_INFERENCE_VIEW | AD_T_MULTI_VIEW | AD_T_CUSTOM_VIEW)
 
 /* Gives every input unit strides where the operation asks for it. Returns the number replaced or -1;
  * the replaced ones are new references that the caller drops. */
@@ -52,35 +53,6 @@ static int make_contiguous(int nin, ad_tensor *const *in, ad_tensor **own) {
         n++;
     }
     return n;
-}
-
-static int apply_jvp(ad_call *c) {
-    bool any = false;
-    for (int i = 0; i < c->nin; i++) any |= c->in[i] && c->in[i]->tangent && dtype_is_float(c->in[i]->dtype);
-    if (!any || (c->op->flags & AD_OP_NONDIFF)) return 0;
-    if (!c->op->jvp)
-        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "%s has no forward-mode rule; use reverse mode (backward)", c->op->name);
-    ad_tensor *t_room[FEW * 2], *tout_room[FEW], **t = t_room, **tout = tout_room;
-    if (c->nin > FEW * 2 && !(t = mem_alloc((size_t)c->nin * sizeof *t))) return -1;
-    if (c->nout > FEW && !(tout = mem_alloc((size_t)c->nout * sizeof *tout))) {
-        if (t != t_room) mem_free(t, (size_t)c->nin * sizeof *t);
-        return -1;
-    }
-    for (int i = 0; i < c->nin; i++) t[i] = c->in[i] ? c->in[i]->tangent : NULL;
-    memset(tout, 0, (size_t)c->nout * sizeof *tout);
-    ad_jvp j = {.c = c, .t = t, .tout = tout};
-    c->op->jvp(&j);
-    int status = j.E.failed ? -1 : 0;
-    for (int k = 0; k < c->nout && !status; k++)
-        if (tout[k] && !c->spec[k].nondiff) {
-            tensor_ref(tout[k]);
-            tensor_unref(c->out[k]->tangent);
-            c->out[k]->tangent = tout[k];
-        }
-    em_done(&j.E);
-    if (t != t_room) mem_free(t, (size_t)c->nin * sizeof *t);
-    if (tout != tout_room) mem_free(tout, (size_t)c->nout * sizeof *tout);
-    return status;
 }
 
 /* Runs a call whose outputs are in place: scratch, run, and the program that is being captured. */
@@ -123,7 +95,7 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
     if (c.nout < 0) return -1;
     if (c.nout > 2 && !(spec = mem_alloc((size_t)c.nout * sizeof *spec))) return -1;
     c.spec = spec;
-    int made = 0, status = -1;
+    int made = 0, status = -1, tangents = 0;
     for (int k = 0; k < c.nout; k++) {
         spec[k].strided = spec[k].nondiff = false;
         spec[k].offset = 0;
@@ -145,6 +117,7 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
         if (target && own[0]) c.in[0] = target; /* written through, whatever its strides */
     }
     if (op->infer(&c)) goto done;
+    if (AD_UNLIKELY(tls.forward) && (tangents = forward_wants(&c)) < 0) goto done;
 
     if (AD_UNLIKELY(target != NULL)) {
         if (!dims_equal(spec[0].ndim, spec[0].sizes, target->ndim, target->sizes)) {
@@ -170,7 +143,7 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
                         "operation.");
                 goto done;
             }
-        if (graph_keeps_target(&c) && !(c.before = copy_before(target))) goto done;
+        if ((graph_keeps_target(&c) || tangents) && !(c.before = copy_before(target))) goto done;
         out[0] = tensor_ref(target);
         made = 1;
     }
@@ -190,8 +163,9 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
             ad_tensor *src = c.in[0];
             out[k]->base = tensor_ref(src->base ? src->base : src);
             out[k]->epoch = out[k]->base->epoch;
-            if (tls.no_grad) out[k]->flags |= AD_T_NOGRAD_VIEW;
+            if (tls.no_grad) out[k]->flags |= tls.inference ? AD_T_INFERENCE_VIEW : AD_T_NOGRAD_VIEW;
             if (op->nout < 0) out[k]->flags |= AD_T_MULTI_VIEW;
+            else out[k]->flags |= src->flags & VIEW_LIMITS;
         }
     } else {
         if ((op->flags & AD_OP_SELF) && !target) tensor_copy_data(out[0], c.in[0]);
@@ -202,8 +176,8 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
         if (graph_record_inplace(&c)) goto done;
     } else if (!tls.no_grad && !(op->flags & (AD_OP_NONDIFF | AD_OP_INPLACE)) && graph_record(&c))
         goto done;
-    if (AD_UNLIKELY(tls.inference)) for (int k = 0; k < c.nout; k++) out[k]->flags |= AD_T_INFERENCE;
-    if (AD_UNLIKELY(tls.forward) && apply_jvp(&c)) goto done;
+    if (AD_UNLIKELY(tls.inference) && !target && !(op->flags & AD_OP_VIEW)) for (int k = 0; k < c.nout; k++) out[k]->flags |= AD_T_INFERENCE;
+    if (AD_UNLIKELY(tangents) && forward_apply(&c)) goto done;
     status = c.nout;
 done:
     if (status < 0)
