@@ -161,7 +161,6 @@ from ._ops.rearrange import (
     diag_embed,
     diagflat,
     diagonal_copy,
-    diagonal_scatter,
     expand_copy,
     flip,
     fliplr,
@@ -172,9 +171,7 @@ from ._ops.rearrange import (
     roll,
     rot90,
     select_copy,
-    select_scatter,
     slice_copy,
-    slice_scatter,
     split_copy,
     split_with_sizes_copy,
     squeeze_copy,
@@ -460,14 +457,102 @@ from ._ops.sort import (
 )
 
 # ---- products ----
+from . import linalg
+from ._ops.linalg import (
+    addbmm,
+    addmm,
+    addmv,
+    addr,
+    baddbmm,
+    bmm,
+    chain_matmul,
+    cholesky,
+    cross,
+    det,
+    dot,
+    einsum,
+    ger,
+    inner,
+    inverse,
+    kron,
+    logdet,
+    matmul,
+    matrix_power,
+    mm,
+    mv,
+    outer,
+    pinverse,
+    qr,
+    slogdet,
+    svd,
+    tensordot,
+    trace,
+    vdot,
+)
+from .linalg import cholesky_inverse, cholesky_solve, lu_solve, lu_unpack, matrix_exp, triangular_solve, vander
 
 # ---- indexing ----
 
+from ._ops.index import (
+    argwhere,
+    constant_pad_nd,
+    diagonal_scatter,
+    embedding,
+    embedding_renorm_,
+    gather,
+    index_add,
+    index_copy,
+    index_fill,
+    index_put,
+    index_put_,
+    index_reduce,
+    index_select,
+    masked_fill,
+    masked_scatter,
+    masked_select,
+    nonzero,
+    put,
+    scatter,
+    scatter_add,
+    scatter_reduce,
+    select_scatter,
+    slice_scatter,
+    take,
+    take_along_dim,
+)
+
 # ---- random numbers ----
+from . import random
+from ._generator import Generator, default_generator
+from ._ops.random import (
+    alpha_dropout,
+    alpha_dropout_,
+    bernoulli,
+    binomial,
+    dropout,
+    dropout_,
+    feature_alpha_dropout,
+    feature_alpha_dropout_,
+    feature_dropout,
+    feature_dropout_,
+    multinomial,
+    native_dropout,
+    normal,
+    poisson,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+)
+from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 
 # ---- the rest ----
 
 from ._capture import CaptureError, compile  # noqa: E402,F401
+from . import nn, optim  # noqa: E402,F401
 from ._hook import install, uninstall  # noqa: E402,F401
 
 _LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "random", "testing", "compiler"}

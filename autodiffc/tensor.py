@@ -12,7 +12,9 @@ from ._core import OP, TensorBase, fail, wrap
 from ._dtype import DTYPES, Size
 from ._legacy import legacy_new
 from ._native import ffi, lib
-from ._ops import _call, activation, arithmetic, compare, creation, math, reduce
+from ._ops import _call, activation, arithmetic, compare, creation, math, random, reduce
+from ._ops import index as indexing
+from ._ops import linalg as linear
 from ._ops import rearrange as moved
 from ._ops import shape as views
 from ._ops import sort as order
@@ -311,8 +313,6 @@ class Tensor(TensorObject):
     repeat, tile, repeat_interleave = moved.repeat, moved.tile, moved.repeat_interleave
     tril, triu, tril_, triu_ = moved.tril, moved.triu, moved.tril_, moved.triu_
     diag, diag_embed, diagflat = moved.diag, moved.diag_embed, moved.diagflat
-    select_scatter, slice_scatter = moved.select_scatter, moved.slice_scatter
-    diagonal_scatter = moved.diagonal_scatter
     unsafe_chunk, unsafe_split = moved.unsafe_chunk, moved.unsafe_split
     unsafe_split_with_sizes = moved.unsafe_split_with_sizes
     resize_, resize_as_, set_ = moved.resize_, moved.resize_as_, moved.set_
@@ -418,12 +418,40 @@ class Tensor(TensorObject):
 
     # ---- products ----
 
-    def __matmul__(self, other):
-        return wrap(lib.ad_matmul(self._h, other._h))
+    __matmul__, matmul, mm, bmm = linear.matmul_operator, linear.matmul, linear.mm, linear.bmm
+    mv, dot, vdot, inner, outer = linear.mv, linear.dot, linear.vdot, linear.inner, linear.outer
+    ger, kron, cross, trace = linear.ger, linear.kron, linear.cross, linear.trace
+    addmm, addmv, addr, addbmm, baddbmm = linear.addmm, linear.addmv, linear.addr, linear.addbmm, linear.baddbmm
+    addmm_, addmv_, addr_, addbmm_ = linear.addmm_, linear.addmv_, linear.addr_, linear.addbmm_
+    baddbmm_, matrix_power = linear.baddbmm_, linear.matrix_power
+    inverse, pinverse, cholesky, det = linear.inverse, linear.pinverse, linear.cholesky, linear.det
+    slogdet, logdet, qr, svd = linear.slogdet, linear.logdet, linear.qr, linear.svd
 
     # ---- indexing ----
 
+    __getitem__, __setitem__ = indexing.getitem, indexing.setitem
+    gather, take = indexing.gather, indexing.take
+    take_along_dim, put = indexing.take_along_dim, indexing.put
+    put_, scatter = indexing.put_, indexing.scatter
+    scatter_, scatter_add = indexing.scatter_, indexing.scatter_add
+    scatter_add_, scatter_reduce = indexing.scatter_add_, indexing.scatter_reduce
+    scatter_reduce_, index_select = indexing.scatter_reduce_, indexing.index_select
+    index_put, index_put_ = indexing.index_put, indexing.index_put_
+    index_add, index_add_ = indexing.index_add, indexing.index_add_
+    index_copy, index_copy_ = indexing.index_copy, indexing.index_copy_
+    index_fill, index_fill_ = indexing.index_fill, indexing.index_fill_
+    index_reduce, index_reduce_ = indexing.index_reduce, indexing.index_reduce_
+    masked_fill, masked_fill_ = indexing.masked_fill, indexing.masked_fill_
+    masked_select, masked_scatter = indexing.masked_select, indexing.masked_scatter
+    masked_scatter_, nonzero = indexing.masked_scatter_, indexing.nonzero
+    argwhere, select_scatter = indexing.argwhere, indexing.select_scatter
+    slice_scatter, diagonal_scatter = indexing.slice_scatter, indexing.diagonal_scatter
+
     # ---- random numbers ----
+
+    normal_, uniform_, random_, bernoulli_ = random.normal_, random.uniform_, random.random_, random.bernoulli_
+    exponential_, geometric_, cauchy_ = random.exponential_, random.geometric_, random.cauchy_
+    log_normal_, bernoulli, multinomial = random.log_normal_, random.bernoulli, random.multinomial
 
 
 from .autograd import backward as _backward  # noqa: E402

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "core.h"
 #include "cpu.h"
+#include "generator.h"
 #include "pool.h"
 #include "program.h"
 
@@ -16,6 +17,8 @@ int ad_init(const ad_callbacks *callbacks) {
     graph_callbacks = *callbacks;
     pool_poll = callbacks->interrupted;
     if (kern_select(&why)) return ad_fail(AD_ERR_RUNTIME, "%s", why);
+    if (!strcmp(kern->name, "sse2")) rng_use_loops("base"); /* else the best that the processor has */
+    generator_start();
     return 0;
 }
 const char *ad_isa(void) { return kern->name; }
@@ -105,6 +108,20 @@ ad_handle ad_on_storage(ad_handle h, int dtype, int64_t offset, const int64_t *s
                        src->storage->nbytes), 0;
     ad_tensor *t = tensor_alias(src, (int)ndim, sizes, strides, offset);
     if (t) t->dtype = (uint8_t)dtype;
+    return H(t);
+}
+
+/* A tensor of dtype `to` with a copy of contiguous memory. No operation is applied: a program that is being
+ * captured must not read the memory again. */
+ad_handle ad_from_copy(int from, intptr_t data, const int64_t *sizes, int64_t ndim, int to) {
+    if (ndim > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim, AD_MAXDIM), 0;
+    ad_tensor *t = tensor_new(to, (int)ndim, sizes);
+    if (!t) return 0;
+    ad_storage store = {.data = (void *)data};
+    ad_tensor src = *t;
+    src.storage = &store;
+    src.dtype = (uint8_t)from;
+    tensor_copy_data(t, &src);
     return H(t);
 }
 
@@ -258,6 +275,12 @@ static ad_handle apply_several(const ad_op *op, int nin, ad_tensor *const *in, c
     int n = op->nout >= 0 ? op->nout : op->count(nin, in, at);
     if (n < 0) return 0;
     if (n == 1 && op->nout == 1) return H(ad_apply1((int)(op - ad_ops), nin, in, at));
+    if (op->flags & AD_OP_FIRST) {
+        ad_tensor *out[3];
+        if (ad_apply(op, nin, in, at, out) < 0) return 0;
+        for (int k = 1; k < n; k++) tensor_unref(out[k]);
+        return H(out[0]);
+    }
     for (int k = 0; k < tls.nresults; k++) tensor_unref(tls.results[k]);
     if (tls.results) mem_free(tls.results, (size_t)(tls.nresults ? tls.nresults : 1) * sizeof *tls.results);
     tls.nresults = 0;
@@ -288,6 +311,10 @@ ad_handle ad_op1i(int op, ad_handle a, int64_t i0, int64_t i1, int64_t i2) {
 ad_handle ad_op2x(int op, ad_handle a, ad_handle b, int64_t i0, int64_t i1, int64_t i2, double f0) {
     ad_attr at = {.i = {i0, i1, i2}, .f = {f0}};
     return apply_several(&ad_ops[op], 2, (ad_tensor *[]){T(a), T(b)}, &at);
+}
+ad_handle ad_op3x(int op, ad_handle a, ad_handle b, ad_handle c, int64_t i0, int64_t i1, double f0) {
+    ad_attr at = {.i = {i0, i1}, .f = {f0}};
+    return apply_several(&ad_ops[op], 3, (ad_tensor *[]){T(a), T(b), T(c)}, &at);
 }
 ad_handle ad_op1l(int op, ad_handle a, const int64_t *list, int64_t n, int64_t i0, int64_t i1) {
     ad_attr at = {.i = {i0, i1}, .list = list, .nlist = n};

@@ -56,6 +56,7 @@ ad_handle ad_scalar_f(double v, int dtype);
 ad_handle ad_scalar_i(int64_t v, int dtype);
 ad_handle ad_from_memory(int dtype, intptr_t data, const int64_t *sizes, const int64_t *strides, int64_t ndim,
                          int64_t owner, int readonly);
+ad_handle ad_from_copy(int from, intptr_t data, const int64_t *sizes, int64_t ndim, int to);
 int ad_dtype_of(ad_handle t);
 int ad_ndim(ad_handle t);
 int64_t ad_numel(ad_handle t);
@@ -102,6 +103,7 @@ ad_handle ad_op3nn(int op, ad_handle a, double s, int kind_s, double r, int kind
 ad_handle ad_number(int kind, double f, int64_t i); /* a 0-d tensor that promotes like a number */
 ad_handle ad_op1i(int op, ad_handle a, int64_t i0, int64_t i1, int64_t i2);
 ad_handle ad_op2x(int op, ad_handle a, ad_handle b, int64_t i0, int64_t i1, int64_t i2, double f0);
+ad_handle ad_op3x(int op, ad_handle a, ad_handle b, ad_handle c, int64_t i0, int64_t i1, double f0);
 ad_handle ad_op1l(int op, ad_handle a, const int64_t *list, int64_t n, int64_t i0, int64_t i1);
 ad_handle ad_opn(int op, const ad_handle *in, int64_t nin, const int64_t *i, int64_t ni, const double *f,
                  int64_t nf, const int64_t *list, int64_t nlist);
@@ -119,6 +121,17 @@ ad_handle ad_opn_(int op, const ad_handle *in, int64_t nin, const int64_t *i, in
 int ad_result_count(void);      /* outputs of the last call that had several */
 ad_handle ad_take_result(int k); /* moves output k out */
 ad_handle ad_copy_out(ad_handle src, ad_handle out); /* out= : resizes, checks the dtype, copies */
+
+/* indexing: an expression is a list of codes (ops/indexing.c) and the tensors that it names, in order */
+ad_handle ad_getitem(ad_handle x, const int64_t *codes, int64_t n, const ad_handle *tensors);
+ad_handle ad_getitem_int(ad_handle x, int64_t index);
+int ad_setitem(ad_handle x, const int64_t *codes, int64_t n, const ad_handle *tensors, ad_handle value, int kind,
+               double f, int64_t i); /* value 0: the number f (kind 0) or i (kind 1) */
+ad_handle ad_index_put(ad_handle x, const ad_handle *tensors, const int64_t *codes, int64_t n, ad_handle value,
+                       int accumulate, int inplace);
+int ad_check_out(ad_handle out, const ad_handle *in, int64_t n);
+ad_handle ad_take_along_dim(ad_handle x, ad_handle indices, int64_t dim);
+ad_handle ad_number_as(int dtype, int kind, double f, int64_t i); /* 0-d; an error where it does not fit */
 
 /* autograd */
 int ad_requires_grad(ad_handle t);
@@ -180,6 +193,15 @@ int ad_adam(int64_t n, const ad_handle *params, const ad_handle *exp_avgs, const
 ad_handle ad_total_norm(const ad_handle *tensors, int64_t n, double norm_type); /* of 1, 2 or infinity */
 int ad_scale_to_norm(const ad_handle *tensors, int64_t n, ad_handle total, double max_norm);
 int ad_clip_values(const ad_handle *tensors, int64_t n, double limit);
+
+/* generators of random numbers; 0 in a row's attributes is the default one */
+intptr_t ad_generator_default(void);
+intptr_t ad_generator_new(void);
+void ad_generator_free(intptr_t generator);
+int ad_generator_seed(intptr_t generator, uint64_t seed);
+uint64_t ad_generator_initial_seed(intptr_t generator);
+int ad_generator_get_state(intptr_t generator, uint8_t *bytes); /* 5056 bytes, PyTorch's layout */
+int ad_generator_set_state(intptr_t generator, const uint8_t *bytes, int64_t n);
 
 /* capture and replay */
 int ad_capture_begin(void);

@@ -1,6 +1,7 @@
 /* Capture and replay: begin, record, end, and running a program again on new inputs. */
 #include <string.h>
 #include "fuse.h"
+#include "generator.h"
 #include "pool.h"
 
 /* ---- growing arrays ---- */
@@ -43,6 +44,7 @@ static void instr_free(instr *i) {
     mem_free(c->in, (size_t)(c->nin + c->nout + 1) * sizeof *c->in);
     if (c->op == &fused_op) fused_free((fused_code *)(intptr_t)i->at.i[0]);
     if (i->at.list) mem_free((void *)i->at.list, (size_t)i->at.nlist * sizeof(int64_t));
+    if (c->op->flags & AD_OP_RANDOM) generator_drop(&i->at);
 }
 
 static int append(ad_program *p, const ad_call *c, const ad_op *op, int nin, ad_tensor **in, int nout, ad_tensor **out) {
@@ -57,6 +59,7 @@ static int append(ad_program *p, const ad_call *c, const ad_op *op, int nin, ad_
     memset(room, 0, (size_t)(nin + nout + 1) * sizeof *room);
     i->at = *c->at;
     i->at.list = NULL;
+    if (op->flags & AD_OP_RANDOM) generator_keep(&i->at);
     if (c->at->nlist && c->at->list) {
         int64_t *list = mem_alloc((size_t)c->at->nlist * sizeof *list);
         if (!list) {

@@ -63,7 +63,7 @@ def check_sizes(size, name):
             raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
     for k, n in enumerate(size):
         if type(n) is not int:
-            if isinstance(n, TensorBase) and n.dtype.is_floating_point or not hasattr(n, "__index__"):
+            if not hasattr(n, "__index__") or isinstance(n, TensorBase) and (n.dtype.is_floating_point or n.numel() != 1):
                 raise TypeError(f"{name}(): argument 'size' must be tuple of ints, but found element of type "
                                 f"{type(n).__name__} at pos {k}")
             return check_sizes(([m if type(m) is int else _index(m) for m in size],), name)
@@ -104,22 +104,33 @@ def new(name, code, size, value, device, layout, requires_grad, out=None):
 # ---- of given sizes ----
 
 
+def _given(sizes, size, name):
+    """The sizes of a creation function, which take several integers or one tuple, as a keyword too."""
+    if size is not None:
+        if sizes:
+            raise TypeError(f"{name}() got multiple values for argument 'size'")
+        return check_sizes((size,), name)
+    if not sizes:
+        raise TypeError(f"{name}() missing 1 required positional argument: 'size'")
+    return check_sizes(sizes, name)
+
+
 def zeros(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
     """A tensor of zeros. RuntimeError for negative sizes."""
-    size = check_sizes(sizes if size is None else (size,), "zeros")
+    size = _given(sizes, size, "zeros")
     return new("zeros", code_of(dtype, "zeros"), size, 0, device, layout, requires_grad, out)
 
 
 def ones(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
     """A tensor of ones. RuntimeError for negative sizes."""
-    size = check_sizes(sizes if size is None else (size,), "ones")
+    size = _given(sizes, size, "ones")
     return new("ones", code_of(dtype, "ones"), size, 1, device, layout, requires_grad, out)
 
 
 def empty(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False,
           memory_format=None):
     """A tensor whose values are not set. RuntimeError for negative sizes."""
-    size = check_sizes(sizes if size is None else (size,), "empty")
+    size = _given(sizes, size, "empty")
     t = new("empty", code_of(dtype, "empty"), size, None, device, layout, requires_grad, out)
     if memory_format is _dtype.channels_last or memory_format is _dtype.channels_last_3d:
         t = empty_strided(size, channels_last_strides(size, memory_format), dtype=t.dtype, requires_grad=requires_grad)
@@ -247,10 +258,22 @@ def _like(name, input, value, dtype, layout, device, requires_grad, memory_forma
 
 
 def dense_strides(size, strides):
-    """Strides without gaps in the order of the given ones."""
-    order = sorted(range(len(size)), key=lambda d: -strides[d])
+    """Strides without gaps in the order of the given ones; a dimension of stride 0 keeps its place."""
+    order = []  # the innermost first
+    for d in reversed(range(len(size))):
+        k = at = len(order)
+        order.append(d)
+        while k:
+            k -= 1
+            a, b = strides[order[k]], strides[order[at]]
+            if not a or not b or (a == b and size[order[k]] <= size[order[at]]):
+                continue
+            if a < b:
+                break
+            order[k], order[at] = order[at], order[k]
+            at = k
     out, step = [0] * len(size), 1
-    for d in reversed(order):
+    for d in order:
         out[d] = step
         step *= max(size[d], 1)
     return out
@@ -372,12 +395,9 @@ def _from_data(data, dtype):
         for v in (array.min(), array.max()):
             fitted(v.item(), code)
     array = np.ascontiguousarray(array) if array.ndim else array[()].reshape(())
-    source = lib.ad_from_memory(checked.code, array.__array_interface__["data"][0], array.shape, contiguous_strides(array.shape),
-                                array.ndim, 0, 0)
-    if not source:
+    h = lib.ad_from_copy(checked.code, array.__array_interface__["data"][0], array.shape, array.ndim, code)
+    if not h:
         fail()
-    h = lib.ad_op1i(_TO, source, code, 0, 0)
-    lib.ad_release(source)
     del array  # lived until the copy was made
     return h
 
@@ -592,7 +612,7 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
 # ---- ranges ----
 
 
-def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
+def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
            requires_grad=False):
     """start, start + step, ... below end (arange(end) starts at 0): int64 when all are integers, else the default
     float dtype. RuntimeError for a step of 0 or of the wrong sign."""

@@ -263,7 +263,7 @@ def meshgrid(*tensors, indexing=None):
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tuple(tensors[0])
     if not tensors:
-        raise RuntimeError("meshgrid expects a non-empty TensorList")
+        raise TypeError("meshgrid(): expected at least one tensor")
     if indexing not in (None, "ij", "xy"):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     for t in tensors:
@@ -289,10 +289,13 @@ def cartesian_prod(*tensors):
     """All ways to take one element of each vector, a row each."""
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tuple(tensors[0])
+    if not tensors:
+        raise TypeError("cartesian_prod(): expected at least one tensor")
     for t in tensors:
-        if not isinstance(t, TensorBase) or lib.ad_ndim(t._h) != 1:
-            raise RuntimeError("Expect a 1D vector, but got shape "
-                               f"{list(shape_of(t)) if isinstance(t, TensorBase) else type(t).__name__}")
+        if not isinstance(t, TensorBase):
+            raise not_a_tensor("cartesian_prod", t, "tensors")
+        if lib.ad_ndim(t._h) != 1:
+            raise RuntimeError(f"Expect a 1D vector, but got shape {shape_of(t)}")
     if len(tensors) == 1:
         return tensors[0]
     return views.stack([views.flatten(g) for g in meshgrid(*tensors, indexing="ij")], 1)
@@ -330,38 +333,6 @@ def vander(x, N=None, increasing=False):
     while len(columns) < N:
         columns.append(columns[-1] * x)
     return views.stack(columns if increasing else columns[::-1], 1)
-
-
-# ---- copies with a part replaced ----
-
-
-def _scatter(name, input, src, view):
-    if not isinstance(input, TensorBase) or not isinstance(src, TensorBase):
-        raise not_a_tensor(name, src if isinstance(input, TensorBase) else input)
-    y = views.clone(input, memory_format=_dtype.contiguous_format if not lib.ad_is_contiguous(input._h)
-                    else _dtype.preserve_format)
-    part = view(y)
-    if shape_of(part) != shape_of(src):
-        raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {shape_of(src)}, slice size = "
-                           f"{shape_of(part)}")
-    views.copy_(part, src)
-    return y
-
-
-def select_scatter(input, src, dim, index):
-    """A copy of input with src written at one index of a dimension."""
-    return _scatter("select_scatter", input, src, lambda y: views.select(y, dim, index))
-
-
-def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
-    """A copy of input with src written at start:end:step of a dimension."""
-    start, end = 0 if start is None else start, (1 << 63) - 1 if end is None else end
-    return _scatter("slice_scatter", input, src, lambda y: views.slice_(y, dim, start, end, step))
-
-
-def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
-    """A copy of input with src written on a diagonal."""
-    return _scatter("diagonal_scatter", input, src, lambda y: views.diagonal(y, offset, dim1, dim2))
 
 
 # ---- copies of views ----

@@ -241,6 +241,7 @@ class Function(metaclass=_FunctionMeta):
         _finish(ctx, [a for a, t in zip(args, is_tensor) if t], outputs, record, single)
         for level in range(depth):
             _tangents(ctx, args, is_tensor, outputs, level)
+        ctx._for_forward = ()
         return outputs[0] if single else tuple(outputs)
 
 

@@ -8,6 +8,7 @@
 #include "vmath_more.h"
 #include "ew.h"
 #include "reduce.h"
+#include "loss.h"
 #include "gemm.h"
 #include "optim.h"
 #undef CT
@@ -17,6 +18,7 @@
 #include "vmath_more.h"
 #include "ew.h"
 #include "reduce.h"
+#include "loss.h"
 #include "gemm.h"
 #include "optim.h"
 #undef CT
@@ -27,6 +29,7 @@
 #include "ew.h"
 #include "reduce.h"
 #undef CT
+#include "mask.h"
 
 #define KERN_STR_(s) #s
 #define KERN_STR(s) KERN_STR_(s)
@@ -68,8 +71,28 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #include "reduce.def"
 #undef RED
         },
+#define LOSS(name, ...) [LOSS_##name] = {ls_##name##_f32, ls_##name##_f64},
+    .loss_sum =
+        {
+#include "loss.def"
+        },
+#undef LOSS
+#define LOSS(name, ...) [LOSS_##name] = {le_##name##_f32, le_##name##_f64},
+    .loss_each =
+        {
+#include "loss.def"
+        },
+#undef LOSS
+#define LOSS(name, ...) [LOSS_##name] = {lg_##name##_f32, lg_##name##_f64},
+    .loss_grad =
+        {
+#include "loss.def"
+        },
+#undef LOSS
     .softmax = {softmax_f32, softmax_f64, NULL},
     .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
+    .softmax_cols = {softmax_cols_f32, softmax_cols_f64, NULL},
+    .softmax_grad_cols = {softmax_grad_cols_f32, softmax_grad_cols_f64, NULL},
 #define OPT_ROW(fn) {fn##_f32, fn##_f64}
     .sgd = OPT_ROW(opt_sgd),
     .adam = OPT_ROW(opt_adam),
@@ -78,4 +101,6 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .norm = OPT_ROW(opt_norm),
 #undef OPT_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
+    .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
+    .mask_count = k_mask_count,
 };

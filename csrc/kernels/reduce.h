@@ -159,4 +159,53 @@ static void VN(softmax_grad)(int64_t n, const void *pg, const void *py, void *po
         else v_storen(o + i, r, left);
     }
 }
+
+/* The same down `cols` neighbouring columns of n rows that are `stride` elements apart. */
+static void VN(softmax_cols)(int64_t n, int64_t cols, int64_t stride, const void *px, void *py, int log) {
+    for (int64_t j = 0; j < cols; j += VL) {
+        const T *x = (const T *)px + j;
+        T *y = (T *)py + j;
+        int64_t left = cols - j;
+        V m = K(-INFINITY), s = K(0);
+        for (int64_t k = 0; k < n; k++)
+            m = v_max(m, left >= VL ? v_load(x + k * stride) : v_loadn(x + k * stride, left));
+        for (int64_t k = 0; k < n; k++) {
+            V e = v_exp((left >= VL ? v_load(x + k * stride) : v_loadn(x + k * stride, left)) - m);
+            s += e;
+            if (log) continue;
+            if (left >= VL) v_store(y + k * stride, e);
+            else v_storen(y + k * stride, e, left);
+        }
+        V l = log ? v_log(s) : K(1) / s;
+        for (int64_t k = 0; k < n; k++) {
+            const T *q = log ? x : y;
+            V v = left >= VL ? v_load(q + k * stride) : v_loadn(q + k * stride, left);
+            v = log ? v - m - l : v * l;
+            if (left >= VL) v_store(y + k * stride, v);
+            else v_storen(y + k * stride, v, left);
+        }
+    }
+}
+
+static void VN(softmax_grad_cols)(int64_t n, int64_t cols, int64_t stride, const void *pg, const void *py,
+                                  void *po, int log) {
+    for (int64_t j = 0; j < cols; j += VL) {
+        const T *g = (const T *)pg + j, *y = (const T *)py + j;
+        T *o = (T *)po + j;
+        int64_t left = cols - j;
+        V s = K(0);
+        for (int64_t k = 0; k < n; k++) {
+            V a = left >= VL ? v_load(g + k * stride) : v_loadn(g + k * stride, left);
+            if (!log) a *= left >= VL ? v_load(y + k * stride) : v_loadn(y + k * stride, left);
+            s += a;
+        }
+        for (int64_t k = 0; k < n; k++) {
+            V a = left >= VL ? v_load(g + k * stride) : v_loadn(g + k * stride, left);
+            V b = left >= VL ? v_load(y + k * stride) : v_loadn(y + k * stride, left);
+            V r = log ? a - v_exp(b) * s : b * (a - s);
+            if (left >= VL) v_store(o + k * stride, r);
+            else v_storen(o + k * stride, r, left);
+        }
+    }
+}
 #endif

@@ -46,8 +46,22 @@ enum red_row {
 typedef void (*fold_kernel)(int64_t n, const void *x, const void *c, void *out);
 /* rows of cols contiguous elements, `stride` elements apart, to one row; c has a parameter a column, or is NULL. */
 typedef void (*fold_cols_kernel)(int64_t rows, int64_t cols, const void *x, int64_t stride, const void *c, void *out);
+/* Losses of two tensors, one value for each row of loss.def: LOSS_mse, ... */
+enum loss_row {
+#define LOSS(name, ...) LOSS_##name,
+#include "loss.def"
+#undef LOSS
+    LOSS_ROWS
+};
+typedef void (*loss_kernel)(int64_t n, const void *a, const void *b, double param, void *out);
+/* g: a factor for each element, or NULL: `scale` for all. */
+typedef void (*loss_grad_kernel)(int64_t n, const void *a, const void *b, double param, int which, double scale,
+                                 const void *g, void *out);
 typedef void (*softmax_kernel)(int64_t n, const void *x, void *y, int log);
 typedef void (*softmax_grad_kernel)(int64_t n, const void *g, const void *y, void *out, int log);
+typedef void (*softmax_cols_kernel)(int64_t n, int64_t cols, int64_t stride, const void *x, void *y, int log);
+typedef void (*softmax_grad_cols_kernel)(int64_t n, int64_t cols, int64_t stride, const void *g, const void *y, void *out,
+                                         int log);
 
 typedef struct kern_table {
     const char *name; /* "sse2", "avx2", "avx512", "neon" */
@@ -55,9 +69,16 @@ typedef struct kern_table {
     ew_kernel ew[EW_ROWS][CT_COUNT];    /* NULL where a row does not exist for a type */
     fold_kernel fold[RED_ROWS][CT_COUNT];
     fold_cols_kernel fold_cols[RED_ROWS][CT_COUNT];
+    loss_kernel loss_sum[LOSS_ROWS][2], loss_each[LOSS_ROWS][2];
+    loss_grad_kernel loss_grad[LOSS_ROWS][2];
     softmax_kernel softmax[CT_COUNT]; /* NULL for i64 */
     softmax_grad_kernel softmax_grad[CT_COUNT];
+    softmax_cols_kernel softmax_cols[CT_COUNT];
+    softmax_grad_cols_kernel softmax_grad_cols[CT_COUNT];
     const gemm_kernels *gemm[CT_COUNT]; /* NULL for i64 */
+    /* out[k] = m[k] ? *value : x[k], by the logarithm of an element's size; and how many of m are set */
+    void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);
+    int64_t (*mask_count)(int64_t n, const uint8_t *m);
     /* optimizers (kernels/optim.h), for float32 and float64 */
     void (*sgd[2])(int64_t n, void *p, const void *g, void *buffer, const double *h, int nesterov, int maximize);
     void (*adam[2])(int64_t n, void *p, const void *g, void *m, void *v, void *vmax, const double *h, int decoupled,

@@ -15,7 +15,14 @@
 #undef OP
 
 void linear_layer_jvp(ad_jvp *j);
+size_t random_fill_scratch(const ad_call *c); /* what every drawing row shares (random.c) */
+void random_vjp(ad_vjp *v);
+void random_jvp(ad_jvp *j);
 void part_vjp(ad_vjp *v); /* the rule of every view that shows a part (view.c) */
+/* The part of `whole` that a view's row shows, where the attributes are those of `unview`. */
+void view_of(const ad_attr *at, ad_tensor *whole, ad_spec *part);
+
+#define INDEX_CODES (8 * AD_MAXDIM + 8) /* the longest list of index_view: see indexing.c */
 
 /* Tangent rules that serve many rows (op.c). */
 void linear_jvp(ad_jvp *j);      /* linear in all floating inputs together: its own tangent */

@@ -262,6 +262,18 @@ static void fold_columns(const fold_plan *p, const char *base, int64_t begin, in
 static void fold_items(int64_t begin, int64_t end, void *ctx) {
     const fold_plan *p = ctx;
     fold_acc acc[COLS];
+    if (!p->cols && p->native && p->nk <= 1 && p->nr == 1 && p->rstep[0] == p->esize && p->n <= BLOCK) {
+        fold_kernel kernel = kern->fold[p->kind][p->ct]; /* short rows */
+        fold_acc start = start_of(p->kind, p->ct);
+        number r, c;
+        narrow(p->ct, p->param_all, &c);
+        for (int64_t k = begin; k < end; k++) {
+            if (p->param) narrow(p->ct, p->param[k].f, &c);
+            kernel(p->n, p->x + (p->nk ? k * p->kstep[0] : 0), &c, &r);
+            p->out[k] = join(joins[p->kind], p->ct, start, widen(p->ct, &r));
+        }
+        return;
+    }
     for (int64_t item = begin; item < end; item++) {
         int64_t rest = item, k = rest % p->chunks, out = 0;
         rest /= p->chunks;
@@ -302,18 +314,6 @@ void fold_run(fold_plan *p, int kind, const fold_acc *param, double param_all, f
     if (!p->nout) return;
     if (!p->n) {
         for (int64_t k = 0; k < p->nout; k++) out[k] = start_of(kind, p->ct);
-        return;
-    }
-    if (!p->cols && p->native && p->nr == 1 && p->rstep[0] == p->esize && p->n <= BLOCK && p->nk <= 1 &&
-        !param && p->nout * p->n <= CHUNK) { /* small rows: nothing to plan */
-        fold_kernel kernel = kern->fold[kind][p->ct];
-        number r, c;
-        narrow(p->ct, param_all, &c);
-        fold_acc start = start_of(kind, p->ct);
-        for (int64_t k = 0; k < p->nout; k++) {
-            kernel(p->n, p->x + (p->nk ? k * p->kstep[0] : 0), &c, &r);
-            out[k] = join(joins[kind], p->ct, start, widen(p->ct, &r));
-        }
         return;
     }
     int64_t work = p->n < p->chunk ? p->n : p->chunk;

@@ -370,16 +370,9 @@ static ad_tensor *prod_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tenso
     return em2(E, OP_mul, g, others);
 }
 
-static ad_tensor *em_sign(ad_em *E, ad_tensor *x) {
-    ad_tensor *up = em1i(E, OP_to, em2(E, OP_gt, x, em_const(E, 0)), x->dtype, 0, 0);
-    return em2(E, OP_sub, up, em1i(E, OP_to, em2(E, OP_lt, x, em_const(E, 0)), x->dtype, 0, 0));
-}
-static ad_tensor *em_abs(ad_em *E, ad_tensor *x) {
-    return em3(E, OP_where, em2(E, OP_ge, x, em_const(E, 0)), x, em1(E, OP_neg, x));
-}
-static ad_tensor *em_pow(ad_em *E, ad_tensor *x, double p) {
-    return em1(E, OP_exp, em2(E, OP_mul, em1(E, OP_log, x), em_const(E, p)));
-}
+static ad_tensor *em_sign(ad_em *E, ad_tensor *x) { return em1(E, OP_sign, x); }
+static ad_tensor *em_abs(ad_em *E, ad_tensor *x) { return em1(E, OP_abs, x); }
+static ad_tensor *em_pow(ad_em *E, ad_tensor *x, double p) { return em2(E, OP_pow, x, em_const(E, p)); }
 static ad_tensor *em_if(ad_em *E, ad_tensor *mask, double then, ad_tensor *otherwise) {
     return em3(E, OP_where, mask, em_const(E, then), otherwise);
 }

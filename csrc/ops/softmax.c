@@ -1,5 +1,5 @@
 /* softmax and log_softmax along a dimension, and their gradients as rows of their own. i[0] = dimension, i[1]
- * = dtype or -1. Lines that are not contiguous, or not of a compute type, pass through a tile in scratch. */
+ * = dtype or -1. Other dtypes than the compute types pass through a tile in scratch. */
 #include <string.h>
 #include "../pool.h"
 #include "declare.h"
@@ -30,14 +30,13 @@ static void prepare(softmax *s, const ad_call *c) {
     s->out = c->out[0];
     s->ct = dtype_compute(s->out->dtype);
     s->l = lines_of(s->out->ndim, s->out->sizes, c->at->i[0]);
-    s->direct =
-        s->l.inner == 1 && plain(s->a, s->ct) && plain(s->out, s->ct) && (!s->b || plain(s->b, s->ct));
+    s->direct = plain(s->a, s->ct) && plain(s->out, s->ct) && (!s->b || plain(s->b, s->ct));
     s->grain = lines_grain(&s->l, WORK);
-    if (!s->direct) { /* few chunks, of whole groups */
+    if (!s->direct) { /* few chunks */
         int64_t least = (s->l.count + CHUNKS - 1) / CHUNKS;
         if (s->grain < least) s->grain = least;
-        s->grain = (s->grain + GROUP - 1) / GROUP * GROUP;
     }
+    if (s->l.inner > 1) s->grain = (s->grain + GROUP - 1) / GROUP * GROUP; /* whole groups */
     s->per_chunk = (size_t)(s->b ? 3 : 2) * GROUP * (size_t)s->l.n * 8;
     s->scratch = c->scratch;
 }
@@ -79,7 +78,13 @@ static void softmax_lines(int64_t begin, int64_t end, void *ctx) {
     if (s->direct) {
         const char *a = tensor_data(s->a), *b = s->b ? tensor_data(s->b) : NULL;
         char *o = tensor_data(s->out);
-        for (int64_t i = begin; i < end; i++)
+        for (int64_t i = begin, m, at; i < end && s->l.inner > 1; i += m) {
+            m = s->l.inner - i % s->l.inner < end - i ? s->l.inner - i % s->l.inner : end - i;
+            at = line_start(&s->l, i, n) * cs;
+            if (b) kern->softmax_grad_cols[s->ct](n, m, s->l.inner, a + at, b + at, o + at, s->log);
+            else kern->softmax_cols[s->ct](n, m, s->l.inner, a + at, o + at, s->log);
+        }
+        for (int64_t i = begin; i < end && s->l.inner == 1; i++)
             if (b) kern->softmax_grad[s->ct](n, a + i * n * cs, b + i * n * cs, o + i * n * cs, s->log);
             else kern->softmax[s->ct](n, a + i * n * cs, o + i * n * cs, s->log);
         return;

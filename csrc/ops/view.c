@@ -373,7 +373,7 @@ int unfold_infer(ad_call *c) { /* i[0] = dimension, i[1] = window, i[2] = step *
  * i[0..5]: the view's own; i[6]: how many of the list are the input's sizes (the rest is the view's list);
  * i[7]: the view's row. */
 
-static void view_of(const ad_attr *at, ad_tensor *whole, ad_spec *part) {
+void view_of(const ad_attr *at, ad_tensor *whole, ad_spec *part) {
     ad_attr own = *at;
     own.list = at->list + at->i[6];
     own.nlist = at->nlist - at->i[6];
@@ -420,7 +420,7 @@ void unview_vjp(ad_vjp *v) {
 void part_vjp(ad_vjp *v) {
     const ad_meta *m = vjp_meta(v, 0);
     ad_attr at = *v->at;
-    int64_t list[3 * AD_MAXDIM];
+    int64_t list[AD_MAXDIM + INDEX_CODES];
     memcpy(list, m->sizes, m->ndim * sizeof *list);
     memcpy(list + m->ndim, v->at->list, (size_t)v->at->nlist * sizeof *list);
     at.list = list;

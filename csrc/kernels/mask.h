@@ -1,0 +1,38 @@
+/* Masks: plain loops that the compiler turns into vectors of each instruction set. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("O3")
+#endif
+
+/* out[k] = m[k] ? value : x[k]; out may be x */
+#define MASK_FILL(T, bits)                                                                                   \
+    static void k_mask_fill##bits(int64_t n, void *out, const void *x, const uint8_t *m,                     \
+                                  const void *value) {                                                       \
+        T *o = out, v = *(const T *)value;                                                                   \
+        const T *p = x;                                                                                      \
+        for (int64_t k = 0; k < n; k++) {                                                                    \
+            T pick = (T) - (T)(m[k] != 0);                                                                   \
+            o[k] = (T)((p[k] & (T)~pick) | (v & pick));                                                      \
+        }                                                                                                    \
+    }
+MASK_FILL(uint8_t, 8)
+MASK_FILL(uint16_t, 16)
+MASK_FILL(uint32_t, 32)
+MASK_FILL(uint64_t, 64)
+
+static int64_t k_mask_count(int64_t n, const uint8_t *m) {
+    int64_t total = 0;
+    while (n > 0) { /* in parts, so that the inner sum fits 32 bits */
+        int64_t part = n < 4096 ? n : 4096;
+        uint32_t sum = 0;
+        for (int64_t k = 0; k < part; k++) sum += m[k] != 0;
+        total += sum;
+        m += part;
+        n -= part;
+    }
+    return total;
+}
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif

@@ -1,0 +1,558 @@
+/* Index tensors: x[i, :, j] and its writes; the plan and the moves that other indexing rows use. */
+#include <string.h>
+#include "../pool.h"
+#include "index.h"
+
+/* ---- reading index tensors ---- */
+
+#define SCAN(T)                                                                                              \
+    static bool scan_##T(const T *p, int64_t n, int64_t stride, int64_t lo, int64_t hi, int64_t *bad) {      \
+        bool any = false;                                                                                    \
+        for (int64_t k = 0; k < n; k++) any |= (p[k * stride] < lo) | (p[k * stride] >= hi);                 \
+        if (!any) return false;                                                                              \
+        for (int64_t k = 0; k < n; k++)                                                                      \
+            if (p[k * stride] < lo || p[k * stride] >= hi) {                                                 \
+                *bad = p[k * stride];                                                                        \
+                return true;                                                                                 \
+            }                                                                                                \
+        return false;                                                                                        \
+    }
+SCAN(int64_t)
+SCAN(int32_t)
+
+/* Calls for each row of t along its last dimension; `at` in elements from tensor_data. */
+typedef struct rows {
+    int64_t index[AD_MAXDIM], at, n, stride, left;
+} rows;
+static void rows_start(rows *r, const ad_tensor *t) {
+    bool flat = tensor_is_contiguous(t);
+    memset(r->index, 0, (size_t)t->ndim * sizeof *r->index);
+    r->at = 0;
+    r->n = flat ? t->numel : t->sizes[t->ndim - 1];
+    r->stride = flat ? 1 : t->strides[t->ndim - 1];
+    r->left = r->n ? t->numel / r->n : 0;
+}
+static bool rows_next(rows *r, const ad_tensor *t) {
+    if (--r->left <= 0) return false;
+    for (int d = t->ndim - 2; d >= 0; d--) {
+        r->at += t->strides[d];
+        if (++r->index[d] < t->sizes[d]) break;
+        r->at -= t->sizes[d] * t->strides[d];
+        r->index[d] = 0;
+    }
+    return true;
+}
+
+bool index_bad(const ad_tensor *idx, int64_t lo, int64_t hi, int64_t *bad) {
+    if (!idx->numel) return false;
+    rows r;
+    rows_start(&r, idx);
+    do {
+        const char *p = (const char *)tensor_data(idx) + r.at * dtype_size[idx->dtype];
+        if (idx->dtype == AD_I64 ? scan_int64_t((const int64_t *)p, r.n, r.stride, lo, hi, bad)
+                                 : scan_int32_t((const int32_t *)p, r.n, r.stride, lo, hi, bad))
+            return true;
+    } while (rows_next(&r, idx));
+    return false;
+}
+
+void index_load(const ad_tensor *idx, int64_t *out) {
+    if (!idx->numel) return;
+    rows r;
+    rows_start(&r, idx);
+    do {
+        index_row(idx, r.at, r.stride, r.n, out);
+        out += r.n;
+    } while (rows_next(&r, idx));
+}
+
+/* ---- the plan ---- */
+
+static const char *join_shapes(int n, ad_tensor *const *t, char *room, size_t size) {
+    size_t at = 0;
+    room[0] = 0;
+    for (int i = 0; i < n && at + 2 < size; i++) {
+        const char *s = fmt_sizes(t[i]->ndim, t[i]->sizes);
+        size_t len = strlen(s);
+        if (at + len + 3 > size) break;
+        if (i) {
+            memcpy(room + at, ", ", 2);
+            at += 2;
+        }
+        memcpy(room + at, s, len + 1);
+        at += len;
+    }
+    return room;
+}
+
+int index_plan_set(index_plan *p, const ad_tensor *x, int nidx, ad_tensor *const *idx, const int64_t *dims) {
+    int64_t psizes[AD_MAXDIM];
+    p->np = 0;
+    for (int i = 0; i < nidx; i++)
+        if (idx[i]->ndim > p->np) p->np = idx[i]->ndim;
+    for (int d = 0; d < p->np; d++) psizes[d] = 1;
+    for (int i = 0; i < nidx; i++) {
+        int lead = p->np - idx[i]->ndim;
+        for (int d = 0; d < idx[i]->ndim; d++) {
+            int64_t s = idx[i]->sizes[d], *have = &psizes[d + lead];
+            if (s == 1 || s == *have) continue;
+            if (*have != 1) {
+                char room[512];
+                return ad_fail(
+                    AD_ERR_INDEX,
+                    "shape mismatch: indexing tensors could not be broadcast together with shapes %s",
+                    join_shapes(nidx, idx, room, sizeof room));
+            }
+            *have = s;
+        }
+    }
+    bool taken[AD_MAXDIM] = {false}, neighbours = true;
+    for (int i = 0; i < nidx; i++) {
+        taken[dims[i]] = true;
+        if (i && dims[i] != dims[i - 1] + 1) neighbours = false;
+    }
+    p->nb = neighbours && nidx ? (int)dims[0] : 0;
+    if (x->ndim - nidx + p->np > AD_MAXDIM)
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %d, the most is %d", x->ndim - nidx + p->np,
+                       AD_MAXDIM);
+    int n = 0;
+    if (dims_numel(p->np, psizes, &p->npos)) return -1;
+    for (int d = 0; d < p->nb; d++, n++) {
+        p->sizes[n] = x->sizes[d];
+        p->xstrides[n] = x->strides[d];
+    }
+    for (int d = 0; d < p->np; d++, n++) {
+        p->sizes[n] = psizes[d];
+        p->xstrides[n] = 0;
+    }
+    for (int d = p->nb; d < x->ndim; d++) {
+        if (taken[d]) continue;
+        p->sizes[n] = x->sizes[d];
+        p->xstrides[n++] = x->strides[d];
+    }
+    p->ndim = n;
+    return 0;
+}
+
+void stretched_strides(const ad_tensor *t, int ndim, const int64_t *sizes, int64_t *strides) {
+    int lead = ndim - t->ndim;
+    for (int d = 0; d < ndim; d++)
+        strides[d] = d < lead || (t->sizes[d - lead] == 1 && sizes[d] != 1) ? 0 : t->strides[d - lead];
+}
+
+void index_offsets(const index_plan *p, const ad_tensor *x, int nidx, ad_tensor *const *idx,
+                   const int64_t *dims, int64_t *off) {
+    for (int i = 0; i < nidx; i++) {
+        const ad_tensor *t = idx[i];
+        int64_t size = x->sizes[dims[i]], stride = x->strides[dims[i]], strides[AD_MAXDIM],
+                index[AD_MAXDIM] = {0};
+        if (t->numel == p->npos) {
+            int64_t tile[256];
+            rows r;
+            int64_t *o = off;
+            if (!t->numel) continue;
+            rows_start(&r, t);
+            do {
+                for (int64_t k = 0; k < r.n; k += 256) {
+                    int64_t n = r.n - k < 256 ? r.n - k : 256;
+                    index_row(t, r.at + k * r.stride, r.stride, n, tile);
+                    if (i)
+                        for (int64_t j = 0; j < n; j++) *o++ += index_safe(tile[j], size) * stride;
+                    else
+                        for (int64_t j = 0; j < n; j++) *o++ = index_safe(tile[j], size) * stride;
+                }
+            } while (rows_next(&r, t));
+            continue;
+        }
+        stretched_strides(t, p->np, p->sizes + p->nb, strides);
+        for (int64_t k = 0, at = 0; k < p->npos; k++) {
+            int64_t v;
+            index_row(t, at, 1, 1, &v);
+            off[k] = (i ? off[k] : 0) + index_safe(v, size) * stride;
+            for (int d = p->np - 1; d >= 0; d--) {
+                at += strides[d];
+                if (++index[d] < p->sizes[p->nb + d]) break;
+                at -= p->sizes[p->nb + d] * strides[d];
+                index[d] = 0;
+            }
+        }
+    }
+}
+
+/* ---- moving ---- */
+
+typedef struct move {
+    int kind, dtype;
+    int64_t size;
+    char *x, *v;
+    const int64_t *off, *voff; /* voff: NULL when positions of v are vpos apart */
+    int64_t npos, vpos;
+    int nouter; /* dimensions that are neither positions nor the inner one */
+    int64_t osizes[AD_MAXDIM], ox[AD_MAXDIM], ov[AD_MAXDIM];
+    int64_t outer;     /* their product */
+    int64_t n, xs, vs; /* the inner dimension */
+    int64_t chunk, nchunks;
+} move;
+
+#define MOVERS(T, W)                                                                                         \
+    static void move_##T(const move *m, int64_t xat, int64_t vat, int64_t p0, int64_t p1, int64_t n) {       \
+        const int64_t *off = m->off, vpos = m->vpos;                                                         \
+        T *x = (T *)m->x + xat, *v = (T *)m->v + vat;                                                        \
+        if (n == 1 && !m->voff) {                                                                            \
+            if (m->kind == MOVE_READ)                                                                        \
+                for (int64_t p = p0; p < p1; p++) v[p * vpos] = x[off[p]];                                   \
+            else                                                                                             \
+                for (int64_t p = p0; p < p1; p++) x[off[p]] = v[p * vpos];                                   \
+            return;                                                                                          \
+        }                                                                                                    \
+        for (int64_t p = p0; p < p1; p++) {                                                                  \
+            T *xp = x + off[p], *vp = v + (m->voff ? m->voff[p] : p * vpos);                                 \
+            T *to = m->kind == MOVE_READ ? vp : xp, *from = m->kind == MOVE_READ ? xp : vp;                  \
+            int64_t ts = m->kind == MOVE_READ ? m->vs : m->xs, fs = m->kind == MOVE_READ ? m->xs : m->vs;    \
+            if (ts == 1 && fs == 1) memcpy(to, from, (size_t)n * W);                                         \
+            else                                                                                             \
+                for (int64_t k = 0; k < n; k++) to[k * ts] = from[k * fs];                                   \
+        }                                                                                                    \
+    }
+MOVERS(uint8_t, 1)
+MOVERS(uint16_t, 2)
+MOVERS(uint32_t, 4)
+MOVERS(uint64_t, 8)
+
+#define ADD_LOOP(T)                                                                                          \
+    {                                                                                                        \
+        T *d = (T *)dst;                                                                                     \
+        const T *s = (const T *)src;                                                                         \
+        for (int64_t k = 0; k < n; k++) d[k * ds] = (T)(d[k * ds] + s[k * ss]);                              \
+        return;                                                                                              \
+    }
+
+void row_add(int dtype, int64_t n, char *dst, int64_t ds, const char *src, int64_t ss) {
+    if (n >= 16 && ds == 1 && ss == 1 && (dtype == AD_F32 || dtype == AD_F64 || dtype == AD_I64)) {
+        kern->ew[EW_add][dtype_compute(dtype)](n, dst, (const void *[]){dst, src});
+        return;
+    }
+    switch (dtype) {
+    case AD_F32:
+        ADD_LOOP(float)
+    case AD_F64:
+        ADD_LOOP(double)
+    case AD_I64:
+        ADD_LOOP(uint64_t) /* unsigned: overflow wraps */
+    case AD_I32:
+        ADD_LOOP(uint32_t)
+    case AD_I16:
+        ADD_LOOP(int16_t)
+    case AD_I8:
+        ADD_LOOP(int8_t)
+    case AD_U8:
+        ADD_LOOP(uint8_t)
+    case AD_BOOL:
+        for (int64_t k = 0; k < n; k++) dst[k * ds] = (char)((dst[k * ds] | src[k * ss]) != 0);
+        return;
+    }
+    float a[64], b[64];
+    for (int64_t k = 0; k < n; k += 64) {
+        int64_t m = n - k < 64 ? n - k : 64;
+        dtype_loads[dtype][CT_F32](m, a, dst + 2 * k * ds, 2 * ds);
+        dtype_loads[dtype][CT_F32](m, b, src + 2 * k * ss, 2 * ss);
+        for (int64_t j = 0; j < m; j++) a[j] += b[j];
+        dtype_stores[dtype][CT_F32](m, dst + 2 * k * ds, 2 * ds, a);
+    }
+}
+
+static void move_positions(const move *m, int64_t xat, int64_t vat, int64_t p0, int64_t p1, int64_t n) {
+    if (m->kind == MOVE_ADD) {
+        for (int64_t p = p0; p < p1; p++) {
+            int64_t vo = m->voff ? m->voff[p] : p * m->vpos;
+            row_add(m->dtype, n, m->x + (xat + m->off[p]) * m->size, m->xs, m->v + (vat + vo) * m->size,
+                    m->vs);
+        }
+        return;
+    }
+    switch (m->size) {
+    case 1:
+        move_uint8_t(m, xat, vat, p0, p1, n);
+        break;
+    case 2:
+        move_uint16_t(m, xat, vat, p0, p1, n);
+        break;
+    case 4:
+        move_uint32_t(m, xat, vat, p0, p1, n);
+        break;
+    default:
+        move_uint64_t(m, xat, vat, p0, p1, n);
+    }
+}
+
+static void outer_at(const move *m, int64_t outer, int64_t *xat, int64_t *vat) {
+    *xat = *vat = 0;
+    for (int d = m->nouter - 1; d >= 0; d--) {
+        int64_t i = outer % m->osizes[d];
+        outer /= m->osizes[d];
+        *xat += i * m->ox[d];
+        *vat += i * m->ov[d];
+    }
+}
+
+/* Reads: any part of (outer, positions). */
+static void move_read_range(int64_t begin, int64_t end, void *ctx) {
+    const move *m = ctx;
+    while (begin < end) {
+        int64_t outer = begin / m->npos, p0 = begin % m->npos, p1 = p0 + end - begin, xat, vat;
+        if (p1 > m->npos) p1 = m->npos;
+        outer_at(m, outer, &xat, &vat);
+        move_positions(m, xat, vat, p0, p1, m->n);
+        begin += p1 - p0;
+    }
+}
+
+/* Writes: parts that no two positions share, each with all positions in order. */
+static void move_write_range(int64_t begin, int64_t end, void *ctx) {
+    const move *m = ctx;
+    for (int64_t u = begin; u < end; u++) {
+        int64_t at = u % m->nchunks * m->chunk, n = m->n - at < m->chunk ? m->n - at : m->chunk, xat, vat;
+        outer_at(m, u / m->nchunks, &xat, &vat);
+        move_positions(m, xat + at * m->xs, vat + at * m->vs, 0, m->npos, n);
+    }
+}
+
+#define WORK (1 << 15) /* elements worth another thread */
+
+void index_move(const index_plan *p, int kind, const int64_t *off, ad_tensor *x, ad_tensor *v,
+                const int64_t *vstrides) {
+    move m = {.kind = kind,
+              .dtype = x->dtype,
+              .size = dtype_size[x->dtype],
+              .x = tensor_data(x),
+              .v = tensor_data(v),
+              .off = off,
+              .npos = p->npos,
+              .outer = 1,
+              .n = 1,
+              .xs = 1,
+              .vs = 1};
+    /* dimensions other than the positions, neighbours merged; the last is the inner one */
+    int n = 0;
+    for (int d = 0; d < p->ndim; d++) {
+        if ((d >= p->nb && d < p->nb + p->np) || p->sizes[d] == 1) continue;
+        if (p->sizes[d] == 0) return;
+        if (n && d != p->nb + p->np && m.ox[n - 1] == p->xstrides[d] * p->sizes[d] &&
+            m.ov[n - 1] == vstrides[d] * p->sizes[d]) {
+            m.osizes[n - 1] *= p->sizes[d];
+        } else m.osizes[n++] = p->sizes[d];
+        m.ox[n - 1] = p->xstrides[d];
+        m.ov[n - 1] = vstrides[d];
+    }
+    if (!p->npos) return;
+    if (n) {
+        n--;
+        m.n = m.osizes[n];
+        m.xs = m.ox[n];
+        m.vs = m.ov[n];
+    }
+    m.nouter = n;
+    for (int d = 0; d < n; d++) m.outer *= m.osizes[d];
+    /* positions of v: evenly apart, or listed after the offsets */
+    int64_t step = 0, have = 1;
+    bool even = true;
+    for (int d = p->nb + p->np - 1; d >= p->nb && even; d--) {
+        if (p->sizes[d] == 1) continue;
+        if (have == 1) step = vstrides[d];
+        else even = vstrides[d] == step * have;
+        have *= p->sizes[d];
+    }
+    m.vpos = step;
+    if (!even) {
+        int64_t *voff = (int64_t *)off + p->npos, index[AD_MAXDIM] = {0};
+        for (int64_t k = 0, at = 0; k < p->npos; k++) {
+            voff[k] = at;
+            for (int d = p->nb + p->np - 1; d >= p->nb; d--) {
+                at += vstrides[d];
+                if (++index[d] < p->sizes[d]) break;
+                at -= p->sizes[d] * vstrides[d];
+                index[d] = 0;
+            }
+        }
+        m.voff = voff;
+    }
+    if (kind == MOVE_READ) {
+        int64_t grain = WORK / m.n;
+        pool_parallel_for(m.outer * m.npos, grain ? grain : 1, move_read_range, &m);
+        return;
+    }
+    m.chunk = m.n / 4 < 64 ? 64 : m.n / 4 > 2048 ? 2048 : m.n / 4;
+    if (m.npos * m.n <= WORK) m.chunk = m.n;
+    m.nchunks = (m.n + m.chunk - 1) / m.chunk;
+    int64_t grain = WORK / (m.npos * m.chunk);
+    pool_parallel_for(m.outer * m.nchunks, grain ? grain : 1, move_write_range, &m);
+}
+
+/* ---- index(x, idx...): list = the dimensions that the index tensors stand for, ascending ---- */
+
+static int check_indices(const ad_tensor *x, int nidx, ad_tensor *const *idx, const int64_t *dims, bool any) {
+    if (nidx > 14) return ad_fail(AD_ERR_RUNTIME, "indexing takes at most 14 index tensors, got %d", nidx);
+    if (nidx > x->ndim)
+        return ad_fail(AD_ERR_INDEX, "too many indices for tensor of dimension %d (got %d)", x->ndim, nidx);
+    for (int i = 0; i < nidx; i++) {
+        int64_t size = x->sizes[dims[i]], bad = 0;
+        if (idx[i]->dtype != AD_I64 && idx[i]->dtype != AD_I32)
+            return ad_fail(AD_ERR_INDEX, "tensors used as indices must be long, int, byte or bool tensors");
+        if (!any || !index_bad(idx[i], -size, size, &bad)) continue;
+        if (!size) return ad_fail(AD_ERR_INDEX, "index is out of bounds for dimension with size 0");
+        return ad_fail(AD_ERR_INDEX, "index %lld is out of bounds for dimension %lld with size %lld",
+                       (long long)bad, (long long)dims[i], (long long)size);
+    }
+    return 0;
+}
+
+static bool rest_empty(const index_plan *p) {
+    for (int d = 0; d < p->ndim; d++)
+        if ((d < p->nb || d >= p->nb + p->np) && p->sizes[d] == 0) return true;
+    return false;
+}
+
+int index_infer(ad_call *c) {
+    const ad_tensor *x = c->in[0];
+    ad_spec *s = &c->spec[0];
+    index_plan p;
+    int nidx = c->nin - 1;
+    if (check_indices(x, nidx, c->in + 1, c->at->list, false)) return -1;
+    if (index_plan_set(&p, x, nidx, c->in + 1, c->at->list)) return -1;
+    if (check_indices(x, nidx, c->in + 1, c->at->list, !rest_empty(&p))) return -1;
+    s->dtype = x->dtype;
+    s->ndim = (uint8_t)p.ndim;
+    memcpy(s->sizes, p.sizes, (size_t)p.ndim * sizeof *s->sizes);
+    return 0;
+}
+
+size_t index_offsets_bytes(int nidx, ad_tensor *const *idx) { /* room for two lists: see index_move */
+    int64_t n = 1, np = 0;
+    for (int i = 0; i < nidx; i++)
+        if (idx[i]->ndim > np) np = idx[i]->ndim;
+    for (int64_t d = 1; d <= np; d++) {
+        int64_t size = 1;
+        for (int i = 0; i < nidx; i++)
+            if (idx[i]->ndim >= d && idx[i]->sizes[idx[i]->ndim - d] != 1)
+                size = idx[i]->sizes[idx[i]->ndim - d];
+        n *= size;
+    }
+    return 2 * (size_t)(n + 1) * sizeof(int64_t);
+}
+
+size_t index_scratch(const ad_call *c) { return index_offsets_bytes(c->nin - 1, c->in + 1); }
+void index_run(const ad_call *c) {
+    index_plan p;
+    if (!c->out[0]->numel) return;
+    index_plan_set(&p, c->in[0], c->nin - 1, c->in + 1, c->at->list);
+    index_offsets(&p, c->in[0], c->nin - 1, c->in + 1, c->at->list, c->scratch);
+    index_move(&p, MOVE_READ, c->scratch, c->in[0], c->out[0], c->out[0]->strides);
+}
+
+/* The indices among a node's saved inputs, from input `first`. */
+static int saved_indices(ad_vjp *v, int first, ad_tensor **in) {
+    int n = 0;
+    for (int i = first; i < v->nin; i++, n++)
+        if (!(in[n] = vjp_in(v, i))) return -1;
+    return n;
+}
+
+static ad_tensor *emit_index_grad(ad_em *E, ad_tensor *g, int n, ad_tensor **idx, const int64_t *dims,
+                                  const ad_meta *m) {
+    ad_tensor *in[16] = {g};
+    int64_t list[2 * AD_MAXDIM];
+    memcpy(in + 1, idx, (size_t)n * sizeof *idx);
+    memcpy(list, dims, (size_t)n * sizeof *list);
+    memcpy(list + n, m->sizes, m->ndim * sizeof *list);
+    ad_attr at = {.list = list, .nlist = n + m->ndim};
+    return g ? em_op(E, OP_index_grad, n + 1, in, &at) : NULL;
+}
+
+void index_vjp(ad_vjp *v) {
+    ad_tensor *idx[16];
+    int n = saved_indices(v, 1, idx);
+    if (n >= 0) v->gin[0] = emit_index_grad(&v->E, v->g[0], n, idx, v->at->list, vjp_meta(v, 0));
+}
+
+/* ---- index_grad(g, idx...): zeros plus g at the positions; list = dimensions, then sizes ---- */
+
+int index_grad_infer(ad_call *c) {
+    ad_spec *s = &c->spec[0];
+    int n = c->nin - 1;
+    s->dtype = c->in[0]->dtype;
+    s->ndim = (uint8_t)(c->at->nlist - n);
+    memcpy(s->sizes, c->at->list + n, s->ndim * sizeof *s->sizes);
+    return 0;
+}
+size_t index_grad_scratch(const ad_call *c) { return index_offsets_bytes(c->nin - 1, c->in + 1); }
+void index_grad_run(const ad_call *c) {
+    ad_tensor *out = c->out[0];
+    index_plan p;
+    if (!out->numel) return;
+    memset(tensor_data(out), 0, (size_t)out->numel * dtype_size[out->dtype]);
+    index_plan_set(&p, out, c->nin - 1, c->in + 1, c->at->list);
+    index_offsets(&p, out, c->nin - 1, c->in + 1, c->at->list, c->scratch);
+    index_move(&p, MOVE_ADD, c->scratch, out, c->in[0], c->in[0]->strides);
+}
+void index_grad_vjp(ad_vjp *v) {
+    ad_tensor *in[16] = {v->g[0]};
+    int n = saved_indices(v, 1, in + 1);
+    ad_attr at = {.list = v->at->list, .nlist = n};
+    if (n >= 0) v->gin[0] = em_op(&v->E, OP_index, n + 1, in, &at);
+}
+
+/* ---- index_put(self, value, idx...): list = dimensions, i[0] = accumulate ---- */
+
+int index_put_infer(ad_call *c) {
+    const ad_tensor *x = c->in[0], *value = c->in[1];
+    index_plan p;
+    int nidx = c->nin - 2, lead;
+    if (check_indices(x, nidx, c->in + 2, c->at->list, false)) return -1;
+    if (index_plan_set(&p, x, nidx, c->in + 2, c->at->list)) return -1;
+    if (check_indices(x, nidx, c->in + 2, c->at->list, !rest_empty(&p))) return -1;
+    if (value->dtype != x->dtype)
+        return ad_fail(AD_ERR_RUNTIME,
+                       "Index put requires the source and destination dtypes match, got %s for the "
+                       "destination and %s for "
+                       "the source.",
+                       dtype_class[x->dtype], dtype_class[value->dtype]);
+    lead = p.ndim - value->ndim;
+    bool fits = lead >= 0;
+    for (int d = 0; d < value->ndim && fits; d++)
+        fits = value->sizes[d] == 1 || value->sizes[d] == p.sizes[d + lead];
+    if (!fits)
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "shape mismatch: value tensor of shape %s cannot be broadcast to indexing result of shape %s",
+            fmt_sizes(value->ndim, value->sizes), fmt_sizes(p.ndim, p.sizes));
+    spec_like(&c->spec[0], x);
+    return 0;
+}
+size_t index_put_scratch(const ad_call *c) { return index_offsets_bytes(c->nin - 2, c->in + 2); }
+void index_put_run(const ad_call *c) {
+    int64_t vstrides[2 * AD_MAXDIM];
+    index_plan p;
+    if (!c->out[0]->numel) return;
+    index_plan_set(&p, c->out[0], c->nin - 2, c->in + 2, c->at->list);
+    index_offsets(&p, c->out[0], c->nin - 2, c->in + 2, c->at->list, c->scratch);
+    stretched_strides(c->in[1], p.ndim, p.sizes, vstrides);
+    index_move(&p, c->at->i[0] ? MOVE_ADD : MOVE_WRITE, c->scratch, c->out[0], c->in[1], vstrides);
+}
+void index_put_vjp(ad_vjp *v) {
+    ad_tensor *in[16] = {v->g[0]};
+    const ad_meta *m = vjp_meta(v, 1);
+    int n = saved_indices(v, 2, in + 2);
+    if (n < 0) return;
+    if (vjp_needs(v, 0)) {
+        if (v->at->i[0]) v->gin[0] = v->g[0];
+        else if ((in[1] = em_zeros(&v->E, v->g[0]->dtype, 0, NULL))) {
+            ad_attr at = {.list = v->at->list, .nlist = n};
+            v->gin[0] = em_op(&v->E, OP_index_put, n + 2, in, &at);
+        }
+    }
+    if (vjp_needs(v, 1)) {
+        ad_attr at = {.list = v->at->list, .nlist = n};
+        in[1] = v->g[0];
+        v->gin[1] = em_sum_to(&v->E, em_op(&v->E, OP_index, n + 1, in + 1, &at), m->ndim, m->sizes);
+    }
+}

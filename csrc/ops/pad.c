@@ -1,0 +1,253 @@
+/* Padding: with a constant, and with what the tensor holds (reflected, repeated at the edge, wrapped).
+ * list = pairs of amounts before and after, the last dimension first; negative ones cut. */
+#include <string.h>
+#include "../pool.h"
+#include "index.h"
+
+/* ---- pad(x): f[0] = the value, i[1] = the value for integers ---- */
+
+int pad_infer(ad_call *c) {
+    const ad_tensor *x = c->in[0];
+    ad_spec *s = &c->spec[0];
+    int64_t n = c->at->nlist;
+    if (n % 2) return ad_fail(AD_ERR_RUNTIME, "Padding length must be divisible by 2");
+    if (n / 2 > x->ndim)
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Padding length should be less than or equal to two times the input dimension but got padding "
+            "length %lld and input of dimension %d",
+            (long long)n, x->ndim);
+    spec_like(s, x);
+    for (int64_t k = 0; k < n; k += 2) {
+        int d = x->ndim - 1 - (int)(k / 2);
+        if (__builtin_add_overflow(s->sizes[d], c->at->list[k], &s->sizes[d]) ||
+            __builtin_add_overflow(s->sizes[d], c->at->list[k + 1], &s->sizes[d]))
+            return ad_fail(AD_ERR_RUNTIME, "pad: the size of dimension %d overflows int64", d);
+        if (s->sizes[d] < 0 || x->sizes[d] + (c->at->list[k] < 0 ? c->at->list[k] : 0) < 0 ||
+            x->sizes[d] + (c->at->list[k + 1] < 0 ? c->at->list[k + 1] : 0) < 0)
+            return ad_fail(
+                AD_ERR_RUNTIME,
+                "narrow(): length must be non-negative. The input size %lld, plus negative padding %lld and "
+                "%lld, resulted in a negative output size at dimension %d",
+                (long long)x->sizes[d], (long long)c->at->list[k], (long long)c->at->list[k + 1], d);
+    }
+    return 0;
+}
+
+void pad_run(const ad_call *c) {
+    const ad_tensor *x = c->in[0];
+    ad_tensor *out = c->out[0], from = *x, to = *out;
+    int64_t sizes[AD_MAXDIM];
+    if (!out->numel) return;
+    ad_attr fill = {.i = {out->dtype, c->at->i[1]}, .f = {c->at->f[0]}};
+    ad_call f = {.nout = 1, .out = &out, .at = &fill};
+    full_run(&f);
+    memcpy(sizes, x->sizes, (size_t)x->ndim * sizeof *sizes);
+    from.numel = 1;
+    for (int d = 0; d < x->ndim; d++) {
+        int64_t k = 2 * (x->ndim - 1 - d), before = k < c->at->nlist ? c->at->list[k] : 0,
+                after = k < c->at->nlist ? c->at->list[k + 1] : 0;
+        sizes[d] += (before < 0 ? before : 0) + (after < 0 ? after : 0);
+        if (before < 0) from.offset -= before * x->strides[d];
+        if (before > 0) to.offset += before * out->strides[d];
+        if (sizes[d] <= 0) return;
+        from.numel *= sizes[d];
+    }
+    from.sizes = to.sizes = sizes;
+    to.numel = from.numel;
+    tensor_copy_data(&to, &from);
+}
+void pad_vjp(ad_vjp *v) {
+    int64_t back[2 * AD_MAXDIM];
+    for (int64_t k = 0; k < v->at->nlist; k++) back[k] = -v->at->list[k];
+    ad_attr at = {.list = back, .nlist = v->at->nlist};
+    v->gin[0] = em_op(&v->E, OP_pad, 1, &v->g[0], &at);
+}
+void pad_jvp(ad_jvp *j) {
+    ad_attr at = *j->c->at;
+    at.f[0] = 0;
+    at.i[1] = 0;
+    if (j->t[0]) j->tout[0] = em_op(&j->E, OP_pad, 1, &j->t[0], &at);
+}
+
+/* ---- pad_edge(x): i[0] = mode; pad_edge_grad(g): list = amounts, then the input's sizes, i[1] = how many
+ * of the list are amounts ---- */
+
+enum { PAD_REFLECT, PAD_REPLICATE, PAD_CIRCULAR };
+
+int pad_edge_infer(ad_call *c) {
+    const ad_tensor *x = c->in[0];
+    ad_spec *s = &c->spec[0];
+    int64_t n = c->at->nlist, mode = c->at->i[0];
+    if (n % 2) return ad_fail(AD_ERR_RUNTIME, "Padding length must be divisible by 2");
+    int64_t nd = n / 2;
+    if (nd < 1 || nd > 3 || (x->ndim != nd + 1 && x->ndim != nd + 2))
+        return ad_fail(
+            AD_ERR_NOT_IMPLEMENTED,
+            "Padding size %lld is not supported for %dD input tensor.\nSupported combinations for "
+            "non-constant "
+            "padding:\n  - 2D or 3D input: padding size = 2 (pads last dimension)\n  - 3D or 4D input: "
+            "padding size = 4 "
+            "(pads last 2 dimensions)\n  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)",
+            (long long)n, x->ndim);
+    spec_like(s, x);
+    int batched = x->ndim == nd + 2;
+    for (int d = batched; d < x->ndim; d++)
+        if (!x->sizes[d])
+            return ad_fail(
+                AD_ERR_RUNTIME,
+                "pad: expected a tensor whose dimensions other than the batch are not of size 0, got %s",
+                fmt_sizes(x->ndim, x->sizes));
+    for (int64_t k = 0; k < n; k += 2) {
+        int d = x->ndim - 1 - (int)(k / 2);
+        int64_t before = c->at->list[k], after = c->at->list[k + 1], size = x->sizes[d];
+        if (mode == PAD_REFLECT && (before >= size || after >= size))
+            return ad_fail(
+                AD_ERR_RUNTIME,
+                "Argument #4: Padding size should be less than the corresponding input dimension, but got: "
+                "padding (%lld, %lld) at dimension %d of input %s",
+                (long long)before, (long long)after, d, fmt_sizes(x->ndim, x->sizes));
+        int64_t kept = size + (before < 0 ? before : 0) + (after < 0 ? after : 0);
+        if (mode == PAD_CIRCULAR && (before > kept || after > kept))
+            return ad_fail(AD_ERR_RUNTIME, "Padding value causes wrapping around more than once.");
+        if (before < -size || after < -size || __builtin_add_overflow(size, before, &s->sizes[d]) ||
+            __builtin_add_overflow(s->sizes[d], after, &s->sizes[d]) ||
+            s->sizes[d] < (mode == PAD_CIRCULAR ? 0 : 1))
+            return ad_fail(AD_ERR_RUNTIME,
+                           "input %s is too small for the padding (%lld, %lld) of dimension %d: the output "
+                           "would be empty",
+                           fmt_sizes(x->ndim, x->sizes), (long long)before, (long long)after, d);
+    }
+    return 0;
+}
+
+/* The element of the input that output position o of a dimension shows. */
+static int64_t source_of(int64_t mode, int64_t o, int64_t before, int64_t size, int64_t n) {
+    int64_t i = o - before;
+    if (mode == PAD_REPLICATE) return i < 0 ? 0 : i >= size ? size - 1 : i;
+    if (mode == PAD_REFLECT) {
+        if (i < 0) i = -i;
+        if (i >= size) i = 2 * (size - 1) - i;
+    } else { /* what a negative amount cuts off is not wrapped around to */
+        int64_t after = n - size - before, lo = before < 0 ? -before : 0,
+                hi = after < 0 ? size + after : size;
+        if (i < lo) i += hi - lo;
+        if (i >= hi) i -= hi - lo;
+    }
+    return i < 0 ? 0 : i >= size ? size - 1 : i;
+}
+
+typedef struct edge_job {
+    int ndim, first; /* dimensions before `first` are not padded and count as one */
+    const int64_t *out_sizes, *in_sizes;
+    int64_t out_strides[AD_MAXDIM], in_strides[AD_MAXDIM], before[AD_MAXDIM], mode;
+    char *small, *big; /* the input's side and the output's */
+    int dtype;
+    bool adjoint;
+} edge_job;
+
+/* One batch entry: rows of the last dimension. */
+static void edge_batch(const edge_job *j, int64_t in_at, int64_t out_at) {
+    int last = j->ndim - 1;
+    int64_t b = dtype_size[j->dtype], index[3] = {0}, rows = 1, n = j->out_sizes[last],
+            size = j->in_sizes[last];
+    int64_t is = j->in_strides[last], os = j->out_strides[last], before = j->before[last];
+    for (int d = j->first; d < last; d++) rows *= j->out_sizes[d];
+    /* output positions [from, to) show the input in order */
+    int64_t from = before > 0 ? before : 0, to = size + before < n ? size + before : n;
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t ia = in_at, oa = out_at;
+        for (int d = j->first; d < last; d++) {
+            ia += source_of(j->mode, index[d - j->first], j->before[d], j->in_sizes[d], j->out_sizes[d]) *
+                  j->in_strides[d];
+            oa += index[d - j->first] * j->out_strides[d];
+        }
+        char *small = j->small + ia * b, *big = j->big + oa * b;
+        for (int64_t o = 0; o < n; o++) {
+            if (o == from && to > from) {
+                if (j->adjoint)
+                    row_add(j->dtype, to - from, small + (from - before) * is * b, is, big + from * os * b,
+                            os);
+                else if (is == 1 && os == 1)
+                    memcpy(big + from * b, small + (from - before) * b, (size_t)((to - from) * b));
+                else
+                    for (int64_t k = from; k < to; k++)
+                        memcpy(big + k * os * b, small + (k - before) * is * b, (size_t)b);
+                o = to - 1;
+                continue;
+            }
+            int64_t i = source_of(j->mode, o, before, size, n);
+            if (j->adjoint) row_add(j->dtype, 1, small + i * is * b, 1, big + o * os * b, 1);
+            else memcpy(big + o * os * b, small + i * is * b, (size_t)b);
+        }
+        for (int d = last - 1; d >= j->first; d--) {
+            if (++index[d - j->first] < j->out_sizes[d]) break;
+            index[d - j->first] = 0;
+        }
+    }
+}
+
+static void edge_range(int64_t begin, int64_t end, void *ctx) {
+    const edge_job *j = ctx;
+    for (int64_t u = begin; u < end; u++) {
+        int64_t rest = u, ia = 0, oa = 0;
+        for (int d = j->first - 1; d >= 0; d--) {
+            int64_t i = rest % j->in_sizes[d];
+            rest /= j->in_sizes[d];
+            ia += i * j->in_strides[d];
+            oa += i * j->out_strides[d];
+        }
+        edge_batch(j, ia, oa);
+    }
+}
+
+static void edge_run(const ad_attr *at, int64_t npads, ad_tensor *small, ad_tensor *big, bool adjoint) {
+    edge_job j = {.ndim = small->ndim,
+                  .first = small->ndim - (int)(npads / 2),
+                  .out_sizes = big->sizes,
+                  .in_sizes = small->sizes,
+                  .mode = at->i[0],
+                  .small = tensor_data(small),
+                  .big = tensor_data(big),
+                  .dtype = small->dtype,
+                  .adjoint = adjoint};
+    int64_t batch = 1, each = 1;
+    for (int d = 0; d < j.ndim; d++) {
+        j.out_strides[d] = big->strides[d];
+        j.in_strides[d] = small->strides[d];
+        j.before[d] = d < j.first ? 0 : at->list[2 * (j.ndim - 1 - d)];
+        if (d < j.first) batch *= small->sizes[d];
+        else each *= big->sizes[d];
+    }
+    if (!batch || !each) return;
+    int64_t grain = (1 << 14) / each;
+    pool_parallel_for(batch, grain ? grain : 1, edge_range, &j);
+}
+
+void pad_edge_run(const ad_call *c) { edge_run(c->at, c->at->nlist, c->in[0], c->out[0], false); }
+void pad_edge_vjp(ad_vjp *v) {
+    const ad_meta *m = vjp_meta(v, 0);
+    int64_t list[2 * AD_MAXDIM], n = v->at->nlist;
+    memcpy(list, v->at->list, (size_t)n * sizeof *list);
+    memcpy(list + n, m->sizes, m->ndim * sizeof *list);
+    ad_attr at = {.i = {v->at->i[0], n}, .list = list, .nlist = n + m->ndim};
+    v->gin[0] = em_op(&v->E, OP_pad_edge_grad, 1, &v->g[0], &at);
+}
+
+int pad_edge_grad_infer(ad_call *c) {
+    ad_spec *s = &c->spec[0];
+    s->dtype = c->in[0]->dtype;
+    s->ndim = (uint8_t)(c->at->nlist - c->at->i[1]);
+    memcpy(s->sizes, c->at->list + c->at->i[1], s->ndim * sizeof *s->sizes);
+    return 0;
+}
+void pad_edge_grad_run(const ad_call *c) {
+    ad_tensor *out = c->out[0];
+    if (!out->numel) return;
+    memset(tensor_data(out), 0, (size_t)out->numel * dtype_size[out->dtype]);
+    edge_run(c->at, c->at->i[1], out, c->in[0], true);
+}
+void pad_edge_grad_vjp(ad_vjp *v) {
+    ad_attr at = {.i = {v->at->i[0]}, .list = v->at->list, .nlist = v->at->i[1]};
+    v->gin[0] = em_op(&v->E, OP_pad_edge, 1, &v->g[0], &at);
+}
