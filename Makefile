@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test build lint format bench clean
+.PHONY: demo test build lint format bench asan tsan clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +23,14 @@ bench: $(BIN)/python ## ratios against PyTorch and JAX, where they are installed
 
 build: ## the extension beside the sources, for working on them
 	$(PYTHON) setup.py -q build_ext --inplace
+
+asan: $(BIN)/python ## the tests under AddressSanitizer and UBSan
+	$(BIN)/python -m pip install -q ".[test]" pytest-xdist setuptools
+	sh tests/sanitize.sh asan $(BIN)/python
+
+tsan: $(BIN)/python ## the tests of threads under ThreadSanitizer
+	$(BIN)/python -m pip install -q ".[test]" pytest-xdist setuptools
+	sh tests/sanitize.sh tsan $(BIN)/python
 
 lint: ## what CI checks of the form
 	ruff check .

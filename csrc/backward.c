@@ -29,7 +29,7 @@ typedef struct walk {
     int64_t ninputs;
     const ad_handle *roots;
     int64_t nroots, id;
-    struct walk *outer; /* the walk of this thread that this one runs inside of */
+    struct walk *outer;  /* the walk of this thread that this one runs inside of */
     struct reach *reach; /* the nodes that lead to them; NULL when everything is wanted */
 } walk;
 
@@ -93,7 +93,8 @@ static int by_age(const void *a, const void *b) {
 }
 
 /* The nodes that the roots reach: in `seen`, with their leaves, and in a list that the caller frees. */
-static int collect(const ad_handle *roots, int64_t n, reach *seen, ad_node ***out, int64_t *cap, int64_t *count) {
+static int collect(const ad_handle *roots, int64_t n, reach *seen, ad_node ***out, int64_t *cap,
+                   int64_t *count) {
     ad_node **list = mem_alloc(64 * sizeof *list);
     *out = list;
     *cap = 64;
@@ -437,7 +438,8 @@ static int examine(ad_node *n, ad_tensor **gin, int status) {
     node_title(n, title, sizeof title);
     for (int i = 0; i < n->nin && !status && atomic_load(&graph_anomaly) == 2; i++)
         if (has_nan(gin[i]))
-            status = ad_fail(AD_ERR_RUNTIME, "Function '%s' returned nan values in its %dth output.", title, i);
+            status =
+                ad_fail(AD_ERR_RUNTIME, "Function '%s' returned nan values in its %dth output.", title, i);
     if (status) graph_callbacks.blame(n->info, title);
     return status;
 }
@@ -467,7 +469,8 @@ static int check_grad(const ad_node *n, int i, ad_tensor **g, ad_em *E) {
             return ad_fail(AD_ERR_RUNTIME,
                            "Function %s returned an invalid gradient at index %d - got %s but expected "
                            "shape compatible with %s",
-                           (node_title(n, title, sizeof title), title), i, fmt_sizes((*g)->ndim, (*g)->sizes), fmt_sizes(m->ndim, m->sizes));
+                           (node_title(n, title, sizeof title), title), i, fmt_sizes((*g)->ndim, (*g)->sizes),
+                           fmt_sizes(m->ndim, m->sizes));
         *g = fit;
     }
     if ((*g)->dtype != m->dtype) *g = em_cast(E, *g, m->dtype);
@@ -512,7 +515,8 @@ static int visit_node(walk *w, int64_t index) {
         lock_drop(&n->lock);
     }
     if (v.E.failed) status = -1;
-    if (AD_UNLIKELY(atomic_load_explicit(&graph_anomaly, memory_order_relaxed))) status = examine(n, gin, status);
+    if (AD_UNLIKELY(atomic_load_explicit(&graph_anomaly, memory_order_relaxed)))
+        status = examine(n, gin, status);
     tls.blame = blame;
     if (!status) status = run_node_hooks(&n->hooks, HOOK_POST, gin, n->nin, v.g, ng, &v.E);
     for (int i = 0; i < n->nin && !status; i++) {
@@ -559,15 +563,17 @@ static int send_root(walk *w, ad_tensor *root, ad_tensor *g, int64_t k) {
     ad_node *n = graph_node_of(root);
     if (!n && !(root->flags & AD_T_REQUIRES_GRAD))
         return ad_fail(AD_ERR_RUNTIME,
-                       "element %lld of tensors does not require grad and does not have a grad_fn", (long long)k);
+                       "element %lld of tensors does not require grad and does not have a grad_fn",
+                       (long long)k);
     ad_tensor *seed = NULL;
     if (g) {
         if (!tensor_same_sizes(root, g))
             return ad_fail(AD_ERR_RUNTIME,
-                           "Mismatch in shape: grad_output[%lld] has a shape of torch.Size(%s) and output[%lld] has a shape "
+                           "Mismatch in shape: grad_output[%lld] has a shape of torch.Size(%s) and "
+                           "output[%lld] has a shape "
                            "of torch.Size(%s).",
-                           (long long)k,
-                           fmt_sizes(g->ndim, g->sizes), (long long)k, fmt_sizes(root->ndim, root->sizes));
+                           (long long)k, fmt_sizes(g->ndim, g->sizes), (long long)k,
+                           fmt_sizes(root->ndim, root->sizes));
         if (g->dtype != root->dtype) {
             ad_attr at = {.i = {root->dtype}};
             g = seed = ad_apply1(OP_to, 1, &g, &at);

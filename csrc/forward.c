@@ -69,7 +69,8 @@ static ad_tensor *part_of_base(ad_tensor *t, ad_tensor *base, ad_tensor *tangent
     int64_t list[2 * AD_MAXDIM];
     memcpy(list, t->sizes, (size_t)t->ndim * sizeof *list);
     memcpy(list + t->ndim, t->strides, (size_t)t->ndim * sizeof *list);
-    ad_attr at = {.i = {t->ndim, t->offset - base->offset + tangent->offset}, .list = list, .nlist = 2 * t->ndim};
+    ad_attr at = {
+        .i = {t->ndim, t->offset - base->offset + tangent->offset}, .list = list, .nlist = 2 * t->ndim};
     int was = set_depth(level);
     ad_tensor *v = ad_apply1(OP_as_strided, 1, &tangent, &at);
     set_depth(was);
@@ -96,7 +97,8 @@ static ad_tensor *fitted(const ad_tensor *t, ad_tensor *tangent, int level) {
     int was = set_depth(level);
     ad_tensor *fit = em_expand(&E, em_cast(&E, tangent, t->dtype), t->ndim, t->sizes);
     if (fit && t->numel && !dims_equal(t->ndim, t->strides, fit->ndim, fit->strides) &&
-        !(tensor_is_contiguous(t) && tensor_is_contiguous(fit)) && dims_dense(t->ndim, t->sizes, t->strides)) {
+        !(tensor_is_contiguous(t) && tensor_is_contiguous(fit)) &&
+        dims_dense(t->ndim, t->sizes, t->strides)) {
         ad_tensor *zero = em_keep(&E, tensor_new_strided(t->dtype, t->ndim, t->sizes, t->strides));
         fit = zero ? em_keep(&E, ad_apply_inplace(OP_copy, 2, (ad_tensor *[]){zero, fit}, NULL)) : NULL;
     }
@@ -155,10 +157,11 @@ int forward_wants(const ad_call *c) {
             any = c->in[i] && dtype_is_float(c->in[i]->dtype) && tangent_of(c->in[i], level, &failed);
     if (failed) return -1;
     if (any && !c->op->jvp && !(c->op->flags & (AD_OP_NONDIFF | AD_OP_INPLACE)))
-        return ad_fail(AD_ERR_NOT_IMPLEMENTED,
-                       "Trying to use forward AD with %s that does not support it because it has no forward-mode rule; "
-                       "use reverse mode (backward) for it",
-                       c->op->name);
+        return ad_fail(
+            AD_ERR_NOT_IMPLEMENTED,
+            "Trying to use forward AD with %s that does not support it because it has no forward-mode rule; "
+            "use reverse mode (backward) for it",
+            c->op->name);
     return any && !(c->op->flags & AD_OP_INPLACE);
 }
 
@@ -254,7 +257,8 @@ ad_handle ad_tangent(ad_handle h, int level) {
 
 int ad_set_tangent(ad_handle h, int level, ad_handle tangent) {
     ad_tensor *t = (ad_tensor *)h, *g = (ad_tensor *)tangent;
-    if (level < 0 || level >= tls.nlevels) return ad_fail(AD_ERR_RUNTIME, "there is no forward AD level %d", level);
+    if (level < 0 || level >= tls.nlevels)
+        return ad_fail(AD_ERR_RUNTIME, "there is no forward AD level %d", level);
     if (!dtype_is_float(t->dtype))
         return ad_fail(AD_ERR_VALUE, "Expected primal to be floating point or complex, but got: torch.%s",
                        dtype_name[t->dtype]);
@@ -262,10 +266,11 @@ int ad_set_tangent(ad_handle h, int level, ad_handle tangent) {
         return ad_fail(AD_ERR_VALUE, "Expected tangent to be floating point or complex, but got: torch.%s",
                        dtype_name[g->dtype]);
     if (g && !tensor_same_sizes(t, g))
-        return ad_fail(AD_ERR_RUNTIME,
-                       "Trying to set a forward gradient that has a different size than that of the original Tensor, "
-                       "this is not supported. Tensor is of size %s while the given forward gradient is of size %s.",
-                       fmt_sizes(t->ndim, t->sizes), fmt_sizes(g->ndim, g->sizes));
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Trying to set a forward gradient that has a different size than that of the original Tensor, "
+            "this is not supported. Tensor is of size %s while the given forward gradient is of size %s.",
+            fmt_sizes(t->ndim, t->sizes), fmt_sizes(g->ndim, g->sizes));
     ad_tensor *fit = g ? fitted(t, g, level) : NULL;
     if (g && !fit) return -1;
     int status = keep_tangent(t, tls.levels[level], fit);

@@ -20,8 +20,9 @@ static int save_all(ad_node *n, const ad_handle *saved, const int64_t *slots, in
  * output: 0 carries no gradient, 1 is new, 2 is an input that was written in place. slots[k] of what is
  * saved: 65536 + its number for an output, which must not be kept with its history; else anything below.
  * The key is taken by the node once it exists. Returns the node, borrowed from the outputs, or 0. */
-intptr_t ad_python_node(const ad_handle *in, int64_t nin, const ad_handle *out, const int64_t *kinds, int64_t nout,
-                        const ad_handle *saved, const int64_t *slots, int64_t nsaved, int64_t key, const char *title) {
+intptr_t ad_python_node(const ad_handle *in, int64_t nin, const ad_handle *out, const int64_t *kinds,
+                        int64_t nout, const ad_handle *saved, const int64_t *slots, int64_t nsaved,
+                        int64_t key, const char *title) {
     int64_t nsizes = 0;
     for (int64_t i = 0; i < nin; i++) nsizes += ((ad_tensor *)in[i])->ndim;
     for (int64_t k = 0; k < nout; k++) nsizes += ((ad_tensor *)out[k])->ndim;

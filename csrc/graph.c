@@ -20,8 +20,7 @@ void saved_release(ad_node *n) {
         n->saved[k].t = NULL;
         if (AD_UNLIKELY(n->saved[k].slot & SLOT_PACKED)) {
             if (t) graph_callbacks.drop((int64_t)(intptr_t)t);
-        } else
-            tensor_unref(t);
+        } else tensor_unref(t);
     }
 }
 
@@ -45,7 +44,9 @@ ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes
     n->hooks = NULL;
     n->key = 0;
     n->title = NULL;
-    n->info = AD_UNLIKELY(atomic_load_explicit(&graph_anomaly, memory_order_relaxed)) ? graph_callbacks.trace(tls.blame) : 0;
+    n->info = AD_UNLIKELY(atomic_load_explicit(&graph_anomaly, memory_order_relaxed))
+                  ? graph_callbacks.trace(tls.blame)
+                  : 0;
     char *p = (char *)(n + 1);
     n->edges = (ad_edge *)p;
     p += (size_t)nin * sizeof(ad_edge);
@@ -151,10 +152,12 @@ static ad_tensor *saved_alias(ad_tensor *t, bool with_history) {
 
 int saved_set(ad_node *n, int k, ad_tensor *t, int slot, uint32_t version, bool alias, bool history) {
     if (AD_UNLIKELY(t->flags & AD_T_INFERENCE) && !tls.inference)
-        return ad_fail(AD_ERR_RUNTIME,
-                       "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode "
-                       "in computation tracked by autograd. To work around this, you can make a clone to get a normal "
-                       "tensor and use it in autograd, or use `no_grad()` instead of `inference_mode()`.");
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference "
+            "mode "
+            "in computation tracked by autograd. To work around this, you can make a clone to get a normal "
+            "tensor and use it in autograd, or use `no_grad()` instead of `inference_mode()`.");
     n->saved[k].version = version;
     n->saved[k].slot = slot;
     if (AD_UNLIKELY(tls.saved_hooks)) {
@@ -266,38 +269,43 @@ int graph_record(ad_call *c) {
  * of it, that was written. */
 static int check_view(const ad_tensor *t, bool base) {
     char what[192], title[64];
-    snprintf(what, sizeof what, "%s", base ? "its base or another view of its base has been modified inplace"
-                                           : "is being modified inplace");
+    snprintf(what, sizeof what, "%s",
+             base ? "its base or another view of its base has been modified inplace"
+                  : "is being modified inplace");
     if (t->node) node_short_title(t->node, title, sizeof title);
     else snprintf(title, sizeof title, "None");
     bool nograd = t->flags & AD_T_NOGRAD_VIEW, inference = t->flags & AD_T_INFERENCE_VIEW;
     if (!nograd && !inference && t->flags & AD_T_CUSTOM_VIEW)
-        return ad_fail(AD_ERR_RUNTIME,
-                       "Output %u of %s is a view and %s. This view was created inside a custom Function (or because an "
-                       "input was returned as-is) and the autograd logic to handle view+inplace would override the "
-                       "custom backward associated with the custom Function, leading to incorrect gradients. This "
-                       "behavior is forbidden. You can fix this by cloning the output of the custom Function.",
-                       t->out_nr, title, what);
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Output %u of %s is a view and %s. This view was created inside a custom Function (or because an "
+            "input was returned as-is) and the autograd logic to handle view+inplace would override the "
+            "custom backward associated with the custom Function, leading to incorrect gradients. This "
+            "behavior is forbidden. You can fix this by cloning the output of the custom Function.",
+            t->out_nr, title, what);
     if (!nograd && !inference && t->flags & AD_T_MULTI_VIEW)
-        return ad_fail(AD_ERR_RUNTIME,
-                       "Output %u of %s is a view and %s. This view is the output of a function that returns multiple "
-                       "views. Such functions do not allow the output views to be modified inplace. You should replace "
-                       "the inplace operation by an out-of-place one.",
-                       t->out_nr, title, what);
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Output %u of %s is a view and %s. This view is the output of a function that returns multiple "
+            "views. Such functions do not allow the output views to be modified inplace. You should replace "
+            "the inplace operation by an out-of-place one.",
+            t->out_nr, title, what);
     if (!nograd && !inference) return 0;
     if (t->flags & AD_T_MULTI_VIEW)
-        return ad_fail(AD_ERR_RUNTIME,
-                       "A view was created in %s mode and %s with grad mode enabled. This view is the output of a "
-                       "function that returns multiple views. Such functions do not allow the output views to be "
-                       "modified inplace. You should replace the inplace operation by an out-of-place one.",
-                       inference ? "inference" : "no_grad", what);
-    return ad_fail(AD_ERR_RUNTIME,
-                   "A view was created in %s mode and %s %s. Given that this use case is ambiguous and error-prone, it "
-                   "is forbidden. You can clarify your code by moving both the view and the inplace either both inside "
-                   "the %s block (if you don't want the inplace to be tracked) or both outside (if you want the inplace "
-                   "to be tracked).",
-                   inference ? "inference" : "no_grad", what, inference ? "in normal mode" : "with grad mode enabled",
-                   inference ? "inference_mode" : "no_grad");
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "A view was created in %s mode and %s with grad mode enabled. This view is the output of a "
+            "function that returns multiple views. Such functions do not allow the output views to be "
+            "modified inplace. You should replace the inplace operation by an out-of-place one.",
+            inference ? "inference" : "no_grad", what);
+    return ad_fail(
+        AD_ERR_RUNTIME,
+        "A view was created in %s mode and %s %s. Given that this use case is ambiguous and error-prone, it "
+        "is forbidden. You can clarify your code by moving both the view and the inplace either both inside "
+        "the %s block (if you don't want the inplace to be tracked) or both outside (if you want the inplace "
+        "to be tracked).",
+        inference ? "inference" : "no_grad", what, inference ? "in normal mode" : "with grad mode enabled",
+        inference ? "inference_mode" : "no_grad");
 }
 
 int graph_check_inplace(ad_tensor *t, bool wants) {
@@ -315,8 +323,9 @@ int graph_check_inplace(ad_tensor *t, bool wants) {
         if (t->base) {
             if (check_view(t, false)) return -1;
             if (own && !t->base->node)
-                return ad_fail(AD_ERR_RUNTIME, "a view of a leaf Variable that requires grad is being used in an "
-                                               "in-place operation.");
+                return ad_fail(AD_ERR_RUNTIME,
+                               "a view of a leaf Variable that requires grad is being used in an "
+                               "in-place operation.");
         }
         if (own && !t->node)
             return ad_fail(AD_ERR_RUNTIME,
@@ -561,13 +570,13 @@ ad_tensor *saved_get(ad_node *n, int k, bool *borrowed) {
         char from[96], title[64];
         node_describe(by, s->slot >= 65536 ? (uint32_t)(s->slot - 65536) : s->t->out_nr, from, sizeof from);
         node_title(n, title, sizeof title);
-        return ad_fail_null(AD_ERR_RUNTIME,
-                            "one of the variables needed for gradient computation has been modified by an inplace "
-                            "operation: [torch.%sTensor %s]%s, is at version %u; expected version %u instead. It was "
-                            "saved by %s. Hint: enable anomaly detection to find the operation that failed to compute "
-                            "its gradient, with autograd.set_detect_anomaly(True).",
-                            dtype_class[s->t->dtype], fmt_sizes(s->t->ndim, s->t->sizes), from, now, s->version,
-                            title);
+        return ad_fail_null(
+            AD_ERR_RUNTIME,
+            "one of the variables needed for gradient computation has been modified by an inplace "
+            "operation: [torch.%sTensor %s]%s, is at version %u; expected version %u instead. It was "
+            "saved by %s. Hint: enable anomaly detection to find the operation that failed to compute "
+            "its gradient, with autograd.set_detect_anomaly(True).",
+            dtype_class[s->t->dtype], fmt_sizes(s->t->ndim, s->t->sizes), from, now, s->version, title);
     }
     if (s->slot < 65536 || tls.no_grad) return s->t;
     /* An output, wanted for a gradient of the gradient: a copy of the handle that knows its node. */
