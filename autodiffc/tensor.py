@@ -122,7 +122,8 @@ class Tensor(TensorObject):
 
     device = property(lambda self: _dtype.CPU)
     layout = property(lambda self: _dtype.strided)
-    is_sparse = is_quantized = is_cuda = is_meta = is_mkldnn = is_mps = is_nested = is_xpu = property(lambda self: False)
+    is_sparse = is_quantized = is_cuda = is_meta = property(lambda self: False)
+    is_mkldnn = is_mps = is_nested = is_xpu = property(lambda self: False)
     is_cpu = property(lambda self: True)
     names = property(lambda self: (None,) * self.ndim)
     is_contiguous = views.is_contiguous
