@@ -91,7 +91,7 @@ def sources() -> list[str]:
 
 ffibuilder = cffi.FFI()
 ffibuilder.cdef(cdef())
-flags = ["-std=gnu11", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra",
+flags = ["-std=gnu11", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-g0", "-Wall", "-Wextra",
          "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 flags += os.environ.get("AUTODIFFC_CFLAGS", "").split()
 ffibuilder.set_source(

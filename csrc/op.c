@@ -109,11 +109,77 @@ static ad_tensor *copy_before(ad_tensor *t) {
     return copy;
 }
 
-/* `target`, when given, is the tensor that output 0 is written to (the in-place form: also in[0]). */
+/* Whether the result of a call may be written to `target`: its size, its dtype, its memory. */
+static int check_target(ad_call *c, ad_tensor *target) {
+    ad_spec *s = &c->spec[0];
+    if (!dims_equal(s->ndim, s->sizes, target->ndim, target->sizes))
+        return ad_fail(AD_ERR_RUNTIME, "output with shape %s doesn't match the broadcast shape %s",
+                       fmt_sizes(target->ndim, target->sizes), fmt_sizes(s->ndim, s->sizes));
+    if ((dtype_is_float(s->dtype) && !dtype_is_float(target->dtype)) ||
+        (s->dtype != AD_BOOL && target->dtype == AD_BOOL))
+        return ad_fail(AD_ERR_RUNTIME, "result type %s can't be cast to the desired output type %s",
+                       dtype_class[s->dtype], dtype_class[target->dtype]);
+    s->dtype = target->dtype;
+    if (graph_check_inplace(target, graph_wants(c))) return -1;
+    for (int i = 1; i < c->nin; i++)
+        if (c->in[i] && c->in[i]->storage == target->storage && tensor_partial_overlap(c->in[i], target))
+            return ad_fail(AD_ERR_RUNTIME,
+                           "unsupported operation: some elements of the input tensor and the written-to tensor "
+                           "refer to a single memory location. Please clone() the tensor before performing the "
+                           "operation.");
+    return graph_keeps_target(c) && !(c->before = copy_before(target)) ? -1 : 0;
+}
+
+/* A new output as infer described it. */
+static ad_tensor *make_output(const ad_call *c, int k) {
+    const ad_spec *s = &c->spec[k];
+    if (!(c->op->flags & AD_OP_VIEW))
+        return s->strided ? tensor_new_strided(s->dtype, s->ndim, s->sizes, s->strides)
+                          : tensor_new(s->dtype, s->ndim, s->sizes);
+    ad_tensor *src = c->in[0], *t;
+    if (!(t = tensor_alias(src, s->ndim, s->sizes, s->strides, s->offset))) return NULL;
+    t->dtype = s->dtype;
+    t->base = tensor_ref(src->base ? src->base : src);
+    t->epoch = t->base->epoch;
+    if (tls.no_grad) t->flags |= AD_T_NOGRAD_VIEW;
+    if (c->op->nout < 0) t->flags |= AD_T_MULTI_VIEW;
+    return t;
+}
+
+/* A call on inputs as the row wants them. `target`, when given, is the tensor that output 0 is written to (the
+ * in-place form: also in[0]). */
+static int call(ad_call *c, ad_tensor *target) {
+    const ad_op *op = c->op;
+    int made = 0;
+    if (op->infer(c)) return -1;
+    if (AD_UNLIKELY(target != NULL)) {
+        if (check_target(c, target)) return -1;
+        c->out[made++] = tensor_ref(target);
+    }
+    for (; made < c->nout; made++)
+        if (AD_UNLIKELY(!(c->out[made] = make_output(c, made)))) goto fail;
+    if (!(op->flags & AD_OP_VIEW)) {
+        if ((op->flags & AD_OP_SELF) && !target) tensor_copy_data(c->out[0], c->in[0]);
+        if (execute(c)) goto fail;
+        if (AD_UNLIKELY(tls.capture != NULL) && program_append(c)) goto fail;
+    }
+    if (AD_UNLIKELY(target != NULL)) {
+        if (graph_record_inplace(c)) goto fail;
+    } else if (!tls.no_grad && !(op->flags & (AD_OP_NONDIFF | AD_OP_INPLACE)) && graph_record(c))
+        goto fail;
+    if (AD_UNLIKELY(tls.inference))
+        for (int k = 0; k < c->nout; k++) c->out[k]->flags |= AD_T_INFERENCE;
+    if (AD_UNLIKELY(tls.forward) && apply_jvp(c)) goto fail;
+    return c->nout;
+fail:
+    while (made) tensor_unref(c->out[--made]);
+    return -1;
+}
+
 static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
                  ad_tensor *target) {
     static const ad_attr none;
-    ad_tensor *own_room[FEW], **own = NULL, *arg_room[FEW];
+    ad_tensor *own_room[2 * FEW], **own = own_room;
     ad_spec spec_room[2], *spec = spec_room; /* large: most calls use one */
     if (AD_UNLIKELY(op->nin >= 0 && op->nin != nin))
         return ad_fail(AD_ERR_TYPE, "%s takes %d tensors, not %d", op->name, op->nin, nin);
@@ -121,99 +187,29 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
     ad_call c = {.op = op, .nin = nin, .in = (ad_tensor **)in, .at = at, .out = out, .inplace = target != NULL};
     c.nout = op->nout >= 0 ? op->nout : op->count(nin, in, at);
     if (c.nout < 0) return -1;
+    if (AD_UNLIKELY((op->flags & AD_OP_SYNC) && tls.capture)) return program_refuse(op->name);
     if (c.nout > 2 && !(spec = mem_alloc((size_t)c.nout * sizeof *spec))) return -1;
-    c.spec = spec;
-    int made = 0, status = -1;
     for (int k = 0; k < c.nout; k++) {
         spec[k].strided = spec[k].nondiff = false;
         spec[k].offset = 0;
     }
-    if (AD_UNLIKELY((op->flags & AD_OP_SYNC) && tls.capture) && program_refuse(op->name)) goto done;
+    c.spec = spec;
+    int status = -1, replaced = 0;
     if (op->flags & AD_OP_CONTIG) {
-        own = nin <= FEW ? own_room : mem_alloc(2 * (size_t)nin * sizeof *own);
-        if (!own) goto done;
-        int n = make_contiguous(nin, in, own);
-        if (n < 0) {
-            if (own != own_room) mem_free(own, 2 * (size_t)nin * sizeof *own);
-            own = NULL;
-            goto done;
-        }
-        if (n) {
-            c.in = nin <= FEW ? arg_room : own + nin;
+        if (nin > FEW && !(own = mem_alloc(2 * (size_t)nin * sizeof *own))) goto done;
+        replaced = make_contiguous(nin, in, own);
+        if (replaced > 0) {
+            c.in = own + nin;
             for (int i = 0; i < nin; i++) c.in[i] = own[i] ? own[i] : in[i];
+            if (target) c.in[0] = target; /* written through, whatever its strides */
         }
-        if (target && own[0]) c.in[0] = target; /* written through, whatever its strides */
     }
-    if (op->infer(&c)) goto done;
-
-    if (AD_UNLIKELY(target != NULL)) {
-        if (!dims_equal(spec[0].ndim, spec[0].sizes, target->ndim, target->sizes)) {
-            ad_fail(AD_ERR_RUNTIME, "output with shape %s doesn't match the broadcast shape %s",
-                    fmt_sizes(target->ndim, target->sizes), fmt_sizes(spec[0].ndim, spec[0].sizes));
-            goto done;
-        }
-        if (spec[0].dtype != target->dtype) {
-            int r = spec[0].dtype, o = target->dtype;
-            if ((dtype_is_float(r) && !dtype_is_float(o)) || (r != AD_BOOL && o == AD_BOOL)) {
-                ad_fail(AD_ERR_RUNTIME, "result type %s can't be cast to the desired output type %s",
-                        dtype_class[r], dtype_class[o]);
-                goto done;
-            }
-            spec[0].dtype = target->dtype;
-        }
-        if (graph_check_inplace(target, graph_wants(&c))) goto done;
-        for (int i = 1; i < nin; i++)
-            if (c.in[i] && c.in[i]->storage == target->storage && tensor_partial_overlap(c.in[i], target)) {
-                ad_fail(AD_ERR_RUNTIME,
-                        "unsupported operation: some elements of the input tensor and the written-to tensor "
-                        "refer to a single memory location. Please clone() the tensor before performing the "
-                        "operation.");
-                goto done;
-            }
-        if (graph_keeps_target(&c) && !(c.before = copy_before(target))) goto done;
-        out[0] = tensor_ref(target);
-        made = 1;
-    }
-    for (int k = made; k < c.nout; k++) {
-        ad_spec *s = &spec[k];
-        if (op->flags & AD_OP_VIEW) {
-            out[k] = tensor_alias(c.in[0], s->ndim, s->sizes, s->strides, s->offset);
-            if (out[k]) out[k]->dtype = s->dtype;
-        } else
-            out[k] = s->strided ? tensor_new_strided(s->dtype, s->ndim, s->sizes, s->strides)
-                                : tensor_new(s->dtype, s->ndim, s->sizes);
-        if (AD_UNLIKELY(!out[k])) goto done;
-        made++;
-    }
-    if (op->flags & AD_OP_VIEW) {
-        for (int k = 0; k < c.nout; k++) {
-            ad_tensor *src = c.in[0];
-            out[k]->base = tensor_ref(src->base ? src->base : src);
-            out[k]->epoch = out[k]->base->epoch;
-            if (tls.no_grad) out[k]->flags |= AD_T_NOGRAD_VIEW;
-            if (op->nout < 0) out[k]->flags |= AD_T_MULTI_VIEW;
-        }
-    } else {
-        if ((op->flags & AD_OP_SELF) && !target) tensor_copy_data(out[0], c.in[0]);
-        if (execute(&c)) goto done;
-        if (AD_UNLIKELY(tls.capture != NULL) && program_append(&c)) goto done;
-    }
-    if (AD_UNLIKELY(target != NULL)) {
-        if (graph_record_inplace(&c)) goto done;
-    } else if (!tls.no_grad && !(op->flags & (AD_OP_NONDIFF | AD_OP_INPLACE)) && graph_record(&c))
-        goto done;
-    if (AD_UNLIKELY(tls.inference)) for (int k = 0; k < c.nout; k++) out[k]->flags |= AD_T_INFERENCE;
-    if (AD_UNLIKELY(tls.forward) && apply_jvp(&c)) goto done;
-    status = c.nout;
-done:
-    if (status < 0)
-        for (int k = 0; k < made; k++) tensor_unref(out[k]);
+    if (replaced >= 0) status = call(&c, target);
     tensor_unref(c.before);
+    for (int i = 0; i < nin && replaced > 0; i++) tensor_unref(own[i]);
+    if (own != own_room) mem_free(own, 2 * (size_t)nin * sizeof *own);
+done:
     if (spec != spec_room) mem_free(spec, (size_t)c.nout * sizeof *spec);
-    if (own) {
-        for (int i = 0; i < nin; i++) tensor_unref(own[i]);
-        if (own != own_room) mem_free(own, 2 * (size_t)nin * sizeof *own);
-    }
     return status;
 }
 
