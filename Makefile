@@ -14,8 +14,8 @@ demo: $(BIN)/python ## train on real digits, with a picture
 	$(BIN)/python examples/digits.py
 
 test: $(BIN)/python ## install, then run the tests
-	$(BIN)/python -m pip install -q ".[test]"
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pip install -q -e ".[test]"
+	$(BIN)/python -m pytest -q -n auto
 
 bench: $(BIN)/python ## ratios against PyTorch and JAX, where they are installed
 	$(BIN)/python -m pip install -q ".[bench]"
@@ -25,11 +25,11 @@ build: ## the extension beside the sources, for working on them
 	$(PYTHON) setup.py -q build_ext --inplace
 
 asan: $(BIN)/python ## the tests under AddressSanitizer and UBSan
-	$(BIN)/python -m pip install -q ".[test]" pytest-xdist setuptools
+	$(BIN)/python -m pip install -q ".[test]" setuptools
 	sh tests/sanitize.sh asan $(BIN)/python -n auto
 
 tsan: $(BIN)/python ## the tests of threads under ThreadSanitizer
-	$(BIN)/python -m pip install -q ".[test]" pytest-xdist setuptools
+	$(BIN)/python -m pip install -q ".[test]" setuptools
 	sh tests/sanitize.sh tsan $(BIN)/python
 
 lint: ## what CI checks of the form

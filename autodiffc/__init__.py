@@ -204,7 +204,6 @@ def set_printoptions(**options):
 
 
 # ---- elementwise ----
-from . import special
 from ._ops.arithmetic import (
     add,
     addcdiv,
@@ -555,7 +554,7 @@ from . import _threadpoolctl
 
 _threadpoolctl.install()
 
-_LAZY = {"nn", "optim", "utils", "func", "linalg", "testing", "compiler"}
+_LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "testing", "compiler"}
 _LAZY_NAMES = {
     "install": "_hook",
     "uninstall": "_hook",
