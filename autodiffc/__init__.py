@@ -476,6 +476,8 @@ from ._ops.linalg import (
     inverse,
     kron,
     logdet,
+    lu,
+    lu_solve,
     matmul,
     matrix_power,
     mm,
@@ -489,7 +491,17 @@ from ._ops.linalg import (
     trace,
     vdot,
 )
-from .linalg import cholesky_inverse, cholesky_solve, lu_solve, lu_unpack, matrix_exp, triangular_solve, vander
+from .linalg import (
+    cholesky_inverse,
+    cholesky_solve,
+    householder_product,
+    lu_unpack,
+    matrix_exp,
+    triangular_solve,
+    vander,
+)
+
+orgqr = householder_product
 
 # ---- indexing ----
 
