@@ -564,6 +564,7 @@ from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, se
 # ---- the rest ----
 
 from ._capture import CaptureError, compile  # noqa: E402,F401
+from . import nn, optim  # noqa: E402,F401
 from ._hook import install, uninstall  # noqa: E402,F401
 
 _LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "random", "testing", "compiler"}

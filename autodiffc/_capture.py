@@ -35,6 +35,7 @@ class Recording:
         self.thread = threading.get_ident()
         self.slots = []
         self.modules = {}
+        self.guards = []
 
     def note_slot(self, values):
         """The call recorded last reads its floats from values() at each replay."""
@@ -103,11 +104,13 @@ class Program:
         self.structure = structure  # keeps the objects that the key names by id
         self.grad_enabled = lib.ad_grad_enabled()
         self.modules = list(recording.modules.values())
+        self.guards = recording.guards
         self.slots = [[call, values, None] for call, values in recording.slots]
         self.result, self.sources = result, sources
         self.nouts = sum(s[0] == "out" for s in sources)
         self.single = isinstance(result, TensorBase) and sources[0][0] == "out"
         self.outs = ffi.new("ad_handle[]", max(self.nouts, 1))
+        self.lock = threading.Lock()  # one replay at a time: they share the buffers
 
     def fits(self):
         """Whether modes and gradients are as they were when the step was recorded."""
@@ -117,26 +120,29 @@ class Program:
             module = ref()
             if module is None or module.training != training:
                 return False
+        if not all(guard() for guard in self.guards):
+            return False
         return lib.ad_program_fits(self.handle) == 1
 
     def replay(self, tensors):
         """Runs the program. Returns None when the tensors are of other sizes, else a tuple with the result."""
-        for slot in self.slots:
-            now = slot[1]()
-            if now != slot[2]:
-                check(lib.ad_program_set_floats(self.handle, slot[0], now, len(now)))
-                slot[2] = now
-        outs = self.outs
         handles = [t._h for t in tensors] if tensors else ffi.NULL
-        status = lib.ad_program_replay(self.handle, handles, len(tensors), outs)
-        if status:
-            if status == 1:
-                return None
-            fail()
-        if self.single:
-            return (wrap(outs[0]),)
-        made = iter([wrap(h) for h in outs[0 : self.nouts]])
-        return (_map(self.result, iter(_resolve(self.sources, made, tensors))),)
+        outs = self.outs
+        with self.lock:
+            for slot in self.slots:
+                now = slot[1]()
+                if now != slot[2]:
+                    check(lib.ad_program_set_floats(self.handle, slot[0], now, len(now)))
+                    slot[2] = now
+            status = lib.ad_program_replay(self.handle, handles, len(tensors), outs)
+            if status:
+                if status == 1:
+                    return None
+                fail()
+            if self.single:
+                return (wrap(outs[0]),)
+            made = [wrap(h) for h in outs[0 : self.nouts]]
+        return (_map(self.result, iter(_resolve(self.sources, iter(made), tensors))),)
 
 
 class CompiledStep:

@@ -4,7 +4,7 @@ import ctypes
 
 import numpy as np
 
-from . import _core, _dtype
+from . import _capture, _core, _dtype
 from ._core import OP, TensorBase, fail, wrap
 from ._dtype import DTYPES, FROM_NUMPY
 from ._native import ffi, lib
@@ -20,6 +20,12 @@ def from_numpy(array):
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+    _capture.refuse("using a NumPy array (pass it as a tensor among the arguments)")
+    return adopt(array)
+
+
+def adopt(array):
+    """from_numpy for arrays that the library has made itself, also in a step that is being captured."""
     d = FROM_NUMPY.get(array.dtype)
     if d is None:
         from ._ops.creation import array_dtype
@@ -47,6 +53,7 @@ def operand(array, t):
 
 def to_numpy(t, force=False):
     """A NumPy array of the tensor's memory; it keeps the tensor's storage alive."""
+    _capture.refuse("reading a tensor's values (numpy(), tolist(), print)")
     if lib.ad_requires_grad(t._h):
         if not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
@@ -206,10 +213,10 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
                 dtype = rest.pop(0)
         else:
             raise TypeError(f"to() received an invalid combination of arguments - got ({type(first).__name__})")
-    if rest:
-        rest.pop(0)  # non_blocking: there is nothing to wait for
-    if rest:
-        copy = rest.pop(0)
+    for k, flag in enumerate(rest):  # non_blocking, for which there is nothing to do, and copy
+        if k > 1 or not isinstance(flag, bool):
+            raise TypeError("to() received an invalid combination of arguments")
+        copy = flag if k == 1 else copy
     if device is not None:
         _dtype.check_device(device)
     if other is not None:

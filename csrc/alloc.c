@@ -26,7 +26,7 @@ static struct {
 static atomic_flag lock = ATOMIC_FLAG_INIT;
 static int64_t used_bytes, peak_bytes, cached_bytes, system_calls, total_calls;
 
-_Atomic int64_t mem_live_tensors, mem_live_nodes, mem_live_storages;
+static int64_t live[MEM_KINDS];
 
 static inline void take_lock(void) {
     while (atomic_flag_test_and_set_explicit(&lock, memory_order_acquire)) {
@@ -54,7 +54,10 @@ static void before_fork(void) { take_lock(); }
 static void after_fork(void) { drop_lock(); }
 __attribute__((constructor)) static void on_load(void) { pthread_atfork(before_fork, after_fork, after_fork); }
 
-void *mem_alloc(size_t bytes) {
+void *mem_alloc(size_t bytes) { return mem_alloc_kind(bytes, MEM_PLAIN); }
+void mem_free(void *p, size_t bytes) { mem_free_kind(p, bytes, MEM_PLAIN); }
+
+void *mem_alloc_kind(size_t bytes, int kind) {
     if (bytes > (size_t)1 << 47)
         return ad_fail_null(AD_ERR_MEMORY, "cannot allocate %zu bytes: larger than the address space", bytes);
     size_t size;
@@ -62,6 +65,7 @@ void *mem_alloc(size_t bytes) {
     void *p = NULL;
     take_lock();
     total_calls++;
+    live[kind]++;
     if (bins[bin].head) {
         p = bins[bin].head;
         bins[bin].head = bins[bin].head->next;
@@ -77,6 +81,7 @@ void *mem_alloc(size_t bytes) {
         if (posix_memalign(&p, 64, size)) {
             take_lock();
             used_bytes -= (int64_t)size;
+            live[kind]--;
             drop_lock();
             return ad_fail_null(AD_ERR_MEMORY, "cannot allocate %zu bytes", bytes);
         }
@@ -84,12 +89,13 @@ void *mem_alloc(size_t bytes) {
     return p;
 }
 
-void mem_free(void *p, size_t bytes) {
+void mem_free_kind(void *p, size_t bytes, int kind) {
     if (!p) return;
     size_t size;
     int bin = bin_of(bytes, &size);
     bool keep = true;
     take_lock();
+    live[kind]--;
     used_bytes -= (int64_t)size;
 #ifdef AD_ADDRESS_SANITIZER
     keep = false; /* so that a use after free is seen */
@@ -133,8 +139,8 @@ void ad_memory_stats(int64_t *out) {
     out[2] = cached_bytes;
     out[3] = system_calls;
     out[4] = total_calls;
+    out[5] = live[MEM_TENSOR];
+    out[6] = live[MEM_NODE];
+    out[7] = live[MEM_STORAGE];
     drop_lock();
-    out[5] = atomic_load(&mem_live_tensors);
-    out[6] = atomic_load(&mem_live_nodes);
-    out[7] = atomic_load(&mem_live_storages);
 }

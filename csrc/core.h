@@ -67,8 +67,10 @@ static inline void lock_drop(ad_lock *l) { atomic_store_explicit(l, 0, memory_or
 
 void *mem_alloc(size_t bytes); /* cached, 64-byte aligned, NULL with AD_ERR_MEMORY set */
 void mem_free(void *p, size_t bytes);
-/* Counters that memory_stats() reports, beside those that the allocator keeps itself. */
-extern _Atomic int64_t mem_live_tensors, mem_live_nodes, mem_live_storages;
+/* The same for objects that memory_stats() counts: under the one lock, counting costs nothing. */
+enum { MEM_PLAIN, MEM_TENSOR, MEM_NODE, MEM_STORAGE, MEM_KINDS };
+void *mem_alloc_kind(size_t bytes, int kind);
+void mem_free_kind(void *p, size_t bytes, int kind);
 
 /* ---- tensors (tensor.c) --------------------------------------------------------------------- */
 
@@ -191,6 +193,7 @@ typedef struct ad_call {
     const ad_attr *at;
     void *scratch;
     bool inplace; /* out[0] is in[0] */
+    bool plain;   /* elementwise: set by infer when operands of one geometry need no conversion */
     ad_tensor *before; /* in place: a copy of in[0] as it was, when the gradient rule reads that */
 } ad_call;
 
@@ -292,8 +295,12 @@ ad_tensor *ad_apply1(int op, int nin, ad_tensor *const *in, const ad_attr *at);
 /* The in-place form: in[0] is written. Returns a new reference to it. */
 ad_tensor *ad_apply_inplace(int op, int nin, ad_tensor *const *in, const ad_attr *at);
 
+/* Whether the base of this view has gained a history that the view has not yet been read out of. */
+static inline bool tensor_view_stale(const ad_tensor *t) {
+    return t->base && t->epoch != t->base->epoch && t->base->node && !(t->flags & AD_T_NOGRAD_VIEW);
+}
 static inline bool tensor_wants_grad(const ad_tensor *t) {
-    return t->node != NULL || (t->flags & AD_T_REQUIRES_GRAD);
+    return t->node != NULL || (t->flags & AD_T_REQUIRES_GRAD) || tensor_view_stale(t);
 }
 
 /* Per-thread state. */
@@ -389,6 +396,7 @@ void graph_set_history(ad_tensor *t, ad_node *n, uint32_t nr); /* takes the refe
 void saved_release(ad_node *n); /* gives up the saved tensors: backward without retain_graph */
 void node_title(const ad_node *n, char *out, size_t room); /* "MulBackward0" */
 void node_describe(const ad_node *n, uint32_t nr, char *out, size_t room);
+void node_stamp(ad_node *n); /* its place in the order, once the nodes of its inputs exist */
 ad_tensor *saved_get(ad_node *n, int k, bool *borrowed); /* NULL with the error when given up or overwritten */
 int saved_set(ad_node *n, int k, ad_tensor *t, int slot, uint32_t version, bool alias, bool history);
 ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes, const ad_attr *at);

@@ -35,6 +35,7 @@ intptr_t ad_python_node(const ad_handle *in, int64_t nin, const ad_handle *out, 
         room = meta_set(&n->min[i], room, (ad_tensor *)in[i]);
     }
     for (int64_t k = 0; k < nout; k++) room = meta_set(&n->mout[k], room, (ad_tensor *)out[k]);
+    node_stamp(n);
     int status = save_all(n, saved, slots, nsaved);
     if (!status) n->key = key;
     for (int64_t k = 0; k < nout && !status; k++) {

@@ -24,13 +24,13 @@ ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes
     size_t block = sizeof(ad_node) + (size_t)nin * (sizeof(ad_edge) + sizeof(ad_meta)) +
                    (size_t)nout * sizeof(ad_meta) + (size_t)nsaved * sizeof(ad_saved) +
                    (size_t)nsizes * sizeof(int64_t) + list;
-    ad_node *n = mem_alloc(block);
+    ad_node *n = mem_alloc_kind(block, MEM_NODE);
     if (!n) return NULL;
     atomic_init(&n->refs, 1);
     atomic_init(&n->released, 0);
     atomic_init(&n->lock, 0);
     n->op = op;
-    n->seq = atomic_fetch_add_explicit(&next_seq, 1, memory_order_relaxed);
+    n->seq = 0;
     n->nin = nin;
     n->nout = nout;
     n->nsaved = nsaved;
@@ -52,9 +52,12 @@ ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes
         n->at.list = (int64_t *)(p + (size_t)nsizes * sizeof(int64_t));
         if (list) memcpy((int64_t *)n->at.list, at->list, list);
     } else memset(&n->at, 0, sizeof n->at);
-    atomic_fetch_add_explicit(&mem_live_nodes, 1, memory_order_relaxed);
     return n;
 }
+
+/* The backward walk goes by these numbers. Making an edge can make a node (that of a view whose base was
+ * written since), so a node takes its own number after its edges are made. */
+void node_stamp(ad_node *n) { n->seq = atomic_fetch_add_explicit(&next_seq, 1, memory_order_relaxed); }
 
 int64_t *meta_set(ad_meta *m, int64_t *room, const ad_tensor *t) {
     m->dtype = t->dtype;
@@ -93,8 +96,7 @@ void node_unref(ad_node *n) {
             tensor_unref(n->edges[i].leaf);
         }
         if (n->key && graph_callbacks.drop) graph_callbacks.drop(n->key);
-        atomic_fetch_sub_explicit(&mem_live_nodes, 1, memory_order_relaxed);
-        mem_free(n, n->block);
+        mem_free_kind(n, n->block, MEM_NODE);
     }
     draining = false;
 }
@@ -117,8 +119,8 @@ void edge_set(ad_edge *e, ad_tensor *t) {
     } else e->leaf = tensor_ref(t);
 }
 
-/* A tensor that a node keeps must not keep that node: outputs, and inputs that are written in place, are
- * kept as an alias; the alias of an input keeps what computed it. */
+/* A tensor that a node keeps must not come to keep that node, as it would when it is written in place later
+ * (h += w * h). So an alias is kept; that of an input keeps what computed it. */
 static ad_tensor *saved_alias(ad_tensor *t, bool with_history) {
     ad_tensor *a = tensor_alias(t, t->ndim, t->sizes, t->strides, t->offset);
     if (!a) return NULL;
@@ -184,6 +186,7 @@ static ad_node *node_of_call(ad_call *c) {
         }
         room = meta_set(&n->min[i], room, c->in[i]);
     }
+    node_stamp(n);
     for (int o = 0; o < c->nout; o++) room = meta_set(&n->mout[o], room, c->out[o]);
     for (int i = 0; i < c->nin; i++) {
         ad_tensor *t = c->in[i];
@@ -192,7 +195,8 @@ static ad_node *node_of_call(ad_call *c) {
         uint32_t version = atomic_load_explicit(&t->storage->version, memory_order_relaxed);
         bool overwritten = c->inplace && t->storage == c->out[0]->storage;
         if (overwritten) version--; /* the value that was read is one write ago */
-        if (saved_set(n, k, t, i, version, c->inplace && t == c->out[0], true)) goto fail;
+        bool itself = !t->node && (t->flags & AD_T_REQUIRES_GRAD); /* a leaf that will not gain a history */
+        if (saved_set(n, k, t, i, version, !itself, true)) goto fail;
         n->nsaved = ++k;
     }
     for (int o = 0; o < c->nout && o < 3; o++) {
@@ -269,8 +273,10 @@ int graph_check_inplace(ad_tensor *t, bool wants) {
         return ad_fail(AD_ERR_RUNTIME,
                        "Inplace update to inference tensor outside InferenceMode is not allowed. You can "
                        "make a clone to get a normal tensor before doing inplace update.");
-    if (wants) {
-        bool own = tensor_wants_grad(t);
+    /* A view made under no_grad, or before its base required grad, has no history of its own to tell. */
+    bool through = !tls.no_grad && t->base && dtype_is_float(t->dtype) && tensor_wants_grad(t->base);
+    if (wants || through) {
+        bool own = through || tensor_wants_grad(t);
         if (t->base) {
             if (check_view(t)) return -1;
             if (own && !t->base->node)

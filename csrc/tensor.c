@@ -10,7 +10,7 @@ _Static_assert(sizeof(ad_storage) <= STORAGE_HEADER, "the storage header outgrew
 
 ad_storage *storage_new(size_t nbytes) {
     size_t block = STORAGE_HEADER + nbytes;
-    ad_storage *s = mem_alloc(block);
+    ad_storage *s = mem_alloc_kind(block, MEM_STORAGE);
     if (!s) return NULL;
     atomic_init(&s->refs, 1);
     atomic_init(&s->version, 0);
@@ -20,15 +20,13 @@ ad_storage *storage_new(size_t nbytes) {
     s->owner = 0;
     s->readonly = 0;
     atomic_init(&s->pinned, 0);
-    atomic_fetch_add_explicit(&mem_live_storages, 1, memory_order_relaxed);
     return s;
 }
 
 void storage_release(ad_storage *s) {
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1) return;
     if (s->owner && graph_callbacks.drop) graph_callbacks.drop(s->owner);
-    atomic_fetch_sub_explicit(&mem_live_storages, 1, memory_order_relaxed);
-    mem_free(s, s->block);
+    mem_free_kind(s, s->block, MEM_STORAGE);
 }
 
 /* ---- geometry ---- */
@@ -153,7 +151,7 @@ int dim_wrap(int64_t dim, int ndim) {
 /* ---- tensors ---- */
 
 static ad_tensor *tensor_blank(int dtype, int ndim) {
-    ad_tensor *t = mem_alloc(sizeof *t);
+    ad_tensor *t = mem_alloc_kind(sizeof *t, MEM_TENSOR);
     if (!t) return NULL;
     memset(t, 0, offsetof(ad_tensor, dims));
     atomic_init(&t->refs, 1);
@@ -165,12 +163,11 @@ static ad_tensor *tensor_blank(int dtype, int ndim) {
     } else {
         t->sizes = mem_alloc(2 * (size_t)ndim * sizeof(int64_t));
         if (!t->sizes) {
-            mem_free(t, sizeof *t);
+            mem_free_kind(t, sizeof *t, MEM_TENSOR);
             return NULL;
         }
         t->strides = t->sizes + ndim;
     }
-    atomic_fetch_add_explicit(&mem_live_tensors, 1, memory_order_relaxed);
     return t;
 }
 
@@ -289,8 +286,7 @@ void tensor_free(ad_tensor *t) {
         tensor_unref(t->tangent);
         storage_release(t->storage);
         if (t->sizes != t->dims) mem_free(t->sizes, 2 * (size_t)t->ndim * sizeof(int64_t));
-        atomic_fetch_sub_explicit(&mem_live_tensors, 1, memory_order_relaxed);
-        mem_free(t, sizeof *t);
+        mem_free_kind(t, sizeof *t, MEM_TENSOR);
     }
     draining = false;
 }

@@ -1,12 +1,20 @@
 """python -m autodiffc: scripts written for PyTorch run with torch resolved to the library."""
 
+import os
+import pathlib
 import subprocess
 import sys
 import textwrap
 
+import autodiffc
+
+HOME = str(pathlib.Path(autodiffc.__file__).parents[1])
+"""Where the package under test is found, whatever the working directory."""
+
 
 def run(*args, cwd=None):
-    return subprocess.run([sys.executable, "-m", "autodiffc", *args], capture_output=True, text=True, cwd=cwd)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [HOME, os.environ.get("PYTHONPATH")]))}
+    return subprocess.run([sys.executable, "-m", "autodiffc", *args], capture_output=True, text=True, cwd=cwd, env=env)
 
 
 def test_script_sees_our_modules_under_torchs_names(tmp_path):

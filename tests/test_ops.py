@@ -281,7 +281,7 @@ PUBLIC = sorted({c.base for c in CASES if callable(resolve(T, c.base))})
 @pytest.mark.parametrize("name", PUBLIC)
 def test_wrong_count(name):
     f = resolve(T, name)
-    if any(c.inputs for c in CASES if c.base == name):
+    if name not in VARIADIC and any(c.inputs for c in CASES if c.base == name):
         with pytest.raises(TypeError):
             f()
     if name not in VARIADIC:

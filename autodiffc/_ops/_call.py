@@ -15,9 +15,10 @@ _new = object.__new__
 
 def unary(op, a, out=None):
     """op(a), a Tensor; `out` receives the result when given."""
-    if not isinstance(a, TensorBase):
-        raise TypeError(f"{op_name(op)}(): argument 'input' (position 1) must be Tensor, not {type(a).__name__}")
-    h = _op1(op, a._h)
+    try:
+        h = _op1(op, a._h)
+    except AttributeError:
+        raise not_a_tensor(op, a) from None
     if not h:
         fail()
     if out is not None:
@@ -140,15 +141,15 @@ def operator(op, reversed=0):
     """The method of a binary operator: NotImplemented for what is neither a tensor nor a number."""
 
     def method(self, other):
-        if isinstance(other, TensorBase):
-            h = _op2(op, other._h, self._h) if reversed else _op2(op, self._h, other._h)
+        kind = type(other)
+        if kind is float:
+            h = _op2f(op, self._h, other, reversed)
+        elif kind is int:
+            h = _op2i(op, self._h, checked_int(other), reversed)
         else:
-            kind = type(other)
-            if kind is float:
-                h = _op2f(op, self._h, other, reversed)
-            elif kind is int:
-                h = _op2i(op, self._h, checked_int(other), reversed)
-            else:
+            try:  # cheaper than asking whether it is a tensor, which it nearly always is
+                h = _op2(op, other._h, self._h) if reversed else _op2(op, self._h, other._h)
+            except AttributeError:
                 if isinstance(other, np.ndarray) and other.ndim:
                     return method(self, operand(other, self))
                 try:
@@ -265,10 +266,24 @@ def in_place(op, a, tensors=(), ints=(), floats=(), dims=()):
 
 
 def sizes(args):
-    """The sizes in *args: several integers, or one tuple, list or Size of them."""
+    """The sizes in *args: several integers, or one tuple, list or Size of them. TypeError for anything else."""
     if len(args) == 1 and not hasattr(args[0], "__index__"):
-        return args[0]
+        args = args[0]
+    elif len(args) == 1 and isinstance(args[0], TensorBase) and args[0].ndim:
+        args = None
+    if not isinstance(args, (tuple, list)):
+        raise TypeError(f"sizes or dimensions must be integers or a tuple of them, not {type(args).__name__}")
+    for n in args:
+        if type(n) is not int:
+            return [integer(m) for m in args]
     return args
+
+
+def integer(n):
+    """A Python int of an integer of any kind; TypeError for anything else."""
+    if not hasattr(n, "__index__") or (isinstance(n, TensorBase) and (n.numel() != 1 or n.dtype.is_floating_point)):
+        raise TypeError(f"sizes and dimensions must be integers, not {type(n).__name__}")
+    return n.__index__()
 
 
 def to_out(h, out):

@@ -165,12 +165,18 @@ def ldexp(input, other, *, out=None):
         raise not_a_tensor("ldexp", input)
     if not isinstance(other, TensorBase):
         raise not_a_tensor("ldexp", other, "other", 2)
-    return binary(_MUL, input, binary(OP["pow"], 2.0, other), out)
+    return binary(_MUL, input, _power_of_two(input, other), out)
+
+
+def _power_of_two(input, other):
+    if isinstance(other, TensorBase) and input.dtype.is_floating_point and not other.dtype.is_floating_point:
+        other = other.to(input.dtype)
+    return binary(OP["pow"], 2.0, other)
 
 
 def ldexp_(self, other):
     """ldexp(), in place."""
-    return mul_(self, binary(OP["pow"], 2.0, other))
+    return mul_(self, _power_of_two(self, other))
 
 
 def logaddexp(input, other, *, out=None):
@@ -241,9 +247,11 @@ def _addc(op, input, tensor1, tensor2, value, out, inplace):
     if op == OP["addcdiv"] and not (tensor1.dtype.is_floating_point or tensor2.dtype.is_floating_point):
         raise RuntimeError("Integer division with addcdiv is no longer supported; use true division, floor_divide or "
                            f"div(rounding_mode=...) before adding: got {tensor1.dtype} and {tensor2.dtype}")
-    if value != 1:
+    if value != 1 and input.dtype is not _dtype.bool_:
         if isinstance(value, float) and not tensor1.dtype.is_floating_point:
             value = int(value)
+        if tensor1.dtype is _dtype.bool_:
+            tensor1 = tensor1.to(input.dtype)
         tensor1 = binary(_MUL, tensor1, value)
     return ternary(op, input, tensor1, tensor2, out, inplace)
 

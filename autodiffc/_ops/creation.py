@@ -63,7 +63,7 @@ def check_sizes(size, name):
             raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
     for k, n in enumerate(size):
         if type(n) is not int:
-            if isinstance(n, TensorBase) and n.dtype.is_floating_point or not hasattr(n, "__index__"):
+            if not hasattr(n, "__index__") or isinstance(n, TensorBase) and (n.dtype.is_floating_point or n.numel() != 1):
                 raise TypeError(f"{name}(): argument 'size' must be tuple of ints, but found element of type "
                                 f"{type(n).__name__} at pos {k}")
             return check_sizes(([m if type(m) is int else _index(m) for m in size],), name)
@@ -104,22 +104,33 @@ def new(name, code, size, value, device, layout, requires_grad, out=None):
 # ---- of given sizes ----
 
 
+def _given(sizes, size, name):
+    """The sizes of a creation function, which take several integers or one tuple, as a keyword too."""
+    if size is not None:
+        if sizes:
+            raise TypeError(f"{name}() got multiple values for argument 'size'")
+        return check_sizes((size,), name)
+    if not sizes:
+        raise TypeError(f"{name}() missing 1 required positional argument: 'size'")
+    return check_sizes(sizes, name)
+
+
 def zeros(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
     """A tensor of zeros. RuntimeError for negative sizes."""
-    size = check_sizes(sizes if size is None else (size,), "zeros")
+    size = _given(sizes, size, "zeros")
     return new("zeros", code_of(dtype, "zeros"), size, 0, device, layout, requires_grad, out)
 
 
 def ones(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
     """A tensor of ones. RuntimeError for negative sizes."""
-    size = check_sizes(sizes if size is None else (size,), "ones")
+    size = _given(sizes, size, "ones")
     return new("ones", code_of(dtype, "ones"), size, 1, device, layout, requires_grad, out)
 
 
 def empty(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False,
           memory_format=None):
     """A tensor whose values are not set. RuntimeError for negative sizes."""
-    size = check_sizes(sizes if size is None else (size,), "empty")
+    size = _given(sizes, size, "empty")
     t = new("empty", code_of(dtype, "empty"), size, None, device, layout, requires_grad, out)
     if memory_format is _dtype.channels_last or memory_format is _dtype.channels_last_3d:
         t = empty_strided(size, channels_last_strides(size, memory_format), dtype=t.dtype, requires_grad=requires_grad)
@@ -604,7 +615,7 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
 # ---- ranges ----
 
 
-def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
+def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
            requires_grad=False):
     """start, start + step, ... below end (arange(end) starts at 0): int64 when all are integers, else the default
     float dtype. RuntimeError for a step of 0 or of the wrong sign."""

@@ -54,7 +54,7 @@ def _integer(i):
 
 def _array_tensor(a):
     """An index tensor from an array: a mask from bools and uint8, int64 from all other numbers."""
-    from ..interop import from_numpy
+    from ..interop import adopt
 
     if a.dtype == np.uint8:
         _warn_uint8()
@@ -62,7 +62,7 @@ def _array_tensor(a):
         if a.dtype.kind not in "iuf":
             raise TypeError(f"new(): invalid data type '{a.dtype.type.__name__}'")
         a = a.astype(np.int64)
-    return from_numpy(np.array(a, order="C"))
+    return adopt(np.array(a, order="C"))
 
 
 def _sequence_tensor(seq):

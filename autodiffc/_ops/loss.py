@@ -57,9 +57,11 @@ def _pair(name, kind, input, target, code, param=0.0):
         if same and input.dtype is target.dtype:
             fail()
         if not same:
-            warnings.warn(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This "
-                          "will likely lead to incorrect results due to broadcasting. Please ensure they have the same "
-                          "size.", stacklevel=3)
+            warnings.warn(
+                f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will "
+                "likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+                stacklevel=3,
+            )
             input, target = shape.broadcast_tensors(input, target)
         return _pair(name, kind, _cast(input, dtype), _cast(target, dtype), code, param)
     t = _new(_core.Tensor)
@@ -71,8 +73,8 @@ def _common(a, b):
     """The dtype that a + b has."""
     if a.dtype is b.dtype:
         return a.dtype
-    empty = [_call.listed(OP["expand"], shape.reshape(shape.slice_(shape.reshape(t, (-1,)), 0, 0, 0), (0,)), (0,)) for t in (a, b)]
-    return binary(OP["add"], *empty).dtype
+    a, b = (shape.slice_(shape.reshape(t, (-1,)), 0, 0, 0) if t.ndim else t for t in (a, b))
+    return binary(OP["add"], a, b).dtype
 
 
 def _cast(t, dtype):
@@ -164,9 +166,12 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
         loss = _kl(kind, input, target, 2)
         return binary(OP["div"], loss, input.shape[0]) if input.ndim else loss
     if reduction == "mean":
-        warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' "
-                      "divides only by the batch size, and aligns with the KL math definition.'mean' will be changed to "
-                      "behave the same as 'batchmean' in the next major release.", stacklevel=2)
+        warnings.warn(
+            "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides "
+            "only by the batch size, and aligns with the KL math definition.'mean' will be changed to behave the same "
+            "as 'batchmean' in the next major release.",
+            stacklevel=2,
+        )
     return _kl(kind, input, target, reduction_code(reduction, size_average, reduce))
 
 

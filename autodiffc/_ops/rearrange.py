@@ -263,7 +263,7 @@ def meshgrid(*tensors, indexing=None):
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tuple(tensors[0])
     if not tensors:
-        raise RuntimeError("meshgrid expects a non-empty TensorList")
+        raise TypeError("meshgrid(): expected at least one tensor")
     if indexing not in (None, "ij", "xy"):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     for t in tensors:
@@ -289,10 +289,13 @@ def cartesian_prod(*tensors):
     """All ways to take one element of each vector, a row each."""
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tuple(tensors[0])
+    if not tensors:
+        raise TypeError("cartesian_prod(): expected at least one tensor")
     for t in tensors:
-        if not isinstance(t, TensorBase) or lib.ad_ndim(t._h) != 1:
-            raise RuntimeError("Expect a 1D vector, but got shape "
-                               f"{list(shape_of(t)) if isinstance(t, TensorBase) else type(t).__name__}")
+        if not isinstance(t, TensorBase):
+            raise not_a_tensor("cartesian_prod", t, "tensors")
+        if lib.ad_ndim(t._h) != 1:
+            raise RuntimeError(f"Expect a 1D vector, but got shape {shape_of(t)}")
     if len(tensors) == 1:
         return tensors[0]
     return views.stack([views.flatten(g) for g in meshgrid(*tensors, indexing="ij")], 1)

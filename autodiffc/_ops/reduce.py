@@ -73,9 +73,11 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None):
     return _finish(binary(OP["div"], reduce(_NANSUM, input, dim, keepdim, dtype), count), out)
 
 
+_CLASSES = ("Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double")
+
+
 def _class_name(t):
-    return {"bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long",
-            "float16": "Half", "bfloat16": "BFloat16", "float32": "Float", "float64": "Double"}[str(t.dtype).split(".")[-1]]
+    return _CLASSES[lib.ad_dtype_of(t._h)]
 
 
 def _finish(t, out):
@@ -244,7 +246,8 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
     if not isinstance(x, TensorBase):
         raise not_a_tensor("linalg_vector_norm", x)
     dims = dims_of(dim)
-    h = lib.ad_opn(_NORM, (x._h,), 1, (keepdim, -1 if dtype is None else dtype.code), 2, (float(ord),), 1, dims, len(dims))
+    code = -1 if dtype is None else dtype.code
+    h = lib.ad_opn(_NORM, (x._h,), 1, (keepdim, code), 2, (float(ord),), 1, dims, len(dims))
     if not h:
         fail()
     return wrap(h) if out is None else to_out(h, out)
@@ -305,7 +308,8 @@ def cummin(input, dim, *, out=None):
 
 def _scan_(op, self, dim, dtype):
     if dtype is not None and dtype is not self.dtype:
-        raise RuntimeError(f"Bad in-place call: input tensor dtype {self.dtype} and output tensor dtype {dtype} should match")
+        raise RuntimeError(f"Bad in-place call: input tensor dtype {self.dtype} and output tensor dtype {dtype} should "
+                           "match")
     return _call.in_place(op, self, (), (dim, lib.ad_dtype_of(self._h), 0))
 
 
@@ -336,7 +340,7 @@ def diff(input, n=1, dim=-1, prepend=None, append=None, *, out=None):
                 raise RuntimeError("diff expects prepend or append to be the same dimension as input")
         input = shape.cat(parts, dim)
     d = shape.wrapped_dim(dim, lib.ad_ndim(input._h))
-    ahead = OP["logical_xor"] if input.dtype is DTYPES[0] and "logical_xor" in OP else OP["ne"] if input.dtype is DTYPES[0] else OP["sub"]
+    ahead = OP["logical_xor"] if input.dtype is DTYPES[0] else OP["sub"]
     n = n if n < input.shape[d] else input.shape[d]
     for _ in range(n):
         size = input.shape[d]

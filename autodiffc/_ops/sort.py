@@ -91,6 +91,9 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
 
 
 def _number_like(model, value):
+    if not isinstance(value, (int, float)) and not hasattr(value, "__float__"):
+        raise not_a_tensor("searchsorted", value, "input", 2)
+    value = value if isinstance(value, (int, float)) else value.item() if hasattr(value, "item") else float(value)
     code = lib.ad_dtype_of(model._h)
     if isinstance(value, float) and not model.dtype.is_floating_point:
         code = lib.ad_default_dtype()

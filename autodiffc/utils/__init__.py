@@ -1,3 +1,3 @@
-"""Helpers around tensors."""
+"""Helpers that belong to no one part of the library."""
 
 from . import dlpack  # noqa: F401

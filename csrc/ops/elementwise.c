@@ -117,9 +117,8 @@ static int check_rare(const ad_call *c, int promo, int common) {
         return ad_fail(AD_ERR_RUNTIME, "Integers to negative integer powers are not allowed.");
     if ((promo & P_NO_HALF) && (common == AD_F16 || common == AD_BF16)) return refuse(c->op->name, common);
     if (promo & P_STRICT)
-        for (int i = 1; i < c->nin; i++)
-            if (!(in[i]->flags & AD_T_WRAPPED) && in[i]->dtype != in[0]->dtype &&
-                (in[i]->ndim || in[0]->ndim == 0 || i == 1))
+        for (int i = 1; i < c->nin; i++) /* a third operand without dimensions may differ, as a number may */
+            if (!(in[i]->flags & AD_T_WRAPPED) && in[i]->dtype != in[0]->dtype && (in[i]->ndim || i == 1))
                 return ad_fail(AD_ERR_RUNTIME,
                                "%s: expected operands of one dtype, but operand 1 is %s and operand %d is %s",
                                c->op->name, dtype_name[in[0]->dtype], i + 1, dtype_name[in[i]->dtype]);
@@ -127,6 +126,8 @@ static int check_rare(const ad_call *c, int promo, int common) {
 }
 
 static int refuse_bool(const ad_call *c) {
+    if ((c->op->promo & P_EXPONENT) && c->in[1]->flags & AD_T_WRAPPED)
+        return 0; /* of bool to True or False, which PyTorch allows */
     int op = (int)(c->op - ad_ops);
     if (op == OP_sub || op == OP_sub_scaled)
         return ad_fail(
@@ -156,8 +157,45 @@ static bool has_zero(const ad_tensor *t) { /* of an integer tensor */
     return false;
 }
 
+/* The common case, found in one pass: contiguous tensors of one size, all float32 or all float64, and
+ * numbers. Returns the tensor whose geometry the result takes, or NULL. */
+static const ad_tensor *plain_model(const ad_call *c) {
+    const ad_tensor *m = NULL, *t;
+    for (int i = 0; i < c->nin; i++) {
+        t = c->in[i];
+        if (t->flags & AD_T_WRAPPED) {
+            if (t->dtype == AD_BOOL) return NULL;
+            continue;
+        }
+        if (t->dtype < AD_F32) return NULL;
+        if (!m) {
+            int64_t stride = 1;
+            for (int d = t->ndim - 1; d >= 0; d--) {
+                if (t->strides[d] != stride && t->sizes[d] != 1) return NULL;
+                stride *= t->sizes[d];
+            }
+            m = t;
+            continue;
+        }
+        if (t->dtype != m->dtype || t->ndim != m->ndim) return NULL;
+        for (int d = 0; d < t->ndim; d++)
+            if (t->sizes[d] != m->sizes[d] || (t->strides[d] != m->strides[d] && t->sizes[d] != 1))
+                return NULL;
+    }
+    return m && kern->ew[c->op->row][dtype_compute(m->dtype)] ? m : NULL;
+}
+
 int ew_infer(ad_call *c) {
     ad_spec *s = &c->spec[0];
+    if (AD_LIKELY(!(c->op->promo & P_SELECT))) {
+        const ad_tensor *model = plain_model(c);
+        if (model) {
+            spec_like(s, model);
+            if (c->op->promo & P_BOOL_OUT) s->dtype = AD_BOOL;
+            c->plain = true;
+            return 0;
+        }
+    }
     int nd, promo = c->op->promo;
     const ad_tensor *a = c->in[0];
     if (c->nin == 1 || (c->nin == 2 && tensor_same_sizes(a, c->in[1]))) {
@@ -173,7 +211,7 @@ int ew_infer(ad_call *c) {
     if (promo & P_NO_BOOL) {
         bool minus = c->op == &ad_ops[OP_sub] || c->op == &ad_ops[OP_sub_scaled];
         if (AD_UNLIKELY(common == AD_BOOL || (minus && (a->dtype == AD_BOOL || c->in[1]->dtype == AD_BOOL))))
-            return refuse_bool(c);
+            if (refuse_bool(c)) return -1;
     }
     if (AD_UNLIKELY(promo & (P_ALPHA | P_EXPONENT | P_STRICT | P_NO_HALF)) && check_rare(c, promo, common))
         return -1;
@@ -197,7 +235,7 @@ enum { DIRECT, CONSTANT, PACKED };
 typedef struct operand {
     char *data;
     int dtype, mode;
-    bool as_bool;
+    bool as_bool, native;   /* native: kernels read the memory as it is */
     size_t step;            /* bytes of one element in the tile (or in memory when direct) */
     const int64_t *strides; /* in bytes over the merged dimensions */
 } operand;
@@ -241,6 +279,14 @@ static void tile_move(const loop *l, const operand *o, int64_t at, int64_t n, ch
     }
 }
 
+/* One element of an operand, n times. */
+static void fill_tile(const loop *l, const operand *o, int64_t n, char *tile, const char *from) {
+    if (o->as_bool) dtype_load_bool[o->dtype](1, tile, from, 0);
+    else dtype_loads[o->dtype][l->ct](1, tile, from, 0);
+    for (int64_t have = 1; have < n; have *= 2)
+        memcpy(tile + have * (int64_t)o->step, tile, (size_t)(have < n - have ? have : n - have) * o->step);
+}
+
 static void loop_range(int64_t begin, int64_t end, void *ctx) {
     const loop *l = ctx;
     _Alignas(64) char tiles[4][EW_TILE * 8];
@@ -251,9 +297,7 @@ static void loop_range(int64_t begin, int64_t end, void *ctx) {
         if (o->mode == DIRECT) continue;
         whole = false;
         if (o->mode == CONSTANT) {
-            int64_t n = end - begin < EW_TILE ? end - begin : EW_TILE;
-            if (o->as_bool) dtype_load_bool[o->dtype](n, tiles[i], o->data, 0);
-            else dtype_loads[o->dtype][l->ct](n, tiles[i], o->data, 0);
+            fill_tile(l, o, end - begin < EW_TILE ? end - begin : EW_TILE, tiles[i], o->data);
         }
         in[i] = tiles[i];
     }
@@ -269,6 +313,74 @@ static void loop_range(int64_t begin, int64_t end, void *ctx) {
         else {
             l->fn(n, tiles[3], in);
             tile_move(l, &l->out, at, n, tiles[3], true);
+        }
+    }
+}
+
+/* Rows of at least this many elements are computed where they lie rather than packed into tiles. */
+#define ROW_MIN 32
+
+/* Whether each row of the last dimension can be handed to the kernel as it lies: every operand in it is
+ * contiguous and of the compute type, or one element for the whole row. */
+static bool by_rows(const loop *l) {
+    int last = l->ndim - 1;
+    if (l->ndim < 2 || l->sizes[last] < ROW_MIN) return false;
+    bool stretched = false;
+    for (int i = 0; i <= l->nin; i++) {
+        const operand *o = i < l->nin ? &l->in[i] : &l->out;
+        if (o->mode == DIRECT || o->mode == CONSTANT) continue;
+        if (o->strides[last] == 0 && i < l->nin) stretched = true;
+        else if (o->native && o->strides[last] == (int64_t)dtype_size[o->dtype]) stretched = true;
+        else return false;
+    }
+    return stretched;
+}
+
+static void row_range(int64_t begin, int64_t end, void *ctx) {
+    const loop *l = ctx;
+    _Alignas(64) char tiles[3][EW_TILE * 8];
+    const void *in[3];
+    int last = l->ndim - 1;
+    int64_t index[AD_MAXDIM], width = l->sizes[last], rest = begin;
+    for (int d = last; d >= 0; d--) {
+        index[d] = rest % l->sizes[d];
+        rest /= l->sizes[d];
+    }
+    bool tiled = false; /* some operand comes from a tile, which bounds a step */
+    for (int i = 0; i < l->nin; i++) {
+        const operand *o = &l->in[i];
+        tiled |= o->mode == CONSTANT || (o->mode == PACKED && o->strides[last] == 0);
+        if (o->mode == CONSTANT) fill_tile(l, o, width < EW_TILE ? width : EW_TILE, tiles[i], o->data);
+    }
+    for (int64_t at = begin; at < end;) {
+        int64_t row =
+            width - index[last] < end - at ? width - index[last] : end - at; /* what is left of this row */
+        for (int64_t done = 0; done < row;) {
+            int64_t n = tiled && row - done > EW_TILE ? EW_TILE : row - done;
+            char *out = NULL;
+            for (int i = 0; i <= l->nin; i++) {
+                const operand *o = i < l->nin ? &l->in[i] : &l->out;
+                char *p = o->data;
+                if (i < l->nin && o->mode == CONSTANT) {
+                    in[i] = tiles[i];
+                    continue;
+                }
+                for (int d = 0; d < last; d++) p += index[d] * o->strides[d];
+                p += (index[last] + done) * o->strides[last];
+                if (i == l->nin) out = p;
+                else if (o->mode == PACKED && o->strides[last] == 0) {
+                    if (!done) fill_tile(l, o, row < EW_TILE ? row : EW_TILE, tiles[i], p);
+                    in[i] = tiles[i];
+                } else in[i] = p;
+            }
+            l->fn(n, out, in);
+            done += n;
+        }
+        at += row;
+        index[last] = 0;
+        for (int d = last - 1; d >= 0; d--) {
+            if (++index[d] < l->sizes[d]) break;
+            index[d] = 0;
         }
     }
 }
@@ -326,6 +438,7 @@ static void set_operand(loop *l, operand *o, const ad_tensor *t, int k, bool as_
                       ? t->dtype == AD_BOOL
                       : (t->dtype == AD_F32 && l->ct == CT_F32) || (t->dtype == AD_F64 && l->ct == CT_F64) ||
                             (t->dtype == AD_I64 && l->ct == CT_I64);
+    o->native = native;
     bool zero = true, flat = true;
     int64_t expect = dtype_size[t->dtype];
     for (int d = l->ndim - 1; d >= 0; d--) {
@@ -341,31 +454,44 @@ int ew_common(const ad_call *c) {
     return c->op->promo & P_FLOAT && !dtype_is_float(common) ? dtype_default_float() : common;
 }
 
+/* A plain call of moderate size: one kernel call, numbers spread over a tile. */
+static bool run_plain(const ad_call *c) {
+    ad_tensor *out = c->out[0];
+    _Alignas(64) char tiles[3][EW_TILE * 8];
+    const void *in[3];
+    int ct = CT_F32;
+    bool numbers = false;
+    for (int i = 0; i < c->nin; i++) {
+        if (c->in[i]->flags & AD_T_WRAPPED) numbers = true;
+        else {
+            ct = dtype_compute(c->in[i]->dtype);
+            in[i] = tensor_data(c->in[i]);
+        }
+    }
+    if (out->numel > (numbers ? EW_TILE : GRAIN)) return false;
+    if (out->dtype != (c->op->promo & P_BOOL_OUT ? AD_BOOL : ct == CT_F32 ? AD_F32 : AD_F64)) return false;
+    for (int i = 0; numbers && i < c->nin; i++)
+        if (c->in[i]->flags & AD_T_WRAPPED) {
+            dtype_loads[c->in[i]->dtype][ct](out->numel, tiles[i], tensor_data(c->in[i]), 0);
+            in[i] = tiles[i];
+        }
+    kern->ew[c->op->row][ct](out->numel, tensor_data(out), in);
+    return true;
+}
+
 void ew_run(const ad_call *c) {
     const ad_tensor *out = c->out[0];
-    if (!out->numel) return;
+    if (!out->numel || (c->plain && run_plain(c))) return;
     int promo = c->op->promo;
     loop l;
     l.nin = c->nin;
     int common = ew_common(c);
     l.ct = dtype_compute(common);
     l.fn = kern->ew[c->op->row][l.ct];
-    bool same = true; /* the common case: nothing to merge, convert or stretch */
-    for (int i = 0; i < c->nin && same; i++)
-        same = c->in[i]->dtype == common && tensor_same_sizes(c->in[i], out) &&
-               dims_equal(out->ndim, out->strides, out->ndim, c->in[i]->strides);
-    if (same && !(promo & (P_BOOL_OUT | P_SELECT)) && out->dtype == common &&
-        ct_size[l.ct] == dtype_size[common] && dtype_is_float(common) && tensor_is_contiguous(out) &&
-        out->numel <= GRAIN) {
-        const void *in[3];
-        for (int i = 0; i < c->nin; i++) in[i] = tensor_data(c->in[i]);
-        l.fn(out->numel, tensor_data(out), in);
-        return;
-    }
     merge_dims(&l, c);
     for (int i = 0; i < c->nin; i++) set_operand(&l, &l.in[i], c->in[i], i, (promo & P_SELECT && i == 0));
     set_operand(&l, &l.out, out, 3, promo & P_BOOL_OUT);
-    pool_parallel_for(out->numel, GRAIN, loop_range, &l);
+    pool_parallel_for(out->numel, GRAIN, by_rows(&l) ? row_range : loop_range, &l);
 }
 
 /* ---- copies ---- */

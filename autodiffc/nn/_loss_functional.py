@@ -1,0 +1,375 @@
+"""The losses of :mod:`autodiffc.nn.functional`.
+
+Every loss takes ``reduction``: ``"none"`` gives an element for each of the input's (or each sample's),
+``"mean"`` and ``"sum"`` a 0-d tensor. ``size_average`` and ``reduce`` are the older spelling of the same.
+"""
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+
+from .._dtype import int64
+from ._base import Tensor, no_grad, ops
+from ._base import shape_text as _shape
+
+
+def _legacy(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """The reduction that the two old arguments ask for, if either is given."""
+    if size_average is None and reduce is None:
+        return reduction
+    if reduce is False:
+        result = "none"
+    else:
+        result = "sum" if size_average is False else "mean"
+    warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{result}' "
+                  "instead.",
+                  stacklevel=3)
+    return result
+
+
+def _check(reduction: str, message: str = "{} is not a valid value for reduction") -> None:
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(message.format(reduction))
+
+
+def _reduced(loss: Tensor, reduction: str) -> Tensor:
+    _check(reduction)
+    return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
+
+
+def _warn_broadcast(input: Tensor, target: Tensor) -> None:
+    if input.shape != target.shape:
+        warnings.warn(f"Using a target size ({_shape(target)}) that is different to the input size "
+                      f"({_shape(input)}). "
+                      "This will likely lead to incorrect results due to broadcasting. "
+                      "Please ensure they have the same size.", stacklevel=3)
+
+
+def _weighted(loss: Tensor, weight: Tensor, input: Tensor, reduction: str) -> Tensor:
+    if weight.shape != input.shape:
+        raise ValueError("Weights and input must have the same size.")
+    loss = loss * weight
+    return loss.sum() / weight.sum() if reduction == "mean" else _reduced(loss, reduction)
+
+
+# ---- classification
+
+def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
+             ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean") -> Tensor:
+    """``-weight[t] input[t]``: input ``(N, C, *)`` of log-probabilities, target ``(N, *)`` of class indices.
+
+    The mean is weighted; targets equal to ``ignore_index`` do not count. IndexError for a target that is no
+    class.
+    """
+    reduction = _legacy(size_average, reduce, reduction)
+    return ops.nll_loss(input, target, weight=weight, ignore_index=ignore_index, reduction=reduction)
+
+
+def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
+                  size_average: bool | None = None, ignore_index: int = -100, reduce: bool | None = None,
+                  reduction: str = "mean", label_smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of logits ``(N, C, *)`` or ``(C)`` with class indices ``(N, *)`` or probabilities like
+    the input.
+
+    ``weight`` is a factor for each class, ``label_smoothing`` the share of the uniform distribution that is
+    mixed into the target.
+    """
+    if size_average is not None or reduce is not None:
+        reduction = _legacy(size_average, reduce, reduction)
+    return ops.cross_entropy(input, target, weight=weight, ignore_index=ignore_index, reduction=reduction,
+                             label_smoothing=label_smoothing)
+
+
+def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
+                         size_average: bool | None = None, reduce: bool | None = None,
+                         reduction: str = "mean") -> Tensor:
+    """``-(t log x + (1 - t) log(1 - x))`` of probabilities, the logarithms held above -100."""
+    reduction = _legacy(size_average, reduce, reduction)
+    if target.shape != input.shape:
+        raise ValueError(f"Using a target size ({_shape(target)}) that is different to the input size "
+                         f"({_shape(input)}) is deprecated. Please ensure they have the same size.")
+    return ops.binary_cross_entropy(input, target, weight=weight, reduction=reduction)
+
+
+def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,
+                                     size_average: bool | None = None, reduce: bool | None = None,
+                                     reduction: str = "mean", pos_weight: Tensor | None = None) -> Tensor:
+    """:func:`binary_cross_entropy` of ``sigmoid(input)``; ``pos_weight`` is a factor on the positive part."""
+    reduction = _legacy(size_average, reduce, reduction)
+    if target.shape != input.shape:
+        raise ValueError(f"Target size ({_shape(target)}) must be the same as input size ({_shape(input)})")
+    return ops.binary_cross_entropy_with_logits(input, target, weight=weight, reduction=reduction,
+                                                pos_weight=pos_weight)
+
+
+def soft_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = None,
+                     reduce: bool | None = None, reduction: str = "mean") -> Tensor:
+    """``log(1 + exp(-t x))`` with targets 1 and -1."""
+    reduction = _legacy(size_average, reduce, reduction)
+    return _reduced(ops.log1p(ops.exp(-target * input)), reduction)
+
+
+def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Tensor | None = None,
+                                size_average: bool | None = None, reduce: bool | None = None,
+                                reduction: str = "mean") -> Tensor:
+    """Binary cross-entropy of logits ``(*, C)`` with 0/1 targets, averaged over the classes."""
+    reduction = _legacy(size_average, reduce, reduction)
+    loss = -(target * ops.logsigmoid(input) + (1 - target) * ops.logsigmoid(-input))
+    if weight is not None:
+        loss = loss * weight
+    return _reduced(loss.sum(-1) / input.shape[-1], reduction)
+
+
+def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0,
+                      weight: Tensor | None = None, size_average: bool | None = None,
+                      reduce: bool | None = None, reduction: str = "mean") -> Tensor:
+    """``sum_i max(0, margin - x[t] + x[i])**p / C`` over ``i != t``: input ``(N, C)`` or ``(C)``, target
+    ``(N)`` or ``()``.
+
+    ``p`` is 1 or 2; ``weight`` a factor for each class.
+    """
+    reduction = _legacy(size_average, reduce, reduction)
+    _check(reduction)
+    if p not in (1, 2):
+        raise ValueError("only p == 1 and p == 2 supported")
+    if weight is not None and weight.dim() != 1:
+        raise ValueError("weight must be one-dimensional")
+    if input.dim() not in (1, 2) or target.dim() > 1 or (input.dim() == 2 and target.dim() != 1):
+        raise RuntimeError(f"inconsistent target size, expected {list(input.shape[:-1])} but got "
+                           f"{_shape(target)}")
+    rows = input if input.dim() == 2 else input.unsqueeze(0)
+    labels = target.reshape(-1)
+    if labels.shape[0] != rows.shape[0]:
+        raise RuntimeError(f"inconsistent target size, expected {rows.shape[0]} but got {_shape(target)}")
+    n_classes = rows.shape[1]
+    if bool(((labels < 0) | (labels >= n_classes)).any()):
+        raise RuntimeError("target out of range")
+    at_target = rows.gather(1, labels.unsqueeze(1))
+    loss = ops.relu(margin - at_target + rows)
+    if p == 2:
+        loss = loss * loss
+    if weight is not None:
+        loss = loss * weight[labels].unsqueeze(1)
+    loss = loss * (1 - ops.one_hot(labels, n_classes).to(loss.dtype))
+    loss = loss.sum(1) / n_classes
+    return _reduced(loss if input.dim() == 2 else loss.squeeze(0), reduction)
+
+
+def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = None,
+                           reduce: bool | None = None, reduction: str = "mean") -> Tensor:
+    """``sum_jk max(0, 1 - x[t_j] + x[k]) / C`` over the targets ``j`` and the classes ``k`` that are none.
+
+    Input ``(N, C)`` or ``(C)``; target of the same shape: class indices up to the first -1.
+    """
+    reduction = _legacy(size_average, reduce, reduction)
+    _check(reduction)
+    if input.shape != target.shape or input.dim() not in (1, 2):
+        raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: "
+                           f"{list(input.shape)}")
+    rows, labels = (input, target) if input.dim() == 2 else (input.unsqueeze(0), target.unsqueeze(0))
+    n_classes = rows.shape[1]
+    if bool(((labels < -1) | (labels >= n_classes)).any()):
+        raise RuntimeError("argument #3 target out of range")
+    with no_grad():
+        valid = (labels >= 0).to(int64).cumprod(1)
+        index = labels * valid
+        is_target = ops.zeros_like(index).scatter_add_(1, index, valid).clamp(max=1)
+    at_target = rows.gather(1, index)
+    loss = ops.relu(1 - at_target.unsqueeze(2) + rows.unsqueeze(1))
+    counts = (valid.unsqueeze(2) * (1 - is_target).unsqueeze(1)).to(loss.dtype)
+    loss = (loss * counts).sum((1, 2)) / n_classes
+    return _reduced(loss if input.dim() == 2 else loss.squeeze(0), reduction)
+
+
+# ---- regression
+
+def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+             reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+    """``(x - t)**2``; ``weight``, of the input's shape, makes the mean a weighted one."""
+    if size_average is not None or reduce is not None:
+        reduction = _legacy(size_average, reduce, reduction)
+    _warn_broadcast(input, target)
+    if weight is not None:
+        return _weighted(ops.mse_loss(input, target, reduction="none"), weight, input, reduction)
+    return ops.mse_loss(input, target, reduction=reduction)
+
+
+def l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+            reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+    """``|x - t|``; ``weight``, of the input's shape, makes the mean a weighted one."""
+    reduction = _legacy(size_average, reduce, reduction)
+    _warn_broadcast(input, target)
+    if weight is not None:
+        return _weighted(ops.l1_loss(input, target, reduction="none"), weight, input, reduction)
+    return ops.l1_loss(input, target, reduction=reduction)
+
+
+def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None,
+                   reduce: bool | None = None, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """``d**2 / (2 beta)`` where ``d = |x - t|`` is below ``beta``, else ``d - beta / 2``."""
+    reduction = _legacy(size_average, reduce, reduction)
+    _warn_broadcast(input, target)
+    if beta == 0:
+        return ops.l1_loss(input, target, reduction=reduction)
+    return ops.smooth_l1_loss(input, target, reduction=reduction, beta=beta)
+
+
+def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0,
+               weight: Tensor | None = None) -> Tensor:
+    """``d**2 / 2`` where ``d = |x - t|`` is below ``delta``, else ``delta (d - delta / 2)``."""
+    _warn_broadcast(input, target)
+    if weight is None:
+        return ops.huber_loss(input, target, reduction=reduction, delta=delta)
+    if weight.shape != input.shape:
+        raise ValueError("Weights and input must have the same size.")
+    return _reduced(ops.huber_loss(input, target, reduction="none", delta=delta) * weight, reduction)
+
+
+def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+           reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """``t (log t - x)`` of log-probabilities ``x``; ``log_target`` says that ``t`` is a logarithm too.
+
+    ``reduction="batchmean"`` is the sum divided by the size of the first dimension, as in the definition.
+    """
+    reduction = _legacy(size_average, reduce, reduction)
+    if reduction == "mean":
+        warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support size. "
+                      "'batchmean' divides only by the batch size, and aligns with the KL div math "
+                      "definition.",
+                      stacklevel=2)
+    if reduction == "batchmean":
+        total = ops.kl_div(input, target, reduction="sum", log_target=log_target)
+        return total / input.shape[0] if input.dim() else total
+    return ops.kl_div(input, target, reduction=reduction, log_target=log_target)
+
+
+def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full: bool = False,
+                     size_average: bool | None = None, eps: float = 1e-8, reduce: bool | None = None,
+                     reduction: str = "mean") -> Tensor:
+    """``exp(x) - t x``, or ``x - t log(x + eps)`` without ``log_input``; ``full`` adds Stirling's term for
+    ``t > 1``.
+    """
+    reduction = _legacy(size_average, reduce, reduction)
+    _check(reduction)
+    loss = ops.exp(input) - target * input if log_input else input - target * ops.log(input + eps)
+    if full:
+        stirling = target * ops.log(target) - target + 0.5 * ops.log(2 * math.pi * target)
+        loss = loss + stirling.masked_fill(target <= 1, 0)
+    return _reduced(loss, reduction)
+
+
+def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: bool = False,
+                      eps: float = 1e-6, reduction: str = "mean") -> Tensor:
+    """``(log v + (x - t)**2 / v) / 2`` with ``v = max(var, eps)``; ``full`` adds ``log(2 pi) / 2``.
+
+    ``var`` has the input's shape, or 1 (or nothing) in its last dimension, or is a number. The bound ``eps``
+    has no effect on the gradient. ValueError for negative entries.
+    """
+    if not isinstance(var, Tensor):
+        if var < 0:
+            raise ValueError("var has negative entry/entries")
+        var = ops.full_like(input.detach(), var)
+    elif bool((var.detach() < 0).any()):
+        raise ValueError("var has negative entry/entries")
+    if var.shape != input.shape:
+        if input.shape[:-1] == var.shape:
+            var = var.unsqueeze(-1)
+        elif not (var.dim() == input.dim() and input.shape[:-1] == var.shape[:-1] and var.shape[-1] == 1):
+            raise ValueError("var is of incorrect size")
+    _check(reduction, "{} is not valid")
+    with no_grad():
+        excess = var.detach().clamp(min=eps) - var.detach()
+    var = var + excess
+    loss = 0.5 * (ops.log(var) + (input - target) ** 2 / var)
+    if full:
+        loss = loss + 0.5 * math.log(2 * math.pi)
+    return _reduced(loss, reduction)
+
+
+# ---- embeddings
+
+def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None,
+                         reduce: bool | None = None, reduction: str = "mean") -> Tensor:
+    """``x`` where the target is 1, ``max(0, margin - x)`` where it is -1."""
+    reduction = _legacy(size_average, reduce, reduction)
+    zero = ops.zeros_like(input.detach())
+    loss = ops.where(target != 1, ops.relu(margin - input), zero) + ops.where(target != -1, input, zero)
+    return _reduced(loss, reduction)
+
+
+def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0,
+                        size_average: bool | None = None, reduce: bool | None = None,
+                        reduction: str = "mean") -> Tensor:
+    """``max(0, -t (x1 - x2) + margin)`` with targets 1 (the first ranks higher) and -1."""
+    reduction = _legacy(size_average, reduce, reduction)
+    if not input1.dim() == input2.dim() == target.dim():
+        raise RuntimeError("margin_ranking_loss : All input tensors should have same dimension but got "
+                           "sizes: "
+                           f"input1: {_shape(input1)}, input2: {_shape(input2)}, target: {_shape(target)} ")
+    return _reduced((-target * (input1 - input2) + margin).clamp_min(0), reduction)
+
+
+def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0,
+                          size_average: bool | None = None, reduce: bool | None = None,
+                          reduction: str = "mean") -> Tensor:
+    """``1 - cos(x1, x2)`` where the target is 1, ``max(0, cos(x1, x2) - margin)`` where it is -1.
+
+    Inputs ``(N, D)`` with target ``(N)``, or ``(D)`` with a 0-d target.
+    """
+    reduction = _legacy(size_average, reduce, reduction)
+    if target.dim() > 1:
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    if not target.dim() + 1 == input1.dim() == input2.dim():
+        raise RuntimeError(f"{target.dim()}D target tensor expects {target.dim() + 1}D input tensors, but "
+                           "found inputs "
+                           f"with sizes {list(input1.shape)} and {list(input2.shape)}.")
+    dim, tiny = target.dim(), 1e-12
+    square1, square2 = (input1 * input1).sum(dim) + tiny, (input2 * input2).sum(dim) + tiny
+    cosine = (input1 * input2).sum(dim) / ops.sqrt(square1 * square2)
+    zero = ops.zeros_like(cosine.detach())
+    apart = (cosine - margin).clamp_min(0)
+    loss = ops.where(target == 1, 1 - cosine, zero) + ops.where(target == -1, apart, zero)
+    return _reduced(loss, reduction)
+
+
+def _pairwise(p: float, eps: float) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda x, y: (x - y + eps).norm(p, -1)
+
+
+def _triplet(anchor: Tensor, positive: Tensor, negative: Tensor, distance: Callable, margin: float,
+             swap: bool, reduction: str) -> Tensor:
+    if not anchor.dim() == positive.dim() == negative.dim():
+        raise RuntimeError("The anchor, positive, and negative tensors are expected to have the same number "
+                           "of "
+                           f"dimensions, but got: anchor {anchor.dim()}D, positive {positive.dim()}D, "
+                           f"and negative {negative.dim()}D inputs")
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = ops.minimum(far, distance(positive, negative))
+    return _reduced((margin + near - far).clamp_min(0), reduction)
+
+
+def triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2,
+                        eps: float = 1e-6, swap: bool = False, size_average: bool | None = None,
+                        reduce: bool | None = None, reduction: str = "mean") -> Tensor:
+    """``max(0, d(anchor, positive) - d(anchor, negative) + margin)`` with the ``p``-norm of the difference as
+    ``d``.
+
+    ``swap`` takes ``d(positive, negative)`` where it is the smaller. Inputs ``(N, D)`` or ``(D)``.
+    """
+    reduction = _legacy(size_average, reduce, reduction)
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+    return _triplet(anchor, positive, negative, _pairwise(p, eps), margin, swap, reduction)
+
+
+def triplet_margin_with_distance_loss(anchor: Tensor, positive: Tensor, negative: Tensor, *,
+                                      distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+                                      margin: float = 1.0, swap: bool = False,
+                                      reduction: str = "mean") -> Tensor:
+    """:func:`triplet_margin_loss` with a distance of the caller's."""
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+    distance = distance_function or _pairwise(2.0, 1e-6)
+    return _triplet(anchor, positive, negative, distance, margin, swap, reduction)

@@ -1,0 +1,509 @@
+"""Layers and losses as functions, with PyTorch's names and signatures.
+
+What the core computes in one operation is only named here; what is made of several operations is composed
+here. Shapes: ``N`` is a batch, ``C`` a class or channel dimension, ``*`` any further dimensions. Unless a
+function says otherwise inputs are floating point, the result has the input's dtype, a shape that does not fit
+is a RuntimeError and a value that is out of range a ValueError.
+"""
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from .._dtype import contiguous_format, float64
+from ._base import Tensor, no_grad, ops
+from ._loss_functional import (  # noqa: F401
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cosine_embedding_loss,
+    cross_entropy,
+    gaussian_nll_loss,
+    hinge_embedding_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    margin_ranking_loss,
+    mse_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    nll_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
+
+
+def _activation(name: str, input: Tensor, inplace: bool, *args: Any) -> Tensor:
+    """``ops.name(input, *args)``, or its in-place form, which is ``ops.name_`` where the core has one."""
+    function = getattr(ops, name)
+    if not inplace:
+        return function(input, *args)
+    in_place = getattr(ops, name + "_", None)
+    if in_place is not None:
+        return in_place(input, *args)
+    return input.copy_(function(input.clone(), *args))
+
+
+# ---- dense layers
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``input weight^T + bias``: ``(*, in)``, ``(out, in)``, ``(out)`` to ``(*, out)``."""
+    return ops.linear(input, weight, bias)
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """1 at each index and 0 elsewhere: int64 ``(*)`` to int64 ``(*, num_classes)``.
+
+    -1 classes are as many as the largest index needs.
+    """
+    return ops.one_hot(tensor, num_classes)
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``y[..., o] = sum_ij input1[..., i] weight[o, i, j] input2[..., j] + bias[o]``.
+
+    Shapes: ``(*, in1)``, ``(*, in2)``, ``(out, in1, in2)``, ``(out)`` to ``(*, out)``.
+    """
+    for dim in range(min(input1.dim(), input2.dim()) - 1):
+        if input1.shape[dim] != input2.shape[dim]:
+            raise RuntimeError(f"bilinear(): input batch dimensions do not match at dim {dim}: "
+                               f"got {input1.shape[dim]} and {input2.shape[dim]}")
+    if input1.dim() != input2.dim():
+        raise RuntimeError(f"bilinear(): input dimensions do not match: got {input1.dim()} and "
+                           f"{input2.dim()}")
+    out, in1, in2 = weight.shape
+    for i, (tensor, size) in enumerate(((input1, in1), (input2, in2)), 1):
+        if tensor.shape[-1] != size:
+            raise RuntimeError(f"bilinear(): input{i} size does not match weight size: "
+                               f"got {tensor.shape[-1]} but expected {size}")
+    if bias is not None and bias.shape[0] != out:
+        raise RuntimeError(f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but "
+                           f"expected {out}")
+    batch = tuple(input1.shape[:-1])
+    left = input1.reshape(-1, in1) @ weight.permute(1, 0, 2).reshape(in1, out * in2)
+    result = (left.reshape(-1, out, in2) * input2.reshape(-1, 1, in2)).sum(-1).reshape(*batch, out)
+    return result if bias is None else result + bias
+
+
+def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None,
+              norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:
+    """Rows of ``weight`` by index.
+
+    Shapes: ``(*)`` of integers and ``(num, dim)`` to ``(*, dim)``. ``padding_idx`` takes no gradient;
+    ``max_norm`` first rescales, in place, the rows that are looked up and longer; ``scale_grad_by_freq``
+    divides a row's gradient by the number of times that it is looked up. Gradients are dense: ``sparse`` is a
+    NotImplementedError. IndexError if an index is out of range.
+    """
+    num = weight.shape[0]
+    if padding_idx is None:
+        padding_idx = -1
+    else:
+        if not -num <= padding_idx < num:
+            raise AssertionError("Padding_idx must be within num_embeddings")
+        padding_idx %= num
+    if sparse:
+        raise NotImplementedError("embedding: sparse gradients are not supported; use sparse=False")
+    if max_norm is not None:
+        _renorm_rows(weight, input, max_norm, norm_type)
+    return ops.embedding(weight, input, padding_idx, scale_grad_by_freq)
+
+
+def _renorm_rows(weight: Tensor, indices: Tensor, max_norm: float, norm_type: float) -> None:
+    """Scale the rows of ``weight`` named by ``indices`` down to at most ``max_norm``, in place."""
+    with no_grad():
+        rows = ops.tensor(np.unique(indices.detach().numpy()))
+        if rows.numel() == 0:
+            return
+        picked = weight.detach()[rows]
+        norms = picked.norm(norm_type, 1, True)
+        scale = ops.where(norms > max_norm, max_norm / (norms + 1e-7), ops.ones_like(norms))
+        weight.detach()[rows] = picked * scale
+
+
+# ---- dropout
+
+def _check_probability(p: float) -> None:
+    if p < 0.0 or p > 1.0:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """In training, zero each element with probability ``p`` and scale the others by ``1 / (1 - p)``."""
+    _check_probability(p)
+    return ops.dropout_(input, p, training) if inplace else ops.dropout(input, p, training)
+
+
+def _masked(input: Tensor, p: float, training: bool, inplace: bool, shape: tuple, alpha: bool) -> Tensor:
+    """Dropout with one random number for each element of ``shape``, which broadcasts to the input's."""
+    if not training or p == 0.0 or input.numel() == 0:
+        return input
+    mask = ops.empty(shape, dtype=input.dtype)
+    if not alpha:
+        if p == 1.0:
+            result = input * ops.zeros_like(mask)
+        else:
+            result = input * mask.bernoulli_(1 - p).div_(1 - p)
+    elif p == 1.0:
+        result = input * 0.0
+    else:       # keep mean and variance of what SELU gives, whose lower bound is -1.7580993408473766
+        bound = 1.7580993408473766
+        scale = 1.0 / math.sqrt((bound * bound * p + 1) * (1 - p))
+        mask.bernoulli_(1 - p)
+        shift = (mask - 1).mul_(bound * scale).add_(bound * scale * p)
+        result = input * mask.mul_(scale) + shift
+    return input.copy_(result) if inplace else result
+
+
+def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+    """Dropout for SELU networks: what is dropped becomes SELU's lower bound, and mean and variance are kept.
+    """
+    _check_probability(p)
+    return _masked(input, p, training, inplace, tuple(input.shape), True)
+
+
+def _feature_shape(input: Tensor) -> tuple:
+    if input.dim() < 2:
+        raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
+    return (*input.shape[:2], *(1,) * (input.dim() - 2))
+
+
+def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
+                          inplace: bool = False) -> Tensor:
+    """Alpha dropout of whole channels: input ``(N, C, *)``."""
+    _check_probability(p)
+    if not training or p == 0.0:
+        return input
+    return _masked(input, p, training, inplace, _feature_shape(input), True)
+
+
+def _channel_dropout(input: Tensor, p: float, training: bool, inplace: bool, batched: bool) -> Tensor:
+    _check_probability(p)
+    if not batched:
+        result = _channel_dropout(input.unsqueeze(0), p, training, inplace, True)
+        return input if inplace else result.squeeze(0)
+    if not training or p == 0.0:
+        return input
+    return _masked(input, p, training, inplace, _feature_shape(input), False)
+
+
+def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Dropout of whole channels: input ``(N, C, L)`` or ``(C, L)``."""
+    if input.dim() not in (2, 3):
+        raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {input.dim()}D input.")
+    return _channel_dropout(input, p, training, inplace, input.dim() == 3)
+
+
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Dropout of whole channels: input ``(N, C, H, W)``.
+
+    Three dimensions are read as ``(N, C, L)``, as PyTorch still does.
+    """
+    if input.dim() not in (3, 4):
+        warnings.warn(f"dropout2d: Received a {input.dim()}-D input to dropout2d, which is deprecated; "
+                      "it takes 3-D or 4-D inputs.", stacklevel=2)
+    elif input.dim() == 3:
+        warnings.warn("dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout "
+                      "behavior is desired - input is interpreted as shape (N, C, L).", stacklevel=2)
+    return _channel_dropout(input, p, training, inplace, True)
+
+
+def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Dropout of whole channels: input ``(N, C, D, H, W)`` or ``(C, D, H, W)``."""
+    if input.dim() not in (4, 5):
+        warnings.warn(f"dropout3d: Received a {input.dim()}-D input to dropout3d, which is deprecated; "
+                      "it takes 4-D or 5-D inputs.", stacklevel=2)
+    return _channel_dropout(input, p, training, inplace, input.dim() != 4)
+
+
+# ---- activations
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """``max(0, x)``."""
+    return ops.relu_(input) if inplace else ops.relu(input)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """``x`` where it is above ``threshold``, else ``value``."""
+    return _activation("threshold", input, inplace, threshold, value)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """``min(max(0, x), 6)``."""
+    return _activation("hardtanh", input, inplace, 0.0, 6.0)
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """``x`` limited to ``[min_val, max_val]``."""
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    return _activation("hardtanh", input, inplace, min_val, max_val)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """``x`` where positive, else ``alpha (exp(x) - 1)``."""
+    return _activation("elu", input, inplace, alpha)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """``scale (max(0, x) + min(0, alpha (exp(x) - 1)))`` with the two constants that keep mean 0 and variance
+    1.
+    """
+    return _activation("selu", input, inplace)
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))``."""
+    return _activation("celu", input, inplace, alpha)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """``x`` where positive, else ``negative_slope x``."""
+    return _activation("leaky_relu", input, inplace, negative_slope)
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """``x`` where positive, else ``weight x``.
+
+    ``weight`` has one element, or one for each of the input's channels, which are dimension 1 (or 0 of a
+    vector).
+    """
+    if weight.dim() > 1:
+        raise RuntimeError("prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = "
+                           f"{weight.dim()}")
+    if weight.numel() != 1:
+        channels = input.shape[1] if input.dim() > 1 else 1
+        if input.dim() == 0:
+            raise RuntimeError("Not allow zero-dim input tensor.")
+        if weight.numel() != channels:
+            raise RuntimeError("Mismatch of parameter numbers and input channel size. Found parameter "
+                               "numbers = "
+                               f"{weight.numel()} and channel size = {channels}.")
+        weight = weight.reshape(channels, *(1,) * (input.dim() - 2))
+    return ops.where(input > 0, input, weight * input)
+
+
+def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
+          inplace: bool = False) -> Tensor:
+    """``x`` where positive, else ``a x``.
+
+    ``a`` is drawn for each such element from ``[lower, upper)`` in training and is their mean in evaluation.
+    """
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    if lower > upper:
+        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound; got {lower} and "
+                           f"{upper}")
+    with no_grad():
+        negative = input.detach() <= 0
+        draws = ops.empty(int(negative.sum()), dtype=float64).uniform_(lower, upper)
+        slope = ops.ones_like(input.detach(), memory_format=contiguous_format)
+        slope[negative] = draws.to(input.dtype)
+    return input.mul_(slope) if inplace else input * slope
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """``a sigmoid(b)``, where ``a`` and ``b`` are the halves of the input along ``dim``."""
+    if input.dim() == 0:
+        raise RuntimeError("glu does not support 0-dimensional tensors")
+    size = input.shape[dim]
+    if size % 2:
+        raise RuntimeError(f"Halving dimension must be even, but dimension {dim % input.dim()} is size "
+                           f"{size}")
+    first, second = input.narrow(dim, 0, size // 2), input.narrow(dim, size // 2, size // 2)
+    return first * ops.sigmoid(second)
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """``x sigmoid(x)``."""
+    return _activation("silu", input, inplace)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """``x tanh(softplus(x))``."""
+    return _activation("mish", input, inplace)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """``x min(max(x + 3, 0), 6) / 6``."""
+    return _activation("hardswish", input, inplace)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """``min(max(x + 3, 0), 6) / 6``."""
+    return _activation("hardsigmoid", input, inplace)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """``x Phi(x)`` with the normal distribution function; ``"tanh"`` is the usual approximation."""
+    return ops.gelu(input, approximate=approximate)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """``log(1 / (1 + exp(-x)))``."""
+    return ops.logsigmoid(input)
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """``x`` where ``|x| > lambd``, else 0."""
+    return ops.hardshrink(input, lambd)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """``x`` moved towards 0 by ``lambd``, and 0 where ``|x| <= lambd``."""
+    return ops.softshrink(input, lambd)
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """``log(1 + exp(beta x)) / beta``, and ``x`` itself where ``beta x > threshold``."""
+    return ops.softplus(input, beta, threshold)
+
+
+def tanh(input: Tensor) -> Tensor:
+    """``tanh(x)``."""
+    return ops.tanh(input)
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """``1 / (1 + exp(-x))``."""
+    return ops.sigmoid(input)
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """``x - tanh(x)``."""
+    return input - ops.tanh(input)
+
+
+def softsign(input: Tensor) -> Tensor:
+    """``x / (1 + |x|)``."""
+    return input / (input.abs() + 1)
+
+
+def relu_(input: Tensor) -> Tensor:
+    """:func:`relu` in place."""
+    return relu(input, True)
+
+
+def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
+    """:func:`threshold` in place."""
+    return _activation("threshold", input, True, threshold, value)
+
+
+def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """:func:`hardtanh` in place."""
+    return hardtanh(input, min_val, max_val, True)
+
+
+def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """:func:`elu` in place."""
+    return elu(input, alpha, True)
+
+
+def selu_(input: Tensor) -> Tensor:
+    """:func:`selu` in place."""
+    return selu(input, True)
+
+
+def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """:func:`celu` in place."""
+    return celu(input, alpha, True)
+
+
+def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """:func:`leaky_relu` in place."""
+    return leaky_relu(input, negative_slope, True)
+
+
+def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:
+    """:func:`rrelu` in place."""
+    return rrelu(input, lower, upper, training, True)
+
+
+# ---- softmax
+
+def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
+    warnings.warn(f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
+                  "dim=X as an "
+                  "argument.", stacklevel=stacklevel)
+    return 0 if ndim in (0, 1, 3) else 1
+
+
+def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """``exp(x) / sum(exp(x))`` along ``dim``; ``dtype`` converts the input first."""
+    if dim is None:
+        dim = _implicit_dim("softmax", input.dim(), _stacklevel)
+    return ops.softmax(input, dim) if dtype is None else ops.softmax(input, dim, dtype=dtype)
+
+
+def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """:func:`softmax` of ``-x``."""
+    if dim is None:
+        dim = _implicit_dim("softmin", input.dim(), _stacklevel)
+    return softmax(-input, dim, dtype=dtype)
+
+
+def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """The logarithm of :func:`softmax`, computed without cancellation."""
+    if dim is None:
+        dim = _implicit_dim("log_softmax", input.dim(), _stacklevel)
+    return ops.log_softmax(input, dim) if dtype is None else ops.log_softmax(input, dim, dtype=dtype)
+
+
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10,
+                   dim: int = -1) -> Tensor:
+    """A sample of the Gumbel-softmax distribution along ``dim``.
+
+    With ``hard`` the result is one-hot and its gradient that of the soft sample.
+    """
+    if eps != 1e-10:
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+    gumbels = -ops.empty_like(logits, memory_format=contiguous_format).exponential_().log()
+    soft = softmax((logits + gumbels) / tau, dim)
+    if not hard:
+        return soft
+    index = soft.detach().argmax(dim, keepdim=True)
+    one = ops.zeros_like(logits.detach(), memory_format=contiguous_format).scatter_(dim, index, 1.0)
+    return one - soft.detach() + soft
+
+
+# ---- padding, norms, distances
+
+def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
+    """Pad the last dimensions; ``pad`` is ``(left, right, top, bottom, ...)`` from the last dimension on."""
+    return ops.pad(input, pad, mode, value)
+
+
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12,
+              out: Tensor | None = None) -> Tensor:
+    """``x / max(norm_p(x), eps)`` along ``dim``."""
+    length = input.norm(p, dim, keepdim=True).clamp_min(eps)
+    if out is None:
+        return input / length.expand_as(input)
+    return ops.div(input, length.expand_as(input), out=out)
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """``sum(x1 x2) / (max(|x1|, eps) max(|x2|, eps))`` along ``dim``; the two broadcast."""
+    x1, x2 = ops.broadcast_tensors(x1, x2)
+    return (_unit(x1, dim, eps) * _unit(x2, dim, eps)).sum(dim)
+
+
+def _unit(x: Tensor, dim: int, eps: float) -> Tensor:
+    """``x / max(|x|, eps)``, where the bound has no effect on the gradient, as in PyTorch."""
+    length = x.norm(2, dim, keepdim=True)
+    with no_grad():
+        missing = length.detach().clamp_min(eps) - length.detach()
+    return x / (length + missing)
+
+
+def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
+                      keepdim: bool = False) -> Tensor:
+    """``norm_p(x1 - x2 + eps)`` over the last dimension; the two broadcast."""
+    return (x1 - x2 + eps).norm(p, -1, keepdim)
+
+

@@ -1,0 +1,71 @@
+"""Stochastic gradient descent."""
+from __future__ import annotations
+
+from typing import Any
+
+from . import _update
+from .optimizer import Optimizer, Plan, check_lr, check_modes
+
+
+class SGD(Optimizer):
+    """``p -= lr g``, with ``g`` the gradient plus ``weight_decay p``.
+
+    With ``momentum`` ``g`` is replaced by ``b = momentum b + (1 - dampening) g``, where ``b`` starts as the
+    first ``g``; with ``nesterov`` by ``g + momentum b``. ``maximize`` changes the gradient's sign.
+    ``foreach`` and ``fused`` are accepted and make no difference; ``differentiable=True`` is a
+    NotImplementedError.
+
+    State: ``momentum_buffer``, once there is momentum. ValueError for a negative option, or ``nesterov``
+    without momentum or with dampening.
+    """
+
+    _plan_option = "momentum"
+
+    def __init__(self, params: Any, lr: Any = 1e-3, momentum: float = 0, dampening: float = 0,
+                 weight_decay: Any = 0, nesterov: bool = False, *, maximize: bool = False,
+                 foreach: bool | None = None, differentiable: bool = False,
+                 fused: bool | None = None) -> None:
+        check_lr(lr, None)
+        if momentum < 0.0:
+            raise ValueError(f"Invalid momentum value: {momentum}")
+        if weight_decay < 0.0:
+            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        check_modes("SGD", differentiable, foreach, fused)
+        super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening,
+                                  "weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize,
+                                  "foreach": foreach, "differentiable": differentiable, "fused": fused})
+
+    def __setstate__(self, state: dict) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for name, value in (("nesterov", False), ("maximize", False), ("foreach", None),
+                                ("differentiable", False), ("fused", False)):
+                group.setdefault(name, value)
+
+    def _plan_state(self, group: dict, plan: Plan) -> None:
+        if not group["momentum"]:
+            plan.n, plan.arrays, plan.waiting = len(plan.params), (plan.all, None), []
+            return
+        buffers = {p: self.state[p].get("momentum_buffer") if p in self.state else None for p in plan.params}
+        ready = [p for p in plan.params if buffers[p] is not None]
+        plan.waiting = [p for p in plan.params if buffers[p] is None]
+        plan.n = len(ready)
+        plan.arrays = (_update.Handles(ready), _update.Handles([buffers[p] for p in ready]))
+
+    def _update_group(self, index: int, group: dict, plan: Plan) -> None:
+        if plan.n:
+            _update.sgd(self, index, group, plan.n, *plan.arrays)
+        if plan.waiting:
+            self._first_steps(index, group, plan)
+
+    def _first_steps(self, index: int, group: dict, plan: Plan) -> None:
+        """Parameters with their first gradient: a buffer of zeros that this step, undampened, sets to it."""
+        params = [p for p in plan.waiting if p.grad is not None]
+        if params:
+            buffers = [_update.zeros_like(p) for p in params]
+            _update.sgd(self, index, {**group, "dampening": 0.0}, len(params), _update.Handles(params),
+                        _update.Handles(buffers))
+            for param, buffer in zip(params, buffers):
+                self.state[param]["momentum_buffer"] = buffer

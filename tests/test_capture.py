@@ -1,0 +1,370 @@
+"""compile(): what a replay must reproduce, what takes effect without recording, and what is refused."""
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+
+import autodiffc as ad
+from autodiffc import nn, optim
+from autodiffc.nn import functional as F
+
+
+def data(*sizes, seed=0):
+    return ad.from_numpy(np.random.default_rng(seed).standard_normal(sizes).astype(np.float32))
+
+
+def labels(n, *sizes, seed=0):
+    return ad.from_numpy(np.random.default_rng(seed).integers(0, n, sizes))
+
+
+def mlp(*widths, dropout=0.0):
+    layers = []
+    for a, b in zip(widths, widths[1:]):
+        layers += [nn.Linear(a, b), nn.ReLU()] + ([nn.Dropout(dropout)] if dropout else [])
+    return nn.Sequential(*layers[: -2 if dropout else -1])
+
+
+def training(make_optimizer, dropout=0.0, clip=None, accumulate=1):
+    ad.manual_seed(0)
+    model = mlp(8, 16, 4, dropout=dropout)
+    optimizer = make_optimizer(model.parameters())
+
+    def step(x, y):
+        optimizer.zero_grad()
+        for _ in range(accumulate):
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+        if clip:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
+        return loss
+
+    return model, optimizer, step
+
+
+OPTIMIZERS = {
+    "sgd": lambda p: optim.SGD(p, lr=0.1),
+    "momentum": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.1, weight_decay=0.01),
+    "nesterov": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+    "adam": lambda p: optim.Adam(p, lr=0.01, weight_decay=0.01),
+    "amsgrad": lambda p: optim.Adam(p, lr=0.01, amsgrad=True),
+    "adamw": lambda p: optim.AdamW(p, lr=0.01),
+}
+
+
+def run_both(make, steps=30, between=None):
+    """Eager and captured side by side: the losses and parameters must be the same bits."""
+    eager_model, eager_opt, eager_step = make()
+    model, opt, step = make()
+    step = ad.compile(step)
+    for k in range(steps):
+        x, y = data(32, 8, seed=k), labels(4, 32, seed=k)
+        ad.manual_seed(k)
+        want = eager_step(x, y)
+        ad.manual_seed(k)
+        got = step(x, y)
+        assert want.item() == got.item(), f"step {k}"
+        if between:
+            between(k, eager_model, eager_opt)
+            between(k, model, opt)
+    for a, b in zip(eager_model.parameters(), model.parameters()):
+        assert a.detach().numpy().tobytes() == b.detach().numpy().tobytes()
+        assert a.grad.numpy().tobytes() == b.grad.numpy().tobytes()
+    return step
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_training_has_the_bits_of_eager(name):
+    step = run_both(lambda: training(OPTIMIZERS[name]))
+    assert len(step.stats()) == 1
+
+
+def test_clipping_and_accumulation():
+    run_both(lambda: training(OPTIMIZERS["adam"], clip=0.1, accumulate=3))
+
+
+def test_dropout_draws_the_same_numbers():
+    run_both(lambda: training(OPTIMIZERS["sgd"], dropout=0.5))
+
+
+def test_learning_rate_takes_effect_without_recording():
+    def halve(k, model, optimizer):
+        for group in optimizer.param_groups:
+            group["lr"] *= 0.9
+
+    step = run_both(lambda: training(OPTIMIZERS["adam"]), between=halve)
+    assert len(step.stats()) == 1
+
+
+def test_scheduler_between_steps():
+    schedulers = {}
+
+    def advance(k, model, optimizer):
+        if optimizer not in schedulers:
+            schedulers[optimizer] = optim.lr_scheduler.StepLR(optimizer, 5, gamma=0.5)
+        schedulers[optimizer].step()
+
+    step = run_both(lambda: training(OPTIMIZERS["momentum"]), between=advance)
+    assert len(step.stats()) == 1
+
+
+def test_each_batch_size_has_its_program():
+    model, optimizer, step = training(OPTIMIZERS["sgd"])
+    step = ad.compile(step)
+    for n in (32, 32, 7, 32, 7):
+        step(data(n, 8), labels(4, n))
+    assert len(step.stats()) == 2
+
+
+def test_other_strides_and_dtypes_are_recorded_anew():
+    step = ad.compile(lambda x: x * 2 + 1)
+    x = data(4, 6)
+    for arg in (x, x.t(), x.double(), x[:, ::2], x):
+        np.testing.assert_array_equal(step(arg).numpy(), (arg * 2 + 1).numpy())
+    assert len(step.stats()) == 4
+
+
+def test_train_and_eval_mode():
+    model = mlp(8, 16, 4, dropout=0.5)
+
+    def forward(x):
+        with ad.no_grad():
+            return model(x)
+
+    step = ad.compile(forward)
+    x = data(16, 8)
+    ad.manual_seed(3)
+    trained = step(x)
+    model.eval()
+    np.testing.assert_array_equal(step(x).numpy(), forward(x).numpy())
+    assert not np.array_equal(trained.numpy(), step(x).numpy())
+    model.train()
+    ad.manual_seed(3)
+    np.testing.assert_array_equal(step(x).numpy(), trained.numpy())
+    assert len(step.stats()) == 2
+
+
+def test_numbers_among_the_arguments_are_part_of_the_signature():
+    step = ad.compile(lambda x, k, flag=True: x * k if flag else x + k)
+    x = data(3)
+    for k, flag in ((2.0, True), (3.0, True), (2.0, False), (2.0, True)):
+        want = x * k if flag else x + k
+        np.testing.assert_array_equal(step(x, k, flag=flag).numpy(), want.numpy())
+    assert len(step.stats()) == 3
+
+
+def test_results_keep_their_structure():
+    kept = data(2)
+    step = ad.compile(lambda x: {"a": x + 1, "b": [x, kept, None, "text"], "c": (x * 2).sum()})
+    for seed in range(3):
+        x = data(4, seed=seed)
+        r = step(x)
+        np.testing.assert_array_equal(r["a"].numpy(), (x + 1).numpy())
+        assert r["b"][0] is x and r["b"][1] is kept and r["b"][2:] == [None, "text"]
+        assert r["c"].item() == (x * 2).sum().item()
+
+
+def test_gradients_are_where_eager_leaves_them():
+    w = data(5).requires_grad_()
+    step = ad.compile(lambda x: (w * x).sum().backward())
+    for k in range(4):  # accumulates: the first call finds no gradient, the second finds one
+        step(data(5, seed=k))
+    want = sum(data(5, seed=k).numpy() for k in range(4))
+    np.testing.assert_allclose(w.grad.numpy(), want, rtol=1e-6)
+    w.grad = None
+    step(data(5, seed=9))
+    np.testing.assert_array_equal(w.grad.numpy(), data(5, seed=9).numpy())
+
+
+@pytest.mark.parametrize("to_none", [True, False])
+def test_zero_grad_either_way(to_none):
+    def make():
+        model, optimizer, _ = training(OPTIMIZERS["sgd"])
+
+        def step(x, y):
+            optimizer.zero_grad(set_to_none=to_none)
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return model, optimizer, step
+
+    run_both(make)
+
+
+def test_two_models_and_optimizers_in_one_step():
+    def make():
+        ad.manual_seed(1)
+        g, d = mlp(4, 8, 2), mlp(2, 8, 1)
+        og, od = optim.Adam(g.parameters(), lr=1e-2), optim.Adam(d.parameters(), lr=1e-2)
+
+        def step(z, real):
+            od.zero_grad()
+            fake = g(z)
+            loss_d = F.binary_cross_entropy_with_logits(d(real), ad.ones(16, 1))
+            loss_d = loss_d + F.binary_cross_entropy_with_logits(d(fake.detach()), ad.zeros(16, 1))
+            loss_d.backward()
+            od.step()
+            og.zero_grad()
+            loss_g = F.binary_cross_entropy_with_logits(d(fake), ad.ones(16, 1))
+            loss_g.backward()
+            og.step()
+            return loss_d, loss_g
+
+        return [*g.parameters(), *d.parameters()], step
+
+    (pa, eager), (pb, step) = make(), make()
+    step = ad.compile(step)
+    for k in range(20):
+        z, real = data(16, 4, seed=k), data(16, 2, seed=100 + k)
+        assert [t.item() for t in eager(z, real)] == [t.item() for t in step(z, real)]
+    for a, b in zip(pa, pb):
+        assert a.detach().numpy().tobytes() == b.detach().numpy().tobytes()
+
+
+REFUSED = {
+    "item": lambda x: x * x.sum().item(),
+    "branch": lambda x: x if x.sum() > 0 else -x,
+    "float": lambda x: x * float(x.sum()),
+    "tolist": lambda x: x.tolist() and x,
+    "numpy": lambda x: (x * 2).numpy() is None,
+    "mask": lambda x: x[x > 0],
+    "nonzero": lambda x: ad.nonzero(x),
+    "data": lambda x: setattr(data(3), "data", x),
+    "foreign memory": lambda x: x + ad.from_numpy(np.ones(3, np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_with_the_line(name):
+    step = ad.compile(REFUSED[name])
+    with pytest.raises(ad.CaptureError, match=r"test_capture\.py, line \d+"):
+        step(data(3))
+    assert (data(3) + 1).numpy() is not None  # nothing is being captured any more
+    assert step.stats() == []
+
+
+def test_result_with_a_graph_is_refused():
+    w = data(3).requires_grad_()
+    with pytest.raises(ad.CaptureError, match="backward"):
+        ad.compile(lambda x: x * w)(data(3))
+
+
+def test_argument_that_requires_grad_is_refused():
+    with pytest.raises(ad.CaptureError, match="requires grad"):
+        ad.compile(lambda w: w * 2)(data(3).requires_grad_())
+
+
+def test_exception_in_the_step_leaves_nothing_behind():
+    calls = []
+
+    def f(x):
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyError("mine")
+        return x + 1
+
+    step = ad.compile(f)
+    with pytest.raises(KeyError, match="mine"):
+        step(data(3))
+    np.testing.assert_array_equal(step(data(3)).numpy(), (data(3) + 1).numpy())
+    step(data(3))
+    assert len(calls) == 2
+
+
+def test_runs_the_function_once():
+    calls = []
+
+    @ad.compile
+    def step(x):
+        calls.append(1)
+        return x * 2
+
+    for k in range(5):
+        step(data(3, seed=k))
+    assert len(calls) == 1
+
+
+def test_methods_and_disable():
+    class Trainer:
+        def __init__(self, k):
+            self.k = k
+
+        @ad.compile
+        def step(self, x):
+            return x * self.k
+
+    a, b = Trainer(2.0), Trainer(3.0)
+    x = data(3)
+    for _ in range(2):
+        np.testing.assert_array_equal(a.step(x).numpy(), (x * 2.0).numpy())
+        np.testing.assert_array_equal(b.step(x).numpy(), (x * 3.0).numpy())
+    f = lambda x: x  # noqa: E731
+    assert ad.compile(f, disable=True) is f
+
+
+def test_recorded_gradient_mode_is_part_of_the_signature():
+    w = data(3).requires_grad_()
+    step = ad.compile(lambda x: (w * x).detach())
+    with ad.no_grad():
+        step(data(3))
+    step(data(3))
+    assert len(step.stats()) == 2
+
+
+def test_memory_is_flat_over_replays_and_released_with_the_step():
+    def go():
+        model, optimizer, step = training(OPTIMIZERS["adam"])
+        step = ad.compile(step)
+        x, y = data(32, 8), labels(4, 32)
+        for _ in range(3):
+            step(x, y)
+        gc.collect()
+        before = ad.memory_stats()
+        for _ in range(2000):
+            step(x, y)
+        assert ad.memory_stats()["allocated_bytes"] == before["allocated_bytes"]
+
+    go()
+    gc.collect()
+    start = ad.memory_stats()["allocated_bytes"]
+    go()
+    gc.collect()
+    assert ad.memory_stats()["allocated_bytes"] == start
+
+
+def test_eager_graphs_see_that_a_replay_wrote_a_parameter():
+    w = data(3).requires_grad_()
+    y = (w * w).sum()
+
+    def step(x):
+        with ad.no_grad():
+            w.add_(x)
+
+    step = ad.compile(step)
+    step(data(3))
+    loss = (w * w).sum()
+    step(data(3))
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+    del y
+
+
+def test_one_step_from_several_threads():
+    step = ad.compile(lambda x: (x * 2).sum())
+    x = data(1000)
+    want = step(x).item()
+    wrong = []
+
+    def work():
+        for _ in range(200):
+            if step(x).item() != want:
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert not wrong and len(step.stats()) == 1
