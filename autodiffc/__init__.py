@@ -498,7 +498,6 @@ from .linalg import (
     lu_unpack,
     matrix_exp,
     triangular_solve,
-    vander,
 )
 
 orgqr = householder_product
