@@ -111,6 +111,20 @@ ad_handle ad_on_storage(ad_handle h, int dtype, int64_t offset, const int64_t *s
     return H(t);
 }
 
+/* A tensor of dtype `to` with a copy of contiguous memory. No operation is applied: a program that is being
+ * captured must not read the memory again. */
+ad_handle ad_from_copy(int from, intptr_t data, const int64_t *sizes, int64_t ndim, int to) {
+    if (ndim > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim, AD_MAXDIM), 0;
+    ad_tensor *t = tensor_new(to, (int)ndim, sizes);
+    if (!t) return 0;
+    ad_storage store = {.data = (void *)data};
+    ad_tensor src = *t;
+    src.storage = &store;
+    src.dtype = (uint8_t)from;
+    tensor_copy_data(t, &src);
+    return H(t);
+}
+
 int ad_dtype_of(ad_handle t) { return T(t)->dtype; }
 int ad_ndim(ad_handle t) { return T(t)->ndim; }
 int64_t ad_numel(ad_handle t) { return T(t)->numel; }

@@ -51,6 +51,7 @@ ad_handle ad_scalar_f(double v, int dtype);
 ad_handle ad_scalar_i(int64_t v, int dtype);
 ad_handle ad_from_memory(int dtype, intptr_t data, const int64_t *sizes, const int64_t *strides, int64_t ndim,
                          int64_t owner, int readonly);
+ad_handle ad_from_copy(int from, intptr_t data, const int64_t *sizes, int64_t ndim, int to);
 int ad_dtype_of(ad_handle t);
 int ad_ndim(ad_handle t);
 int64_t ad_numel(ad_handle t);

@@ -395,12 +395,9 @@ def _from_data(data, dtype):
         for v in (array.min(), array.max()):
             fitted(v.item(), code)
     array = np.ascontiguousarray(array) if array.ndim else array[()].reshape(())
-    source = lib.ad_from_memory(checked.code, array.__array_interface__["data"][0], array.shape, contiguous_strides(array.shape),
-                                array.ndim, 0, 0)
-    if not source:
+    h = lib.ad_from_copy(checked.code, array.__array_interface__["data"][0], array.shape, array.ndim, code)
+    if not h:
         fail()
-    h = lib.ad_op1i(_TO, source, code, 0, 0)
-    lib.ad_release(source)
     del array  # lived until the copy was made
     return h
 

@@ -440,15 +440,18 @@ static void extreme_vjp(ad_vjp *v, ad_tensor *x, ad_tensor *index, ad_tensor *sr
 /* once_only(x): x, whose gradient cannot be taken again. Where several zeros met, the gradient of a product
  * is right (zero), but its derivative would not be. */
 void once_only_vjp(ad_vjp *v) {
-    ad_fail(AD_ERR_RUNTIME, "scatter_reduce(): Double backward is unsupported for src when >1 zeros in src are scattered to the "
-                            "same position in self");
+    ad_fail(
+        AD_ERR_RUNTIME,
+        "scatter_reduce(): Double backward is unsupported for src when >1 zeros in src are scattered to the "
+        "same position in self");
     v->E.failed = true;
 }
 
 static bool zeros_met(const ad_tensor *zeros) {
     double n;
     for (int64_t k = 0; k < zeros->numel; k++) {
-        dtype_loads[zeros->dtype][CT_F64](1, &n, (char *)tensor_data(zeros) + k * dtype_size[zeros->dtype], 0);
+        dtype_loads[zeros->dtype][CT_F64](1, &n, (char *)tensor_data(zeros) + k * dtype_size[zeros->dtype],
+                                          0);
         if (n >= 2) return true;
     }
     return false;
@@ -456,7 +459,8 @@ static bool zeros_met(const ad_tensor *zeros) {
 
 /* The product of all but one: the result over the one, and where that is zero the product without it. The
  * forms keep what a zero multiplies, so that second derivatives see it. */
-static void product_vjp(ad_vjp *v, ad_tensor *x, ad_tensor *index, ad_tensor *src, ad_tensor *y, int64_t dim) {
+static void product_vjp(ad_vjp *v, ad_tensor *x, ad_tensor *index, ad_tensor *src, ad_tensor *y,
+                        int64_t dim) {
     ad_em *E = &v->E;
     ad_tensor *g = v->g[0], *part = emit_cover(E, src, index);
     ad_attr at = {.i = {dim, PUT_MUL}};
@@ -474,7 +478,8 @@ static void product_vjp(ad_vjp *v, ad_tensor *x, ad_tensor *index, ad_tensor *sr
         const ad_meta *m = vjp_meta(v, 0);
         ad_tensor *is0 = em2(E, OP_eq, part, zero);
         ad_tensor *ss = em_cast(E, em3(E, OP_where, is0, one, part), g->dtype);
-        ad_tensor *zeros = emit_add(E, em_zeros(E, g->dtype, m->ndim, m->sizes), index, em_cast(E, is0, g->dtype), dim);
+        ad_tensor *zeros =
+            emit_add(E, em_zeros(E, g->dtype, m->ndim, m->sizes), index, em_cast(E, is0, g->dtype), dim);
         ad_tensor *others = ss ? em_op(E, OP_scatter_reduce, 3, (ad_tensor *[]){x, index, ss}, &at) : NULL;
         if (!zeros || !others) return;
         ad_tensor *lone = em2(E, OP_mul, others, em_cast(E, em2(E, OP_eq, zeros, one), g->dtype));

@@ -38,6 +38,8 @@ int index_plan_set(index_plan *p, const ad_tensor *x, int nidx, ad_tensor *const
 void index_offsets(const index_plan *p, const ad_tensor *x, int nidx, ad_tensor *const *idx,
                    const int64_t *dims, int64_t *off);
 
+size_t index_offsets_bytes(int nidx, ad_tensor *const *idx); /* room for `off` and what index_move adds */
+
 enum { MOVE_READ, MOVE_WRITE, MOVE_ADD };
 /* Moves between x at the positions and v, whose strides over the result are given. Positions that repeat
  * are taken in order. */

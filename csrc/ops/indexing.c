@@ -534,7 +534,10 @@ int ad_check_out(ad_handle out_h, const ad_handle *in, int64_t n) {
         for (int d = 0; d < out->ndim; d++) last[1] += (out->sizes[d] - 1) * out->strides[d];
         bad = t->offset <= out->offset + last[1] && out->offset <= t->offset + last[0];
     }
-    return bad ? ad_fail(AD_ERR_RUNTIME, "unsupported operation: some elements of the input tensor and the written-to tensor refer to "
-                                         "a single memory location. Please clone() the tensor before performing the operation.")
+    return bad ? ad_fail(
+                     AD_ERR_RUNTIME,
+                     "unsupported operation: some elements of the input tensor and the written-to tensor "
+                     "refer to "
+                     "a single memory location. Please clone() the tensor before performing the operation.")
                : 0;
 }
