@@ -443,6 +443,7 @@ from ._ops.reduce import (
     var,
     var_mean,
 )
+from ._ops.distinct import bincount, histc, histogram, nanquantile, quantile, unique, unique_consecutive
 from ._ops.sort import (
     argsort,
     bucketize,
@@ -457,7 +458,6 @@ from ._ops.sort import (
 )
 
 # ---- products ----
-from . import linalg
 from ._ops.linalg import (
     addbmm,
     addmm,
@@ -491,16 +491,6 @@ from ._ops.linalg import (
     trace,
     vdot,
 )
-from .linalg import (
-    cholesky_inverse,
-    cholesky_solve,
-    householder_product,
-    lu_unpack,
-    matrix_exp,
-    triangular_solve,
-)
-
-orgqr = householder_product
 
 # ---- indexing ----
 
@@ -563,20 +553,34 @@ from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, se
 # ---- the rest ----
 
 from ._capture import CaptureError, compile  # noqa: E402,F401
-from . import nn, optim  # noqa: E402,F401
-from ._hook import install, uninstall  # noqa: E402,F401
 
-_LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "random", "testing", "compiler"}
+_LAZY = {"nn", "optim", "utils", "func", "linalg", "testing", "compiler"}
+_LAZY_NAMES = {
+    "install": "_hook",
+    "uninstall": "_hook",
+    **dict.fromkeys(
+        ["cholesky_inverse", "cholesky_solve", "lu_unpack", "matrix_exp", "orgqr", "triangular_solve"], "linalg"
+    ),
+}
 
 
 def __getattr__(name):
-    """Submodules that are imported when they are first named, so that the package itself imports quickly."""
-    if name in _LAZY:
+    """Submodules, and functions of some, that are imported when first named: the package itself imports quickly."""
+    module = name if name in _LAZY else _LAZY_NAMES.get(name)
+    if module is not None:
         import importlib
 
         try:
-            return importlib.import_module("." + name, __name__)
+            found = importlib.import_module("." + module, __name__)
         except ModuleNotFoundError as e:
-            if e.name != f"{__name__}.{name}":
+            if e.name != f"{__name__}.{module}":
                 raise
+        else:
+            if module != name:
+                found = globals()[name] = getattr(found, name)
+            return found
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def __dir__():
+    return sorted({*globals(), *_LAZY, *_LAZY_NAMES})

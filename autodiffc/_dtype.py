@@ -134,7 +134,8 @@ class device:
         self.type, self.index = type, index
 
     def __repr__(self):
-        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+        index = "" if self.index is None else f", index={self.index}"
+        return f"device(type='{self.type}'{index})"
 
     def __str__(self):
         return self.type if self.index is None else f"{self.type}:{self.index}"
@@ -178,6 +179,9 @@ class layout:
 
     def __repr__(self):
         return "torch." + self.name
+
+    def __reduce__(self):
+        return self.name  # pickled as the global of this module
 
 
 class memory_format(layout):

@@ -17,7 +17,9 @@ class finfo:
         if not isinstance(d, dtype):
             raise TypeError(f"finfo() argument 'type' must be torch.dtype, not {d.__class__.__name__}")
         if not d.is_floating_point:
-            raise TypeError("torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'")
+            raise TypeError(
+                "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'"
+            )
         self.bits, self.dtype = 8 * d.itemsize, d.name
         if d.numpy is None:
             self.eps, self.max, self.tiny, self.resolution = 2.0**-7, (2 - 2.0**-7) * 2.0**127, 2.0**-126, 0.01

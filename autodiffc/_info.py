@@ -3,7 +3,16 @@
 from . import _core
 from ._native import ffi, lib
 
-_STATS = ("bytes_in_use", "peak_bytes", "bytes_cached", "system_allocations", "allocations", "tensors", "nodes", "storages")
+_STATS = (
+    "bytes_in_use",
+    "peak_bytes",
+    "bytes_cached",
+    "system_allocations",
+    "allocations",
+    "tensors",
+    "nodes",
+    "storages",
+)
 
 
 def memory_stats() -> dict:
@@ -23,8 +32,10 @@ def show_config() -> str:
     """The version, the processor, the instruction set in use and the number of threads, in a few lines."""
     from . import __version__
 
-    return (f"autodiffc {__version__}\nprocessor: {ffi.string(lib.ad_cpu()).decode()}\n"
-            f"kernels: {ffi.string(lib.ad_isa()).decode()}\nthreads: {lib.ad_get_num_threads()}\n")
+    return (
+        f"autodiffc {__version__}\nprocessor: {ffi.string(lib.ad_cpu()).decode()}\n"
+        f"kernels: {ffi.string(lib.ad_isa()).decode()}\nthreads: {lib.ad_get_num_threads()}\n"
+    )
 
 
 def get_num_threads() -> int:

@@ -168,9 +168,11 @@ class TensorObject(TensorBase):
         if id(self) in memo:
             return memo[id(self)]
         if not lib.ad_is_leaf(self._h):
-            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at "
-                               "the moment.  If you were attempting to deepcopy a module, this may be because of a "
-                               "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001")
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at "
+                "the moment.  If you were attempting to deepcopy a module, this may be because of a "
+                "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001"
+            )
         t = _rebuild(type(self), copy.deepcopy(storage_of(self), memo), *self._geometry())
         t.__dict__.update(copy.deepcopy(self.__dict__, memo))
         if self.grad is not None:
@@ -181,8 +183,13 @@ class TensorObject(TensorBase):
     def _geometry(self):
         h = self._h
         n = lib.ad_ndim(h)
-        return (lib.ad_dtype_of(h), lib.ad_offset(h), tuple(ffi.unpack(lib.ad_sizes(h), n)),
-                tuple(ffi.unpack(lib.ad_strides(h), n)), bool(lib.ad_requires_grad(h)))
+        return (
+            lib.ad_dtype_of(h),
+            lib.ad_offset(h),
+            tuple(ffi.unpack(lib.ad_sizes(h), n)),
+            tuple(ffi.unpack(lib.ad_strides(h), n)),
+            bool(lib.ad_requires_grad(h)),
+        )
 
     def __reduce_ex__(self, protocol):
         code, *rest = self._geometry()
@@ -203,5 +210,3 @@ def _rebuild(cls, storage, code, offset, sizes, strides, requires_grad):
 
 def _unpickled(cls, storage, name, *rest):
     return _rebuild(cls, storage, _dtype.named(name).code, *rest)
-
-

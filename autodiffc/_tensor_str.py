@@ -32,7 +32,12 @@ def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=N
             raise ValueError(f"unknown print profile {profile!r}: one of {', '.join(known)}")
         o.precision, o.threshold, o.edgeitems = known[profile]
         o.linewidth = 80
-    for name, value in (("precision", precision), ("threshold", threshold), ("edgeitems", edgeitems), ("linewidth", linewidth)):
+    for name, value in (
+        ("precision", precision),
+        ("threshold", threshold),
+        ("edgeitems", edgeitems),
+        ("linewidth", linewidth),
+    ):
         if value is not None:
             setattr(o, name, value)
     o.sci_mode = sci_mode
@@ -142,7 +147,6 @@ def tensor_str(t, tensor_contents=None, indent=7, prefix="tensor("):
     elif t.requires_grad:
         suffixes.append("requires_grad=True")
     return _add_suffixes(prefix + text, suffixes, indent)
-
 
 
 def _add_suffixes(text, suffixes, indent):

@@ -31,14 +31,25 @@ def adopt(array):
         from ._ops.creation import array_dtype
 
         if array_dtype(array):
-            raise ValueError("given numpy array has byte order different from the native byte order. Conversion between "
-                             "byte orders is currently not supported.")
+            raise ValueError(
+                "given numpy array has byte order different from the native byte order. Conversion between "
+                "byte orders is currently not supported."
+            )
     size, strides = d.itemsize, array.strides
     if any(s % size for s in strides) or not array.flags.aligned:
-        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array first.")
+        raise ValueError(
+            "given numpy array strides not a multiple of the element byte size. Copy the numpy array first."
+        )
     key = _core.hold(array)
-    h = lib.ad_from_memory(d.code, array.__array_interface__["data"][0], array.shape, [s // size for s in strides],
-                           array.ndim, key, not array.flags.writeable)
+    h = lib.ad_from_memory(
+        d.code,
+        array.__array_interface__["data"][0],
+        array.shape,
+        [s // size for s in strides],
+        array.ndim,
+        key,
+        not array.flags.writeable,
+    )
     if not h:
         _core.drop(key)
     return wrap(h)
@@ -165,8 +176,10 @@ def from_dlpack(ext_tensor, *, device=None, copy=None):
     versioned = ffi.new("int *")
     managed = lib.dlpack_open(id(capsule), versioned)
     if not managed:
-        raise RuntimeError("from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, "
-                           "so you might have already constructed a tensor from it once.")
+        raise RuntimeError(
+            "from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, "
+            "so you might have already constructed a tensor from it once."
+        )
     key = _core.hold(_Managed(managed, versioned[0]))
     h = lib.ad_dlpack_import(managed, versioned[0], key)
     if not h:

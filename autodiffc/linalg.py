@@ -711,6 +711,9 @@ def householder_product(input, tau, *, out=None):
     return _to(q, out)
 
 
+orgqr = householder_product
+
+
 def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
     """The diagonals of matrices: Tensor.diagonal() over the last two dimensions."""
     return A.diagonal(offset, dim1, dim2)

@@ -12,7 +12,7 @@ from ._core import OP, TensorBase, fail, wrap
 from ._dtype import DTYPES, Size
 from ._legacy import legacy_new
 from ._native import ffi, lib
-from ._ops import _call, activation, arithmetic, compare, creation, math, random, reduce
+from ._ops import _call, activation, arithmetic, compare, creation, distinct, math, random, reduce
 from ._ops import index as indexing
 from ._ops import linalg as linear
 from ._ops import rearrange as moved
@@ -122,7 +122,8 @@ class Tensor(TensorObject):
 
     device = property(lambda self: _dtype.CPU)
     layout = property(lambda self: _dtype.strided)
-    is_sparse = is_quantized = is_cuda = is_meta = is_mkldnn = is_mps = is_nested = is_xpu = property(lambda self: False)
+    is_sparse = is_quantized = is_cuda = is_meta = property(lambda self: False)
+    is_mkldnn = is_mps = is_nested = is_xpu = property(lambda self: False)
     is_cpu = property(lambda self: True)
     names = property(lambda self: (None,) * self.ndim)
     is_contiguous = views.is_contiguous
@@ -397,6 +398,8 @@ class Tensor(TensorObject):
     cummin, cumsum_, cumprod_, diff = reduce.cummin, reduce.cumsum_, reduce.cumprod_, reduce.diff
     softmax, log_softmax = reduce.softmax, reduce.log_softmax
     max, min = reduce.max, reduce.min
+    unique, unique_consecutive, bincount = distinct.unique, distinct.unique_consecutive, distinct.bincount
+    histc, histogram, quantile, nanquantile = distinct.histc, distinct.histogram, distinct.quantile, distinct.nanquantile
     sort, argsort, msort, topk, kthvalue = order.sort, order.argsort, order.msort, order.topk, order.kthvalue
     mode, median, nanmedian = order.mode, order.median, order.nanmedian
 

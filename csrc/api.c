@@ -25,7 +25,9 @@ const char *ad_isa(void) { return kern->name; }
 const char *ad_cpu(void) { return cpu_describe(); }
 int ad_get_num_threads(void) { return pool_num_threads(); }
 int ad_set_num_threads(int n) {
-    return pool_set_num_threads(n) ? ad_fail(AD_ERR_RUNTIME, "set_num_threads expects a positive integer, got %d", n) : 0;
+    return pool_set_num_threads(n)
+               ? ad_fail(AD_ERR_RUNTIME, "set_num_threads expects a positive integer, got %d", n)
+               : 0;
 }
 
 /* ---- tensors ---- */
@@ -34,17 +36,25 @@ void ad_retain(ad_handle t) { tensor_ref(T(t)); }
 void ad_release(ad_handle t) { tensor_unref(T(t)); }
 
 ad_handle ad_empty(int dtype, const int64_t *sizes, int64_t ndim) {
-    if (ndim > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim, AD_MAXDIM), 0;
+    if (ndim > AD_MAXDIM)
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim,
+                       AD_MAXDIM),
+               0;
     return H(tensor_new(dtype, (int)ndim, sizes));
 }
 
 ad_handle ad_empty_strided(int dtype, const int64_t *sizes, const int64_t *strides, int64_t ndim) {
     int64_t extent = 1, step, numel;
-    if (ndim > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim, AD_MAXDIM), 0;
+    if (ndim > AD_MAXDIM)
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim,
+                       AD_MAXDIM),
+               0;
     if (dims_numel((int)ndim, sizes, &numel)) return 0;
     for (int64_t d = 0; d < ndim; d++) {
-        if (strides[d] < 0) return ad_fail(AD_ERR_RUNTIME, "empty_strided: negative strides are not supported"), 0;
-        if (numel && (__builtin_mul_overflow(sizes[d] - 1, strides[d], &step) || __builtin_add_overflow(extent, step, &extent)))
+        if (strides[d] < 0)
+            return ad_fail(AD_ERR_RUNTIME, "empty_strided: negative strides are not supported"), 0;
+        if (numel && (__builtin_mul_overflow(sizes[d] - 1, strides[d], &step) ||
+                      __builtin_add_overflow(extent, step, &extent)))
             return ad_fail(AD_ERR_RUNTIME, "empty_strided: the extent overflows int64"), 0;
     }
     if (!numel) extent = 0;
@@ -67,13 +77,18 @@ ad_handle ad_scalar_i(int64_t v, int dtype) { return H(tensor_scalar(dtype, (dou
 ad_handle ad_from_memory(int dtype, intptr_t data, const int64_t *sizes, const int64_t *strides, int64_t ndim,
                          int64_t owner, int readonly) {
     int64_t numel, last = 0;
-    if (ndim > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim, AD_MAXDIM), 0;
+    if (ndim > AD_MAXDIM)
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim,
+                       AD_MAXDIM),
+               0;
     if (dims_numel((int)ndim, sizes, &numel)) return 0;
     for (int64_t d = 0; d < ndim; d++) {
         if (strides[d] < 0)
-            return ad_fail(AD_ERR_VALUE, "At least one stride in the given numpy array is negative, and tensors with "
-                                         "negative strides are not currently supported. (You can probably work around "
-                                         "this by making a copy of your array  with array.copy().)"), 0;
+            return ad_fail(AD_ERR_VALUE,
+                           "At least one stride in the given numpy array is negative, and tensors with "
+                           "negative strides are not currently supported. (You can probably work around "
+                           "this by making a copy of your array  with array.copy().)"),
+                   0;
         if (numel) last += (sizes[d] - 1) * strides[d];
     }
     ad_tensor *t = tensor_new(dtype, 0, NULL);
@@ -89,23 +104,29 @@ ad_handle ad_from_memory(int dtype, intptr_t data, const int64_t *sizes, const i
     return H(t);
 }
 
-ad_handle ad_on_storage(ad_handle h, int dtype, int64_t offset, const int64_t *sizes, const int64_t *strides, int64_t ndim) {
+ad_handle ad_on_storage(ad_handle h, int dtype, int64_t offset, const int64_t *sizes, const int64_t *strides,
+                        int64_t ndim) {
     ad_tensor *src = T(h);
     int64_t last = offset, step, numel, have = (int64_t)(src->storage->nbytes / dtype_size[dtype]);
     if (ndim < 0 || ndim > AD_MAXDIM)
-        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim, AD_MAXDIM), 0;
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim,
+                       AD_MAXDIM),
+               0;
     if (dims_numel((int)ndim, sizes, &numel)) return 0;
     for (int64_t d = 0; d < ndim; d++)
         if (strides[d] < 0 || __builtin_mul_overflow(sizes[d] ? sizes[d] - 1 : 0, strides[d], &step) ||
             __builtin_add_overflow(last, step, &last))
-            return ad_fail(AD_ERR_RUNTIME, "strides %s of sizes %s are negative or overflow", fmt_sizes((int)ndim, strides),
-                           fmt_sizes((int)ndim, sizes)), 0;
+            return ad_fail(AD_ERR_RUNTIME, "strides %s of sizes %s are negative or overflow",
+                           fmt_sizes((int)ndim, strides), fmt_sizes((int)ndim, sizes)),
+                   0;
     if (offset < 0 || (numel && last >= have))
         return ad_fail(AD_ERR_RUNTIME,
-                       "setStorage: sizes %s, strides %s, storage offset %lld, and itemsize %d are out of bounds for storage of "
+                       "setStorage: sizes %s, strides %s, storage offset %lld, and itemsize %d are out of "
+                       "bounds for storage of "
                        "size %zu",
-                       fmt_sizes((int)ndim, sizes), fmt_sizes((int)ndim, strides), (long long)offset, dtype_size[dtype],
-                       src->storage->nbytes), 0;
+                       fmt_sizes((int)ndim, sizes), fmt_sizes((int)ndim, strides), (long long)offset,
+                       dtype_size[dtype], src->storage->nbytes),
+               0;
     ad_tensor *t = tensor_alias(src, (int)ndim, sizes, strides, offset);
     if (t) t->dtype = (uint8_t)dtype;
     return H(t);
@@ -148,7 +169,8 @@ int ad_item(ad_handle h) {
     ad_tensor *t = T(h);
     if (tls.capture) return program_refuse("reading a value from a tensor (item(), float(), `if tensor`)");
     if (t->numel != 1)
-        return ad_fail(AD_ERR_RUNTIME, "a Tensor with %lld elements cannot be converted to Scalar", (long long)t->numel);
+        return ad_fail(AD_ERR_RUNTIME, "a Tensor with %lld elements cannot be converted to Scalar",
+                       (long long)t->numel);
     return dtype_is_float(t->dtype) ? 0 : t->dtype == AD_BOOL ? 2 : 1;
 }
 double ad_item_f(ad_handle t) { return tensor_get_f64(T(t)); }
@@ -167,9 +189,12 @@ int ad_set_data(ad_handle h, ad_handle src_h) {
     return 0;
 }
 
-int ad_set_strided(ad_handle h, ad_handle src, int64_t offset, const int64_t *sizes, const int64_t *strides, int64_t ndim) {
+int ad_set_strided(ad_handle h, ad_handle src, int64_t offset, const int64_t *sizes, const int64_t *strides,
+                   int64_t ndim) {
     int64_t list[2 * AD_MAXDIM];
-    if (ndim > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim, AD_MAXDIM);
+    if (ndim > AD_MAXDIM)
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim,
+                       AD_MAXDIM);
     memcpy(list, sizes, (size_t)ndim * sizeof *list);
     memcpy(list + ndim, strides, (size_t)ndim * sizeof *list);
     ad_attr at = {.i = {ndim, offset}, .list = list, .nlist = 2 * ndim};
@@ -186,14 +211,18 @@ int ad_set_strided(ad_handle h, ad_handle src, int64_t offset, const int64_t *si
 int ad_resize(ad_handle h, const int64_t *sizes, int64_t ndim) {
     ad_tensor *t = T(h);
     int64_t strides[AD_MAXDIM], numel;
-    if (ndim > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim, AD_MAXDIM);
+    if (ndim > AD_MAXDIM)
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim,
+                       AD_MAXDIM);
     if (dims_equal(t->ndim, t->sizes, (int)ndim, sizes)) return 0;
     if (tls.capture) return program_refuse("resizing a tensor");
     if (dims_numel((int)ndim, sizes, &numel)) return -1;
     dims_contiguous_strides((int)ndim, sizes, strides);
     int64_t need;
-    if (__builtin_add_overflow(numel, t->offset, &need) || __builtin_mul_overflow(need, (int64_t)dtype_size[t->dtype], &need))
-        return ad_fail(AD_ERR_RUNTIME, "the storage of a tensor of size %s overflows int64", fmt_sizes((int)ndim, sizes));
+    if (__builtin_add_overflow(numel, t->offset, &need) ||
+        __builtin_mul_overflow(need, (int64_t)dtype_size[t->dtype], &need))
+        return ad_fail(AD_ERR_RUNTIME, "the storage of a tensor of size %s overflows int64",
+                       fmt_sizes((int)ndim, sizes));
     if ((size_t)need > t->storage->nbytes) {
         if (!t->storage->block || t->storage->owner)
             return ad_fail(AD_ERR_RUNTIME, "Trying to resize storage that is not resizable");
@@ -215,7 +244,9 @@ ad_handle ad_detach(ad_handle h, int share_version) {
 /* ---- calling an operation ---- */
 
 ad_handle ad_op1(int op, ad_handle a) { return H(ad_apply1(op, 1, (ad_tensor *[]){T(a)}, NULL)); }
-ad_handle ad_op2(int op, ad_handle a, ad_handle b) { return H(ad_apply1(op, 2, (ad_tensor *[]){T(a), T(b)}, NULL)); }
+ad_handle ad_op2(int op, ad_handle a, ad_handle b) {
+    return H(ad_apply1(op, 2, (ad_tensor *[]){T(a), T(b)}, NULL));
+}
 ad_handle ad_op3(int op, ad_handle a, ad_handle b, ad_handle c) {
     return H(ad_apply1(op, 3, (ad_tensor *[]){T(a), T(b), T(c)}, NULL));
 }
@@ -232,9 +263,15 @@ static ad_handle with_scalar(int op, ad_handle a, ad_tensor *s, int reversed) {
     tensor_unref(s);
     return H(y);
 }
-ad_handle ad_op2f(int op, ad_handle a, double s, int reversed) { return with_scalar(op, a, wrapped(AD_F64, s, 0), reversed); }
-ad_handle ad_op2i(int op, ad_handle a, int64_t s, int reversed) { return with_scalar(op, a, wrapped(AD_I64, 0, s), reversed); }
-ad_handle ad_op2b(int op, ad_handle a, int s, int reversed) { return with_scalar(op, a, wrapped(AD_BOOL, 0, s), reversed); }
+ad_handle ad_op2f(int op, ad_handle a, double s, int reversed) {
+    return with_scalar(op, a, wrapped(AD_F64, s, 0), reversed);
+}
+ad_handle ad_op2i(int op, ad_handle a, int64_t s, int reversed) {
+    return with_scalar(op, a, wrapped(AD_I64, 0, s), reversed);
+}
+ad_handle ad_op2b(int op, ad_handle a, int s, int reversed) {
+    return with_scalar(op, a, wrapped(AD_BOOL, 0, s), reversed);
+}
 
 static ad_tensor *scalars3(int op, ad_handle a, double s, double r, bool inplace) {
     ad_tensor *in[3] = {T(a), wrapped(AD_F64, s, 0), wrapped(AD_F64, r, 0)}, *y = NULL;
@@ -263,7 +300,8 @@ ad_handle ad_op3n(int op, ad_handle a, ad_handle b, double s, int kind, int inpl
     return y;
 }
 ad_handle ad_op3nn(int op, ad_handle a, double s, int kind_s, double r, int kind_r, int inplace) {
-    ad_tensor *b = T(ad_number(kind_s, s, kind_s ? (int64_t)s : 0)), *c = b ? T(ad_number(kind_r, r, kind_r ? (int64_t)r : 0)) : NULL;
+    ad_tensor *b = T(ad_number(kind_s, s, kind_s ? (int64_t)s : 0)),
+              *c = b ? T(ad_number(kind_r, r, kind_r ? (int64_t)r : 0)) : NULL;
     ad_handle y = apply3(op, T(a), b, c, inplace);
     tensor_unref(b);
     tensor_unref(c);
@@ -321,23 +359,25 @@ ad_handle ad_op1l(int op, ad_handle a, const int64_t *list, int64_t n, int64_t i
     return apply_several(&ad_ops[op], 1, (ad_tensor *[]){T(a)}, &at);
 }
 
-static int fill_attr(ad_attr *at, const int64_t *i, int64_t ni, const double *f, int64_t nf, const int64_t *list, int64_t nlist) {
+static int fill_attr(ad_attr *at, const int64_t *i, int64_t ni, const double *f, int64_t nf,
+                     const int64_t *list, int64_t nlist) {
     memset(at, 0, sizeof *at);
-    if (ni > 8 || nf > 6) return ad_fail(AD_ERR_RUNTIME, "an operation takes at most 8 integers and 6 floats");
+    if (ni > 8 || nf > 6)
+        return ad_fail(AD_ERR_RUNTIME, "an operation takes at most 8 integers and 6 floats");
     if (ni) memcpy(at->i, i, (size_t)ni * sizeof *i);
     if (nf) memcpy(at->f, f, (size_t)nf * sizeof *f);
     at->list = list;
     at->nlist = nlist;
     return 0;
 }
-ad_handle ad_opn(int op, const ad_handle *in, int64_t nin, const int64_t *i, int64_t ni, const double *f, int64_t nf,
-                 const int64_t *list, int64_t nlist) {
+ad_handle ad_opn(int op, const ad_handle *in, int64_t nin, const int64_t *i, int64_t ni, const double *f,
+                 int64_t nf, const int64_t *list, int64_t nlist) {
     ad_attr at;
     if (fill_attr(&at, i, ni, f, nf, list, nlist)) return 0;
     return apply_several(&ad_ops[op], (int)nin, (ad_tensor *const *)in, &at);
 }
-ad_handle ad_opn_(int op, const ad_handle *in, int64_t nin, const int64_t *i, int64_t ni, const double *f, int64_t nf,
-                  const int64_t *list, int64_t nlist) {
+ad_handle ad_opn_(int op, const ad_handle *in, int64_t nin, const int64_t *i, int64_t ni, const double *f,
+                  int64_t nf, const int64_t *list, int64_t nlist) {
     ad_attr at;
     if (fill_attr(&at, i, ni, f, nf, list, nlist)) return 0;
     return H(ad_apply_inplace(op, (int)nin, (ad_tensor *const *)in, &at));
@@ -348,7 +388,9 @@ ad_handle ad_linear(ad_handle x, ad_handle weight, ad_handle bias) {
     return H(ad_apply1(OP_linear, 3, (ad_tensor *[]){T(x), T(weight), T(bias)}, NULL));
 }
 ad_handle ad_op1_(int op, ad_handle a) { return H(ad_apply_inplace(op, 1, (ad_tensor *[]){T(a)}, NULL)); }
-ad_handle ad_op2_(int op, ad_handle a, ad_handle b) { return H(ad_apply_inplace(op, 2, (ad_tensor *[]){T(a), T(b)}, NULL)); }
+ad_handle ad_op2_(int op, ad_handle a, ad_handle b) {
+    return H(ad_apply_inplace(op, 2, (ad_tensor *[]){T(a), T(b)}, NULL));
+}
 ad_handle ad_op3_(int op, ad_handle a, ad_handle b, ad_handle c) {
     return H(ad_apply_inplace(op, 3, (ad_tensor *[]){T(a), T(b), T(c)}, NULL));
 }
@@ -364,12 +406,16 @@ ad_handle ad_op2b_(int op, ad_handle a, int s) { return with_scalar_(op, a, wrap
 
 ad_handle ad_copy_out(ad_handle src_h, ad_handle out_h) {
     ad_tensor *src = T(src_h), *out = T(out_h);
-    if ((dtype_is_float(src->dtype) && !dtype_is_float(out->dtype)) || (src->dtype != AD_BOOL && out->dtype == AD_BOOL))
-        return ad_fail(AD_ERR_RUNTIME, "result type %s can't be cast to the desired output type %s", dtype_class[src->dtype],
-                       dtype_class[out->dtype]), 0;
+    if ((dtype_is_float(src->dtype) && !dtype_is_float(out->dtype)) ||
+        (src->dtype != AD_BOOL && out->dtype == AD_BOOL))
+        return ad_fail(AD_ERR_RUNTIME, "result type %s can't be cast to the desired output type %s",
+                       dtype_class[src->dtype], dtype_class[out->dtype]),
+               0;
     if (!tls.no_grad && (tensor_wants_grad(src) || tensor_wants_grad(out)))
-        return ad_fail(AD_ERR_RUNTIME, "functions with out=... arguments don't support automatic differentiation, but one of "
-                                       "the arguments requires grad."), 0;
+        return ad_fail(AD_ERR_RUNTIME,
+                       "functions with out=... arguments don't support automatic differentiation, but one of "
+                       "the arguments requires grad."),
+               0;
     if (ad_resize(out_h, src->sizes, src->ndim)) return 0;
     return H(ad_apply_inplace(OP_copy, 2, (ad_tensor *[]){out, src}, NULL));
 }
@@ -381,14 +427,18 @@ int ad_set_requires_grad(ad_handle h, int on) {
     ad_tensor *t = T(h);
     if (t->node) {
         if (on) return 0;
-        return ad_fail(AD_ERR_RUNTIME, "you can only change requires_grad flags of leaf variables. If you want to use a "
-                                       "computed variable in a subgraph that doesn't require differentiation use "
-                                       "var_no_grad = var.detach().");
+        return ad_fail(AD_ERR_RUNTIME,
+                       "you can only change requires_grad flags of leaf variables. If you want to use a "
+                       "computed variable in a subgraph that doesn't require differentiation use "
+                       "var_no_grad = var.detach().");
     }
     if (on && !dtype_is_float(t->dtype))
-        return ad_fail(AD_ERR_RUNTIME, "only Tensors of floating point and complex dtype can require gradients");
+        return ad_fail(AD_ERR_RUNTIME,
+                       "only Tensors of floating point and complex dtype can require gradients");
     if (on && (t->flags & AD_T_INFERENCE) && !tls.inference)
-        return ad_fail(AD_ERR_RUNTIME, "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
     t->flags = (uint16_t)(on ? t->flags | AD_T_REQUIRES_GRAD : t->flags & ~AD_T_REQUIRES_GRAD);
     return 0;
 }
@@ -414,8 +464,8 @@ static void swap_grad(ad_tensor *t, ad_tensor *g) { /* takes the reference */
 int ad_set_grad(ad_handle h, ad_handle g_h) {
     ad_tensor *t = T(h), *g = T(g_h);
     if (g && g->dtype != t->dtype)
-        return ad_fail(AD_ERR_RUNTIME, "assigned grad has data of a different type: expected %s, got %s", dtype_name[t->dtype],
-                       dtype_name[g->dtype]);
+        return ad_fail(AD_ERR_RUNTIME, "assigned grad has data of a different type: expected %s, got %s",
+                       dtype_name[t->dtype], dtype_name[g->dtype]);
     if (g && !tensor_same_sizes(t, g))
         return ad_fail(AD_ERR_RUNTIME, "assigned grad has data of a different size: expected %s, got %s",
                        fmt_sizes(t->ndim, t->sizes), fmt_sizes(g->ndim, g->sizes));
@@ -426,10 +476,11 @@ int ad_set_grad(ad_handle h, ad_handle g_h) {
 int ad_detach_(ad_handle h) {
     ad_tensor *t = T(h);
     if (t->base)
-        return ad_fail(AD_ERR_RUNTIME, "Can't detach views in-place. Use detach() instead. If you are using "
-                                       "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as "
-                                       "True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
-                                       "these gradients.");
+        return ad_fail(AD_ERR_RUNTIME,
+                       "Can't detach views in-place. Use detach() instead. If you are using "
+                       "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as "
+                       "True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
+                       "these gradients.");
     graph_set_history(t, NULL, 0);
     t->flags &= (uint16_t)~AD_T_REQUIRES_GRAD;
     t->epoch++;
@@ -473,8 +524,10 @@ ad_handle ad_tangent(ad_handle t) { return H(tensor_ref(T(t)->tangent)); }
 int ad_set_tangent(ad_handle h, ad_handle tangent) {
     ad_tensor *t = T(h), *old = t->tangent, *g = T(tangent);
     if (g && (!tensor_same_sizes(t, g) || t->dtype != g->dtype))
-        return ad_fail(AD_ERR_RUNTIME, "a tangent must have the size and dtype of its primal: %s %s, got %s %s",
-                       fmt_sizes(t->ndim, t->sizes), dtype_name[t->dtype], fmt_sizes(g->ndim, g->sizes), dtype_name[g->dtype]);
+        return ad_fail(AD_ERR_RUNTIME,
+                       "a tangent must have the size and dtype of its primal: %s %s, got %s %s",
+                       fmt_sizes(t->ndim, t->sizes), dtype_name[t->dtype], fmt_sizes(g->ndim, g->sizes),
+                       dtype_name[g->dtype]);
     t->tangent = tensor_ref(g);
     tensor_unref(old);
     if (g) tls.forward = true;

@@ -67,9 +67,13 @@ intptr_t ad_dlpack_export(ad_handle h, int versioned, int copied) {
     e->block = block;
     for (int d = 0; d < t->ndim; d++) {
         e->dims[d] = t->sizes[d];
-        e->dims[t->ndim + d] = t->sizes[d] < 2 ? 1 : t->strides[d]; /* some readers insist where it does not matter */
+        e->dims[t->ndim + d] =
+            t->sizes[d] < 2 ? 1 : t->strides[d]; /* some readers insist where it does not matter */
     }
-    dl_tensor v = {.data = t->numel ? tensor_data(t) : NULL, .ndim = t->ndim, .shape = e->dims, .strides = e->dims + t->ndim};
+    dl_tensor v = {.data = t->numel ? tensor_data(t) : NULL,
+                   .ndim = t->ndim,
+                   .shape = e->dims,
+                   .strides = e->dims + t->ndim};
     v.device.type = DL_CPU;
     v.dtype.code = dl_code[t->dtype];
     v.dtype.bits = (uint8_t)(8 * dtype_size[t->dtype]);
@@ -99,21 +103,24 @@ ad_handle ad_dlpack_import(intptr_t managed, int versioned, int64_t owner) {
     const dl_tensor *v = versioned ? &((dl_versioned *)managed)->t : &((dl_managed *)managed)->t;
     if (versioned && ((dl_versioned *)managed)->version.major != 1)
         return ad_fail(AD_ERR_RUNTIME, "from_dlpack: version %u.%u of the exchange is not supported",
-                       ((dl_versioned *)managed)->version.major, ((dl_versioned *)managed)->version.minor), 0;
+                       ((dl_versioned *)managed)->version.major, ((dl_versioned *)managed)->version.minor),
+               0;
     if (v->device.type != DL_CPU)
-        return ad_fail(AD_ERR_RUNTIME, "from_dlpack: the memory is on device type %d, not on the CPU", (int)v->device.type), 0;
+        return ad_fail(AD_ERR_RUNTIME, "from_dlpack: the memory is on device type %d, not on the CPU",
+                       (int)v->device.type),
+               0;
     int dtype = 0;
-    while (dtype < AD_DTYPES && (dl_code[dtype] != v->dtype.code || 8 * dtype_size[dtype] != v->dtype.bits)) dtype++;
+    while (dtype < AD_DTYPES && (dl_code[dtype] != v->dtype.code || 8 * dtype_size[dtype] != v->dtype.bits))
+        dtype++;
     if (dtype == AD_DTYPES || v->dtype.lanes != 1)
-        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "from_dlpack: unsupported type (code %d, %d bits, %d lanes)", v->dtype.code,
-                       v->dtype.bits, v->dtype.lanes), 0;
+        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "from_dlpack: unsupported type (code %d, %d bits, %d lanes)",
+                       v->dtype.code, v->dtype.bits, v->dtype.lanes),
+               0;
     if (v->ndim < 0 || v->ndim > AD_MAXDIM)
         return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %d, the most is %d", (int)v->ndim, AD_MAXDIM), 0;
     int64_t strides[AD_MAXDIM];
-    if (v->strides)
-        memcpy(strides, v->strides, (size_t)v->ndim * sizeof *strides);
-    else
-        dims_contiguous_strides(v->ndim, v->shape, strides);
-    return ad_from_memory(dtype, (intptr_t)v->data + (intptr_t)v->byte_offset, v->shape, strides, v->ndim, owner,
-                          versioned && ((dl_versioned *)managed)->flags & DL_READ_ONLY);
+    if (v->strides) memcpy(strides, v->strides, (size_t)v->ndim * sizeof *strides);
+    else dims_contiguous_strides(v->ndim, v->shape, strides);
+    return ad_from_memory(dtype, (intptr_t)v->data + (intptr_t)v->byte_offset, v->shape, strides, v->ndim,
+                          owner, versioned && ((dl_versioned *)managed)->flags & DL_READ_ONLY);
 }

@@ -238,31 +238,34 @@ static int check_view(const ad_tensor *t) {
     if (t->flags & AD_T_CUSTOM_VIEW) {
         char title[64] = "a custom Function";
         if (t->node) node_title(t->node, title, sizeof title);
-        return ad_fail(AD_ERR_RUNTIME,
-                       "Output %u of %s is a view and is being modified inplace. This view was created inside a "
-                       "custom Function (or because an input was returned as-is) and the autograd logic to handle "
-                       "view+inplace would override the custom backward associated with the custom Function, leading "
-                       "to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of "
-                       "the custom Function.",
-                       t->out_nr, title);
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Output %u of %s is a view and is being modified inplace. This view was created inside a "
+            "custom Function (or because an input was returned as-is) and the autograd logic to handle "
+            "view+inplace would override the custom backward associated with the custom Function, leading "
+            "to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of "
+            "the custom Function.",
+            t->out_nr, title);
     }
     if (t->flags & AD_T_MULTI_VIEW) {
         char title[64] = "the function that made it";
         if (t->node) node_title(t->node, title, sizeof title);
-        return ad_fail(AD_ERR_RUNTIME,
-                       "Output %u of %s is a view and is being modified inplace. This view is the output of a "
-                       "function that returns multiple views. Such functions do not allow the output views to be "
-                       "modified inplace. You should replace the inplace operation by an out-of-place one.",
-                       t->out_nr, title);
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Output %u of %s is a view and is being modified inplace. This view is the output of a "
+            "function that returns multiple views. Such functions do not allow the output views to be "
+            "modified inplace. You should replace the inplace operation by an out-of-place one.",
+            t->out_nr, title);
     }
     if (t->flags & AD_T_INFERENCE) return 0;
     if (t->flags & AD_T_NOGRAD_VIEW) how = "no_grad";
     if (!how) return 0;
-    return ad_fail(AD_ERR_RUNTIME,
-                   "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given "
-                   "that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by "
-                   "moving both the view and the inplace either both inside the no_grad block (if you don't want the "
-                   "inplace to be tracked) or both outside (if you want the inplace to be tracked).");
+    return ad_fail(
+        AD_ERR_RUNTIME,
+        "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given "
+        "that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by "
+        "moving both the view and the inplace either both inside the no_grad block (if you don't want the "
+        "inplace to be tracked) or both outside (if you want the inplace to be tracked).");
 }
 
 int graph_check_inplace(ad_tensor *t, bool wants) {
@@ -280,8 +283,9 @@ int graph_check_inplace(ad_tensor *t, bool wants) {
         if (t->base) {
             if (check_view(t)) return -1;
             if (own && !t->base->node)
-                return ad_fail(AD_ERR_RUNTIME, "a view of a leaf Variable that requires grad is being used in an "
-                                               "in-place operation.");
+                return ad_fail(AD_ERR_RUNTIME,
+                               "a view of a leaf Variable that requires grad is being used in an "
+                               "in-place operation.");
         }
         if (own && !t->node)
             return ad_fail(AD_ERR_RUNTIME,
@@ -497,13 +501,13 @@ ad_tensor *saved_get(ad_node *n, int k, bool *borrowed) {
         char from[96], title[64];
         node_describe(by, s->slot >= 65536 ? (uint32_t)(s->slot - 65536) : s->t->out_nr, from, sizeof from);
         node_title(n, title, sizeof title);
-        return ad_fail_null(AD_ERR_RUNTIME,
-                            "one of the variables needed for gradient computation has been modified by an inplace "
-                            "operation: [torch.%sTensor %s]%s, is at version %u; expected version %u instead. It was "
-                            "saved by %s. Hint: enable anomaly detection to find the operation that failed to compute "
-                            "its gradient, with autograd.set_detect_anomaly(True).",
-                            dtype_class[s->t->dtype], fmt_sizes(s->t->ndim, s->t->sizes), from, now, s->version,
-                            title);
+        return ad_fail_null(
+            AD_ERR_RUNTIME,
+            "one of the variables needed for gradient computation has been modified by an inplace "
+            "operation: [torch.%sTensor %s]%s, is at version %u; expected version %u instead. It was "
+            "saved by %s. Hint: enable anomaly detection to find the operation that failed to compute "
+            "its gradient, with autograd.set_detect_anomaly(True).",
+            dtype_class[s->t->dtype], fmt_sizes(s->t->ndim, s->t->sizes), from, now, s->version, title);
     }
     if (s->slot < 65536 || tls.no_grad) return s->t;
     /* An output, wanted for a gradient of the gradient: a copy of the handle that knows its node. */

@@ -14,25 +14,29 @@ LARGE = 60_000  # elements of the largest input: several chunks of the pool
 
 
 def large_inputs(case: Case):
-    """The row's inputs with every size above 1 scaled by one factor, so that equal sizes stay equal."""
+    """The row's inputs with every size above 1 scaled by one factor, so that equal sizes stay equal: doubled until the
+    largest input or result has LARGE elements, or until the row's other arguments do not fit any more."""
     if case.bench:
         return [i.resized(s) for i, s in zip(case.inputs, case.bench)]
-    dims = max((sum(n > 1 for n in i.sizes) for i in case.inputs), default=0)
-    most = max((int(np.prod(i.sizes)) for i in case.inputs), default=0)
-    if not dims or not most:
-        return case.inputs
-    factor = max(1, int((LARGE / most) ** (1 / dims)))
-    return [i.resized([n * factor if n > 1 else n for n in i.sizes]) for i in case.inputs]
+    dtype, specs = case.float_dtype("float32"), case.inputs
+    if not any(n > 1 for i in specs for n in i.sizes):
+        return specs
+    while True:
+        more = [i.resized([2 * n if n > 1 else n for n in i.sizes]) for i in specs]
+        try:
+            with autodiffc.no_grad():
+                ys = outputs(case.fn(autodiffc, *case.tensors(autodiffc, case.make(dtype, inputs=more), dtype)))
+        except (RuntimeError, IndexError, ValueError, TypeError):
+            return specs
+        specs = more
+        sizes = [int(np.prod(i.sizes)) for i in more] + [int(np.prod(y.shape)) for y in ys if hasattr(y, "shape")]
+        if max(sizes) >= LARGE:
+            return specs
 
 
 def run_row(case: Case, large: bool = False) -> dict[str, np.ndarray]:
     """The results and gradients of a row in float32 (or its first dtype), by name."""
-    if large:
-        try:
-            return _run(case, large_inputs(case))
-        except (RuntimeError, IndexError, ValueError, TypeError):
-            pass  # the row's other arguments only fit its own sizes
-    return _run(case, case.inputs)
+    return _run(case, large_inputs(case) if large else case.inputs)
 
 
 def _run(case: Case, specs) -> dict[str, np.ndarray]:

@@ -63,9 +63,15 @@ def check_sizes(size, name):
             raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
     for k, n in enumerate(size):
         if type(n) is not int:
-            if not hasattr(n, "__index__") or isinstance(n, TensorBase) and (n.dtype.is_floating_point or n.numel() != 1):
-                raise TypeError(f"{name}(): argument 'size' must be tuple of ints, but found element of type "
-                                f"{type(n).__name__} at pos {k}")
+            if (
+                not hasattr(n, "__index__")
+                or isinstance(n, TensorBase)
+                and (n.dtype.is_floating_point or n.numel() != 1)
+            ):
+                raise TypeError(
+                    f"{name}(): argument 'size' must be tuple of ints, but found element of type "
+                    f"{type(n).__name__} at pos {k}"
+                )
             return check_sizes(([m if type(m) is int else _index(m) for m in size],), name)
         if not -(1 << 63) <= n < 1 << 63:
             raise RuntimeError(f"{name}(): Overflow when unpacking long: size {n}")
@@ -127,8 +133,17 @@ def ones(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin_
     return new("ones", code_of(dtype, "ones"), size, 1, device, layout, requires_grad, out)
 
 
-def empty(*sizes, size=None, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False,
-          memory_format=None):
+def empty(
+    *sizes,
+    size=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+    memory_format=None,
+):
     """A tensor whose values are not set. RuntimeError for negative sizes."""
     size = _given(sizes, size, "empty")
     t = new("empty", code_of(dtype, "empty"), size, None, device, layout, requires_grad, out)
@@ -154,18 +169,23 @@ def empty_strided(size, stride, *, dtype=None, layout=None, device=None, require
     check_options(device, layout, "empty_strided")
     size = check_sizes((size,), "empty_strided")
     if len(size) != len(stride):
-        raise RuntimeError(f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})")
+        raise RuntimeError(
+            f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})"
+        )
     h = lib.ad_empty_strided(code_of(dtype, "empty_strided"), size, stride, len(size))
     return finish(h, requires_grad)
 
 
-def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=None, requires_grad=False,
-                   pin_memory=False):
+def empty_permuted(
+    size, physical_layout, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+):
     """A dense tensor of these sizes whose dimensions lie in memory in the order of physical_layout."""
     size = check_sizes((size,), "empty_permuted")
     if sorted(d % len(size) if size else d for d in physical_layout) != list(range(len(size))):
-        raise RuntimeError(f"Number of dimensions in size does not match the length of the physical_layout; "
-                           f"size={list(size)}, physical_layout={list(physical_layout)}")
+        raise RuntimeError(
+            f"Number of dimensions in size does not match the length of the physical_layout; "
+            f"size={list(size)}, physical_layout={list(physical_layout)}"
+        )
     strides, step = [0] * len(size), 1
     for d in reversed(physical_layout):
         strides[d] = step
@@ -279,26 +299,42 @@ def dense_strides(size, strides):
     return out
 
 
-def zeros_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
+def zeros_like(
+    input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False
+):
     """Zeros of input's size and dtype."""
     return _like("zeros_like", input, 0, dtype, layout, device, requires_grad, memory_format)
 
 
-def ones_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
+def ones_like(
+    input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False
+):
     """Ones of input's size and dtype."""
     return _like("ones_like", input, 1, dtype, layout, device, requires_grad, memory_format)
 
 
-def empty_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
+def empty_like(
+    input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False
+):
     """A tensor of input's size and dtype whose values are not set."""
     return _like("empty_like", input, None, dtype, layout, device, requires_grad, memory_format)
 
 
-def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None,
-              pin_memory=False):
+def full_like(
+    input,
+    fill_value,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    memory_format=None,
+    pin_memory=False,
+):
     """One value in input's size and dtype."""
-    return _like("full_like", input, plain_number(fill_value, "full_like"), dtype, layout, device, requires_grad,
-                 memory_format)
+    return _like(
+        "full_like", input, plain_number(fill_value, "full_like"), dtype, layout, device, requires_grad, memory_format
+    )
 
 
 # methods of Tensor: dtype defaults to the tensor's own
@@ -306,7 +342,9 @@ def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requir
 
 def new_zeros(self, *sizes, size=None, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
     """Zeros of the given size and this tensor's dtype."""
-    return zeros(*sizes, size=size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad, layout=layout)
+    return zeros(
+        *sizes, size=size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad, layout=layout
+    )
 
 
 def new_ones(self, *sizes, size=None, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
@@ -316,12 +354,16 @@ def new_ones(self, *sizes, size=None, dtype=None, device=None, requires_grad=Fal
 
 def new_empty(self, *sizes, size=None, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
     """A tensor of the given size and this tensor's dtype whose values are not set."""
-    return empty(*sizes, size=size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad, layout=layout)
+    return empty(
+        *sizes, size=size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad, layout=layout
+    )
 
 
 def new_empty_strided(self, size, stride, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
     """empty_strided() of this tensor's dtype."""
-    return empty_strided(size, stride, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad, layout=layout)
+    return empty_strided(
+        size, stride, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad, layout=layout
+    )
 
 
 def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
@@ -389,8 +431,10 @@ def _from_data(data, dtype):
     if code is None:
         code = checked.code
     if array.dtype.byteorder not in "=|" and array.dtype.newbyteorder("=") != array.dtype:
-        raise ValueError("given numpy array has byte order different from the native byte order. Conversion between "
-                         "byte orders is currently not supported.")
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order. Conversion between "
+            "byte orders is currently not supported."
+        )
     if array.size and code not in (_BOOL, checked.code) and code < _FLOAT16 and not isinstance(data, np.ndarray):
         for v in (array.min(), array.max()):
             fitted(v.item(), code)
@@ -419,8 +463,8 @@ def array_dtype(array):
         raise NotImplementedError(f"tensor(): complex values (numpy {array.dtype}) are not supported")
     kind = array.dtype.type if array.dtype.kind in "USOVmM" else array.dtype
     raise TypeError(
-        f"can't convert np.ndarray of type {getattr(kind, '__name__', kind)}. The only supported types are: float64, float32, "
-        "float16, int64, int32, int16, int8, uint8, and bool."
+        f"can't convert np.ndarray of type {getattr(kind, '__name__', kind)}. The only supported types are: float64, "
+        "float32, float16, int64, int32, int16, int8, uint8, and bool."
     )
 
 
@@ -458,7 +502,8 @@ def to_array(data):
 
 def _is_sequence(x):
     return isinstance(x, (list, tuple, range, bytearray, memoryview)) or (
-        hasattr(x, "__len__") and hasattr(x, "__getitem__") and not isinstance(x, (dict, set, str, bytes)))
+        hasattr(x, "__len__") and hasattr(x, "__getitem__") and not isinstance(x, (dict, set, str, bytes))
+    )
 
 
 def _plain(data, kinds, depth):
@@ -590,19 +635,29 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
 def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
     """A 1-d tensor of the memory of an object with Python's buffer interface. ValueError when it does not fit."""
     d = as_dtype(dtype, "frombuffer")
-    view = memoryview(buffer).cast("B") if not isinstance(buffer, np.ndarray) else memoryview(buffer.reshape(-1).view(np.uint8))
+    view = (
+        memoryview(buffer).cast("B")
+        if not isinstance(buffer, np.ndarray)
+        else memoryview(buffer.reshape(-1).view(np.uint8))
+    )
     n = view.nbytes
     if n == 0 or count == 0:
         raise ValueError(f"both buffer length ({n}) and count ({count}) must not be 0")
     if not 0 <= offset < n:
-        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({n} bytes) minus 1")
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({n} bytes) minus 1"
+        )
     if count > 0 and offset + count * d.itemsize > n:
-        raise ValueError(f"requested buffer length ({count} * {d.itemsize} bytes) after offset ({offset} bytes) must not "
-                         f"be greater than actual buffer length ({n} bytes)")
+        raise ValueError(
+            f"requested buffer length ({count} * {d.itemsize} bytes) after offset ({offset} bytes) must not "
+            f"be greater than actual buffer length ({n} bytes)"
+        )
     if count < 0:
         if (n - offset) % d.itemsize:
-            raise ValueError(f"buffer length ({n - offset} bytes) after offset ({offset} bytes) must be a multiple of "
-                             f"element size ({d.itemsize})")
+            raise ValueError(
+                f"buffer length ({n - offset} bytes) after offset ({offset} bytes) must be a multiple of "
+                f"element size ({d.itemsize})"
+            )
         count = (n - offset) // d.itemsize
     raw = interop.from_numpy(np.frombuffer(view, np.uint8, count * d.itemsize, offset))
     t = raw if d is _dtype.uint8 else interop.reinterpret(raw, d, count)
@@ -612,8 +667,9 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
 # ---- ranges ----
 
 
-def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
-           requires_grad=False):
+def arange(
+    start, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
+):
     """start, start + step, ... below end (arange(end) starts at 0): int64 when all are integers, else the default
     float dtype. RuntimeError for a step of 0 or of the wrong sign."""
     if end is None:
@@ -621,8 +677,11 @@ def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device
     start, end, step = (plain_number(v, "arange") for v in (start, end, step))
     check_options(device, layout, "arange")
     if dtype is None:
-        code = out.dtype.code if out is not None else (
-            lib.ad_default_dtype() if float in (type(start), type(end), type(step)) else _INT64)
+        code = (
+            out.dtype.code
+            if out is not None
+            else (lib.ad_default_dtype() if float in (type(start), type(end), type(step)) else _INT64)
+        )
     else:
         code = code_of(dtype, "arange")
     if code == _INT64:
@@ -647,17 +706,38 @@ def range_(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
     if end is None:
         start, end = 0, start
     n = math.floor((end - start) / step) + 1
-    return arange(start, start + n * step - step / 2, step, out=out, dtype=dtype or get_default(), layout=layout,
-                  device=device, requires_grad=requires_grad)
+    return arange(
+        start,
+        start + n * step - step / 2,
+        step,
+        out=out,
+        dtype=dtype or get_default(),
+        layout=layout,
+        device=device,
+        requires_grad=requires_grad,
+    )
 
 
-def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def linspace(
+    start, end, steps, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+):
     """`steps` values from start to end, both included, evenly spaced."""
     return _spaced("linspace", _LINSPACE, start, end, steps, None, out, dtype, layout, device, requires_grad)
 
 
-def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False,
-             pin_memory=False):
+def logspace(
+    start,
+    end,
+    steps,
+    base=10.0,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+):
     """base to the power of linspace(start, end, steps)."""
     return _spaced("logspace", _LOGSPACE, start, end, steps, base, out, dtype, layout, device, requires_grad)
 
@@ -665,7 +745,9 @@ def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None,
 def _spaced(name, op, start, end, steps, base, out, dtype, layout, device, requires_grad):
     for v in (start, end):
         if isinstance(v, TensorBase) and lib.ad_ndim(v._h):
-            raise RuntimeError(f"{name} only supports 0-dimensional start and end tensors, but got {lib.ad_ndim(v._h)}-d")
+            raise RuntimeError(
+                f"{name} only supports 0-dimensional start and end tensors, but got {lib.ad_ndim(v._h)}-d"
+            )
     check_options(device, layout, name)
     if not hasattr(steps, "__index__"):
         raise TypeError(f"{name}(): argument 'steps' must be int, not {type(steps).__name__}")
@@ -716,4 +798,3 @@ def _tri_indices(name, made_by, row, col, offset, dtype, device):
 
 from .. import interop  # noqa: E402  (it makes tensors with this module's help)
 from ..autograd.grad_mode import no_grad  # noqa: E402
-

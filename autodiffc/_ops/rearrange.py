@@ -46,8 +46,10 @@ def roll(input, shifts, dims=()):
     if not shifts:
         raise RuntimeError("`shifts` required")
     if not dims and len(shifts) == 1:
-        return views.reshape(listed(_ROLL, views.reshape(input, (-1,)) if input.numel() else input.flatten(), [*shifts, 0]),
-                             shape_of(input))
+        return views.reshape(
+            listed(_ROLL, views.reshape(input, (-1,)) if input.numel() else input.flatten(), [*shifts, 0]),
+            shape_of(input),
+        )
     if not lib.ad_ndim(input._h):
         raise IndexError(f"Dimension specified as {dims[0] if dims else 0} but tensor has no dimensions")
     if len(shifts) != len(dims):
@@ -132,8 +134,10 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         if lib.ad_ndim(repeats._h) > 1:
             raise RuntimeError("repeats must be 0-dim or 1-dim tensor")
         if lib.ad_numel(repeats._h) != have:
-            raise RuntimeError(f"repeats must have the same size as input along dim, but got repeats.size(0) = "
-                               f"{lib.ad_numel(repeats._h)} and input.size({dim}) = {have}")
+            raise RuntimeError(
+                f"repeats must have the same size as input along dim, but got repeats.size(0) = "
+                f"{lib.ad_numel(repeats._h)} and input.size({dim}) = {have}"
+            )
         return input.index_select(dim, _interleaved_index(repeats, have, output_size))
     if isinstance(repeats, TensorBase):
         if repeats.dtype not in (_dtype.int32, _dtype.int64):
@@ -237,11 +241,15 @@ def block_diag(*tensors):
     blocks, rows = [], []
     for k, t in enumerate(tensors):
         if not isinstance(t, TensorBase):
-            raise TypeError(f"block_diag(): argument 'tensors' must be tuple of Tensors, but found element of type "
-                            f"{type(t).__name__} at pos {k}")
+            raise TypeError(
+                f"block_diag(): argument 'tensors' must be tuple of Tensors, but found element of type "
+                f"{type(t).__name__} at pos {k}"
+            )
         if lib.ad_ndim(t._h) > 2:
-            raise RuntimeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {k} has "
-                               f"{lib.ad_ndim(t._h)} dimensions")
+            raise RuntimeError(
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {k} has "
+                f"{lib.ad_ndim(t._h)} dimensions"
+            )
         blocks.append(views.atleast_2d(t))
     code = None
     for t in blocks:
@@ -270,16 +278,21 @@ def meshgrid(*tensors, indexing=None):
         if not isinstance(t, TensorBase):
             raise not_a_tensor("meshgrid", t, "tensors")
         if lib.ad_ndim(t._h) > 1:
-            raise RuntimeError("torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: "
-                               f"{tuple(shape_of(t))}")
+            raise RuntimeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {tuple(shape_of(t))}"
+            )
         if t.dtype is not tensors[0].dtype:
             raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
     swap = indexing == "xy" and len(tensors) >= 2
     if swap:
         tensors = (tensors[1], tensors[0], *tensors[2:])
     size, n = [t.numel() for t in tensors], len(tensors)
-    grids = [listed(_EXPAND, views.reshape(t, [1] * k + [-1] + [1] * (n - k - 1)), size) if t.numel() else
-             listed(_EXPAND, views.reshape(t, [1] * k + [0] + [1] * (n - k - 1)), size) for k, t in enumerate(tensors)]
+    grids = [
+        listed(_EXPAND, views.reshape(t, [1] * k + [-1] + [1] * (n - k - 1)), size)
+        if t.numel()
+        else listed(_EXPAND, views.reshape(t, [1] * k + [0] + [1] * (n - k - 1)), size)
+        for k, t in enumerate(tensors)
+    ]
     if swap:
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
@@ -311,7 +324,9 @@ def combinations(input, r=2, with_replacement=False):
         raise RuntimeError(f"Expect a non-negative number, but got {r}")
     if r == 0:
         return creation.empty(0, dtype=input.dtype)
-    ways = (itertools.combinations_with_replacement if with_replacement else itertools.combinations)(range(input.numel()), r)
+    ways = (itertools.combinations_with_replacement if with_replacement else itertools.combinations)(
+        range(input.numel()), r
+    )
     index = creation.tensor([k for way in ways for k in way], dtype=_dtype.int64)
     return views.reshape(input.index_select(0, index), (index.numel() // r, r))
 
@@ -410,7 +425,9 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
             _call.fail()
         return self
     size = (size,) if hasattr(size, "__index__") else size
-    stride = creation.contiguous_strides(size) if stride is None else (stride,) if hasattr(stride, "__index__") else stride
+    stride = (
+        creation.contiguous_strides(size) if stride is None else (stride,) if hasattr(stride, "__index__") else stride
+    )
     if lib.ad_set_strided(self._h, source._h, storage_offset, size, stride, len(size)) < 0:
         _call.fail()
     return self
@@ -430,5 +447,3 @@ def unravel_index(indices, shape):
         found.append(rest % s)
         rest = rest // s
     return tuple(reversed(found))
-
-

@@ -96,8 +96,9 @@ def unflatten(input, dim, sizes):
         raise RuntimeError("only one dimension can be inferred")
     have = size[dim] if size else 1
     if (hole == 0 and known != have) or (hole and (known <= 0 or have % known)):
-        raise RuntimeError(f"unflatten: Provided sizes {sizes} don't multiply up to the size of dim {dim} ({have}) in the "
-                           "input tensor")
+        raise RuntimeError(
+            f"unflatten: Provided sizes {sizes} don't multiply up to the size of dim {dim} ({have}) in the input tensor"
+        )
     if hole:
         sizes[sizes.index(-1)] = have // known
     return listed(_VIEW, input, [*size[:dim], *sizes, *size[dim + 1 :]])
@@ -194,8 +195,10 @@ def t(input):
 def adjoint(input):
     """The last two dimensions exchanged."""
     if lib.ad_ndim(input._h) < 2:
-        raise RuntimeError("tensor.adjoint() is only supported on matrices or batches of matrices. Got "
-                           f"{lib.ad_ndim(input._h)}-D tensor.")
+        raise RuntimeError(
+            "tensor.adjoint() is only supported on matrices or batches of matrices. Got "
+            f"{lib.ad_ndim(input._h)}-D tensor."
+        )
     return ints(_TRANSPOSE, input, -2, -1)
 
 
@@ -208,15 +211,18 @@ def T(self):
 def mT(self):
     """The last two dimensions exchanged."""
     if lib.ad_ndim(self._h) < 2:
-        raise RuntimeError("tensor.mT is only supported on matrices or batches of matrices. Got "
-                           f"{lib.ad_ndim(self._h)}-D tensor.")
+        raise RuntimeError(
+            f"tensor.mT is only supported on matrices or batches of matrices. Got {lib.ad_ndim(self._h)}-D tensor."
+        )
     return ints(_TRANSPOSE, self, -2, -1)
 
 
 def H(self):
     """The transpose of a matrix (of a 0-d tensor: itself)."""
     if lib.ad_ndim(self._h) not in (0, 2):
-        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {lib.ad_ndim(self._h)}-D tensor.")
+        raise RuntimeError(
+            f"tensor.H is only supported on matrices (2-D tensors). Got {lib.ad_ndim(self._h)}-D tensor."
+        )
     return ints(_TRANSPOSE, self, 0, -1)
 
 
@@ -233,8 +239,10 @@ def movedim(input, source, destination):
     source = (source,) if hasattr(source, "__index__") else tuple(source)
     destination = (destination,) if hasattr(destination, "__index__") else tuple(destination)
     if len(source) != len(destination):
-        raise RuntimeError("movedim: Invalid source or destination dims: source "
-                           f"({list(source)} dims) should contain the same number of dims as destination ({list(destination)} dims)")
+        raise RuntimeError(
+            "movedim: Invalid source or destination dims: source "
+            f"({list(source)} dims) should contain the same number of dims as destination ({list(destination)} dims)"
+        )
     source, destination = [wrapped_dim(d, n) for d in source], [wrapped_dim(d, n) for d in destination]
     if len(set(source)) != len(source):
         raise RuntimeError(f"movedim: repeated dim in `source` ({source})")
@@ -337,6 +345,7 @@ def atleast_2d(*tensors):
 
 def atleast_3d(*tensors):
     """Each tensor with at least three dimensions: a vector becomes 1 x n x 1, a matrix n x m x 1."""
+
     def widen(t):
         n = lib.ad_ndim(t._h)
         return reshape(t, (1, 1, 1)) if n == 0 else unsqueeze(unsqueeze(t, 0), -1) if n == 1 else unsqueeze(t, -1)
@@ -448,11 +457,14 @@ def tensor_split(input, indices_or_sections, dim=0):
     cuts = indices_or_sections
     if isinstance(cuts, TensorBase):
         if cuts.dtype is not _dtype.int64:
-            raise RuntimeError("tensor_split expected tensor_indices_or_sections to have dtype of long, but got "
-                               f"{cuts.dtype}")
+            raise RuntimeError(
+                f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {cuts.dtype}"
+            )
         if lib.ad_ndim(cuts._h) > 1:
-            raise RuntimeError("tensor_split expected tensor_indices_or_sections to be a zero-dimensional or "
-                               f"one-dimensional tensor, but got a tensor with {lib.ad_ndim(cuts._h)} dims")
+            raise RuntimeError(
+                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or "
+                f"one-dimensional tensor, but got a tensor with {lib.ad_ndim(cuts._h)} dims"
+            )
         cuts = cuts.tolist()
     if hasattr(cuts, "__index__"):
         cuts = int(cuts)
@@ -461,20 +473,26 @@ def tensor_split(input, indices_or_sections, dim=0):
         small, extra = divmod(size, cuts)
         return split_with_sizes(input, [small + (k < extra) for k in range(cuts)], dim)
     edges = [0, *cuts, size]
-    return tuple(slice_(input, dim, a, b) if k + 2 < len(edges) else slice_(input, dim, a, _LONG - 1)
-                 for k, (a, b) in enumerate(zip(edges, edges[1:])))
+    return tuple(
+        slice_(input, dim, a, b) if k + 2 < len(edges) else slice_(input, dim, a, _LONG - 1)
+        for k, (a, b) in enumerate(zip(edges, edges[1:]))
+    )
 
 
 def _dsplit(name, input, indices_or_sections, dim, least):
     n = lib.ad_ndim(input._h)
     if n < least:
-        raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s' * (least > 1)}, but got a "
-                           f"tensor with {n} dimensions!")
+        raise RuntimeError(
+            f"torch.{name} requires a tensor with at least {least} dimension{'s' * (least > 1)}, but got a "
+            f"tensor with {n} dimensions!"
+        )
     if hasattr(indices_or_sections, "__index__") and not isinstance(indices_or_sections, TensorBase):
         size = shape_of(input)[dim]
         if indices_or_sections <= 0 or size % indices_or_sections:
-            raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {size} "
-                               f"is not divisible by the split_size {indices_or_sections}!")
+            raise RuntimeError(
+                f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {size} "
+                f"is not divisible by the split_size {indices_or_sections}!"
+            )
     return tensor_split(input, indices_or_sections, dim)
 
 
@@ -532,7 +550,9 @@ def as_strided_scatter(input, src, size, stride, storage_offset=None):
 
 def _tensor_list(name, tensors, argument="tensors"):
     if not isinstance(tensors, (list, tuple)):
-        raise TypeError(f"{name}(): argument '{argument}' (position 1) must be tuple of Tensors, not {type(tensors).__name__}")
+        raise TypeError(
+            f"{name}(): argument '{argument}' (position 1) must be tuple of Tensors, not {type(tensors).__name__}"
+        )
     for k, t in enumerate(tensors):
         if not isinstance(t, TensorBase):
             raise TypeError(f"expected Tensor as element {k} in argument 0, but got {type(t).__name__}")
@@ -554,8 +574,10 @@ def cat(tensors, dim=0, *, out=None):
         return wrap(h)
     if any(lib.ad_overlaps(t._h, out._h) for t in tensors):
         lib.ad_release(h)
-        raise RuntimeError("unsupported operation: the input tensors cannot refer to any of the output memory locations. "
-                           "Found overlap in an input tensor")
+        raise RuntimeError(
+            "unsupported operation: the input tensors cannot refer to any of the output memory locations. "
+            "Found overlap in an input tensor"
+        )
     return _call.to_out(h, out)
 
 
@@ -577,8 +599,9 @@ def stack(tensors, dim=0, *, out=None):
     first = shape_of(tensors[0])
     for k, t in enumerate(tensors):
         if shape_of(t) != first:
-            raise RuntimeError(f"stack expects each tensor to be equal size, but got {first} at entry 0 and {shape_of(t)} at "
-                               f"entry {k}")
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {first} at entry 0 and {shape_of(t)} at entry {k}"
+            )
     dim = wrapped_dim(dim, len(first) + 1)
     return cat([ints(_UNSQUEEZE, t, dim) for t in tensors], dim, out=out)
 
@@ -674,8 +697,9 @@ def fill_(self, value):
     """Every element set to a number or a 0-d tensor."""
     if isinstance(value, TensorBase):
         if lib.ad_ndim(value._h):
-            raise RuntimeError("fill_ only supports 0-dimension value tensor but got tensor with "
-                               f"{lib.ad_ndim(value._h)} dimensions.")
+            raise RuntimeError(
+                f"fill_ only supports 0-dimension value tensor but got tensor with {lib.ad_ndim(value._h)} dimensions."
+            )
         return copy_(self, value)
     from .creation import fitted, plain_number
 

@@ -1,7 +1,6 @@
 """Operations written in Python: a forward and a backward, recorded as one node."""
 
 import functools
-import inspect
 import weakref
 
 from .. import _core
@@ -246,6 +245,8 @@ class Function(metaclass=_FunctionMeta):
 def _bound(forward, args, kwargs):
     """The arguments with forward's defaults filled in."""
     try:
+        import inspect
+
         bound = inspect.signature(forward).bind(*args, **kwargs)
     except ValueError:  # a built-in without a signature
         return args

@@ -10,7 +10,8 @@ int full_infer(ad_call *c) {
     ad_spec *s = &c->spec[0];
     const ad_attr *at = c->at;
     if (at->nlist > AD_MAXDIM)
-        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)at->nlist, AD_MAXDIM);
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)at->nlist,
+                       AD_MAXDIM);
     s->dtype = (uint8_t)at->i[0];
     s->ndim = (uint8_t)at->nlist;
     memcpy(s->sizes, at->list, (size_t)at->nlist * sizeof *s->sizes);
@@ -22,10 +23,8 @@ void full_run(const ad_call *c) {
     size_t size = dtype_size[out->dtype], bytes = (size_t)out->numel * size;
     char *p = tensor_data(out), one[8];
     if (!bytes) return;
-    if (dtype_is_float(out->dtype))
-        dtype_stores[out->dtype][CT_F64](1, one, 0, &c->at->f[0]);
-    else
-        dtype_stores[out->dtype][CT_I64](1, one, 0, &c->at->i[1]);
+    if (dtype_is_float(out->dtype)) dtype_stores[out->dtype][CT_F64](1, one, 0, &c->at->f[0]);
+    else dtype_stores[out->dtype][CT_I64](1, one, 0, &c->at->i[1]);
     bool zero = true;
     for (size_t k = 0; k < size; k++) zero &= one[k] == 0;
     if (zero) {
@@ -33,10 +32,12 @@ void full_run(const ad_call *c) {
         return;
     }
     memcpy(p, one, size);
-    for (size_t have = size; have < bytes; have *= 2) memcpy(p + have, p, have < bytes - have ? have : bytes - have);
+    for (size_t have = size; have < bytes; have *= 2)
+        memcpy(p + have, p, have < bytes - have ? have : bytes - have);
 }
 
-/* fill(self): every element f[0] (floats) or i[1] (integers). Meant in place; the old values do not matter. */
+/* fill(self): every element f[0] (floats) or i[1] (integers). Meant in place; the old values do not matter.
+ */
 void fill_run(const ad_call *c) {
     ad_tensor *out = c->out[0];
     if (tensor_is_contiguous(out)) {
@@ -47,10 +48,8 @@ void fill_run(const ad_call *c) {
     int64_t zero[AD_MAXDIM] = {0};
     ad_storage room;
     char value[8];
-    if (dtype_is_float(out->dtype))
-        dtype_stores[out->dtype][CT_F64](1, value, 0, &c->at->f[0]);
-    else
-        dtype_stores[out->dtype][CT_I64](1, value, 0, &c->at->i[1]);
+    if (dtype_is_float(out->dtype)) dtype_stores[out->dtype][CT_F64](1, value, 0, &c->at->f[0]);
+    else dtype_stores[out->dtype][CT_I64](1, value, 0, &c->at->i[1]);
     room.data = value;
     one.storage = &room;
     one.offset = 0;
@@ -84,15 +83,16 @@ int arange_infer(ad_call *c) {
     if (at->f[2] > 0 ? at->f[0] > at->f[1] : at->f[0] < at->f[1])
         return ad_fail(AD_ERR_RUNTIME, "upper bound and lower bound inconsistent with step sign");
     if (dtype == AD_I64) {
-        uint64_t up = at->i[3] > 0, span = up ? (uint64_t)at->i[2] - (uint64_t)at->i[1] : (uint64_t)at->i[1] - (uint64_t)at->i[2];
-        uint64_t step = up ? (uint64_t)at->i[3] : -(uint64_t)at->i[3], count = span / step + (span % step != 0);
+        uint64_t up = at->i[3] > 0, span = up ? (uint64_t)at->i[2] - (uint64_t)at->i[1]
+                                              : (uint64_t)at->i[1] - (uint64_t)at->i[2];
+        uint64_t step = up ? (uint64_t)at->i[3] : -(uint64_t)at->i[3],
+                 count = span / step + (span % step != 0);
         n = (double)count;
         if (n < 0x1p62) {
             range_spec(&c->spec[0], dtype, (int64_t)count);
             return 0;
         }
-    } else
-        n = ceil((at->f[1] - at->f[0]) / at->f[2]);
+    } else n = ceil((at->f[1] - at->f[0]) / at->f[2]);
     if (!(n >= 0 && n < 0x1p62)) return ad_fail(AD_ERR_RUNTIME, "invalid size, possible overflow");
     range_spec(&c->spec[0], dtype, (int64_t)n);
     return 0;
@@ -114,7 +114,8 @@ static void ramp_range(int64_t from, int64_t to, void *ctx) {
     double tile[256], a = at->f[0], b = at->f[1], step = 0;
     int64_t tile_i[256];
     if (r->kind && r->steps > 1)
-        step = single ? (float)((float)b - (float)a) / (float)(r->steps - 1) : (b - a) / (double)(r->steps - 1);
+        step =
+            single ? (float)((float)b - (float)a) / (float)(r->steps - 1) : (b - a) / (double)(r->steps - 1);
     for (int64_t at_ = from; at_ < to; at_ += 256) {
         int64_t n = to - at_ < 256 ? to - at_ : 256;
         for (int64_t k = 0; k < n; k++) {
@@ -125,16 +126,15 @@ static void ramp_range(int64_t from, int64_t to, void *ctx) {
                 continue;
             }
             /* from the nearer end, so that both ends are exact */
-            double v = i < r->steps / 2 || r->steps == 1 ? a + step * (double)i : b - step * (double)(r->steps - 1 - i);
+            double v = i < r->steps / 2 || r->steps == 1 ? a + step * (double)i
+                                                         : b - step * (double)(r->steps - 1 - i);
             if (r->kind == 2) v = pow(at->f[2], single ? (double)(float)v : v);
             tile[k] = v;
             tile_i[k] = (int64_t)v;
         }
         char *p = (char *)tensor_data(out) + at_ * (int64_t)size;
-        if (ints)
-            dtype_stores[out->dtype][CT_I64](n, p, (int64_t)size, tile_i);
-        else
-            dtype_stores[out->dtype][CT_F64](n, p, (int64_t)size, tile);
+        if (ints) dtype_stores[out->dtype][CT_I64](n, p, (int64_t)size, tile_i);
+        else dtype_stores[out->dtype][CT_F64](n, p, (int64_t)size, tile);
     }
 }
 
@@ -159,7 +159,8 @@ int eye_infer(ad_call *c) {
     ad_spec *s = &c->spec[0];
     for (int d = 0; d < 2; d++)
         if (c->at->i[1 + d] < 0)
-            return ad_fail(AD_ERR_RUNTIME, "%s must be greater or equal to 0, got %lld", d ? "m" : "n", (long long)c->at->i[1 + d]);
+            return ad_fail(AD_ERR_RUNTIME, "%s must be greater or equal to 0, got %lld", d ? "m" : "n",
+                           (long long)c->at->i[1 + d]);
     s->dtype = (uint8_t)c->at->i[0];
     s->ndim = 2;
     s->sizes[0] = c->at->i[1];
@@ -173,7 +174,8 @@ void eye_run(const ad_call *c) {
     if (!out->numel) return;
     char *p = tensor_data(out);
     memset(p, 0, (size_t)out->numel * size);
-    for (int64_t k = 0; k < n; k++) dtype_stores[out->dtype][CT_I64](1, p + k * (cols + 1) * (int64_t)size, 0, &one);
+    for (int64_t k = 0; k < n; k++)
+        dtype_stores[out->dtype][CT_I64](1, p + k * (cols + 1) * (int64_t)size, 0, &one);
 }
 
 /* clone(x): keeps a dense layout; i[0] = 1 asks for contiguous */
@@ -209,7 +211,8 @@ int copy_infer(ad_call *c) {
     spec_like(&c->spec[0], self);
     int lead = self->ndim - src->ndim;
     if (lead < 0)
-        return ad_fail(AD_ERR_RUNTIME, "cannot copy a tensor of size %s into one of size %s: too many dimensions",
+        return ad_fail(AD_ERR_RUNTIME,
+                       "cannot copy a tensor of size %s into one of size %s: too many dimensions",
                        fmt_sizes(src->ndim, src->sizes), fmt_sizes(self->ndim, self->sizes));
     for (int d = 0; d < src->ndim; d++) {
         int64_t want = self->sizes[d + lead];
@@ -217,8 +220,8 @@ int copy_infer(ad_call *c) {
             return ad_fail(AD_ERR_RUNTIME,
                            "The expanded size of the tensor (%lld) must match the existing size (%lld) at "
                            "non-singleton dimension %d.  Target sizes: %s.  Tensor sizes: %s",
-                           (long long)want, (long long)src->sizes[d], d + lead, fmt_sizes(self->ndim, self->sizes),
-                           fmt_sizes(src->ndim, src->sizes));
+                           (long long)want, (long long)src->sizes[d], d + lead,
+                           fmt_sizes(self->ndim, self->sizes), fmt_sizes(src->ndim, src->sizes));
     }
     return 0;
 }

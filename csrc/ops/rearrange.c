@@ -126,8 +126,7 @@ static void tri_run(const ad_call *c, bool upper) {
         int64_t row = index[out->ndim - 2], from = upper ? 0 : row + k + 1, to = upper ? row + k : cols;
         if (from < 0) from = 0;
         if (to > cols) to = cols;
-        if (step == (int64_t)size && from < to)
-            memset(p + from * step, 0, (size_t)(to - from) * size);
+        if (step == (int64_t)size && from < to) memset(p + from * step, 0, (size_t)(to - from) * size);
         else
             for (int64_t i = from; i < to; i++) memset(p + i * step, 0, size);
         for (int d = out->ndim - 2; d >= 0; d--) {

@@ -336,8 +336,7 @@ static ad_tensor *extreme_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_te
 }
 static ad_tensor *logsumexp_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g,
                                   int64_t n) {
-    ad_tensor *low = em2(E, OP_eq, y, em_const(E, -INFINITY)); /* all -inf: exp(-inf - 0), not NaN */
-    return em2(E, OP_mul, g, em1(E, OP_exp, em2(E, OP_sub, x, em3(E, OP_where, low, em_const(E, 0), y))));
+    return em2(E, OP_mul, g, em1(E, OP_exp, em2(E, OP_sub, x, y)));
 }
 static ad_tensor *var_slope(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *y, ad_tensor *g,
                             int64_t n) {

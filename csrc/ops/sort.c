@@ -537,11 +537,12 @@ void searchsorted_run(const ad_call *c) {
         int64_t i;
     } number;
     for (int64_t k = 0; k < v->numel; k++) {
-        int64_t row = per ? k / per * n : 0, lo = 0, hi = n;
+        int64_t row = b->ndim > 1 && per ? k / per * n : 0, lo = 0, hi = n;
         number want, got;
         dtype_loads[v->dtype][ct](1, &want, (char *)tensor_data(v) + k * dtype_size[v->dtype], 0);
         while (lo < hi) {
             int64_t mid = lo + (hi - lo) / 2, at = row + (order ? order[row + mid] : mid);
+            if (at < row || at >= row + n) break; /* a sorter that changed after it was checked */
             dtype_loads[b->dtype][ct](1, &got, (char *)tensor_data(b) + at * dtype_size[b->dtype], 0);
             bool left = ints ? (c->at->i[0] ? got.i <= want.i : got.i < want.i)
                              : (c->at->i[0] ? !(got.d > want.d) : !(got.d >= want.d));
@@ -550,5 +551,44 @@ void searchsorted_run(const ad_call *c) {
         }
         dtype_stores[c->out[0]->dtype][CT_I64](
             1, (char *)tensor_data(c->out[0]) + k * dtype_size[c->out[0]->dtype], 0, &lo);
+    }
+}
+
+/* ---- runs(x): rows of x that follow each other and are equal. Outputs: where each run starts, and the run
+ * that each row belongs to. NaN equals nothing. ---- */
+
+static bool row_starts(const ad_tensor *x, int64_t row, int64_t width) {
+    if (!row) return true;
+    int64_t es = dtype_size[x->dtype], bytes = width * es;
+    const char *p = (char *)tensor_data(x) + row * bytes, *before = p - bytes;
+    if (!dtype_is_float(x->dtype)) return memcmp(p, before, (size_t)bytes) != 0;
+    for (int64_t j = 0; j < width; j++) {
+        double a, b;
+        dtype_loads[x->dtype][CT_F64](1, &a, p + j * es, 0);
+        dtype_loads[x->dtype][CT_F64](1, &b, before + j * es, 0);
+        if (!(a == b)) return true;
+    }
+    return false;
+}
+
+int runs_infer(ad_call *c) {
+    const ad_tensor *x = c->in[0];
+    if (!x->ndim) return ad_fail(AD_ERR_RUNTIME, "runs: expected at least 1 dimension");
+    int64_t n = x->sizes[0], width = n ? x->numel / n : 0, found = 0;
+    for (int64_t k = 0; k < n; k++) found += row_starts(x, k, width);
+    for (int k = 0; k < 2; k++) {
+        c->spec[k].dtype = AD_I64;
+        c->spec[k].ndim = 1;
+        c->spec[k].sizes[0] = k ? n : found;
+    }
+    return 0;
+}
+void runs_run(const ad_call *c) {
+    const ad_tensor *x = c->in[0];
+    int64_t n = x->sizes[0], width = n ? x->numel / n : 0, found = 0, room = c->out[0]->numel;
+    int64_t *starts = tensor_data(c->out[0]), *run = tensor_data(c->out[1]);
+    for (int64_t k = 0; k < n; k++) {
+        if (row_starts(x, k, width) && found < room) starts[found++] = k;
+        run[k] = found - 1;
     }
 }

@@ -10,27 +10,27 @@
 /* Fills in a -1 and checks the count of elements. */
 static int resolve_sizes(const ad_tensor *x, const int64_t *want, int64_t n, int64_t *sizes) {
     int64_t known = 1, hole = -1;
-    if (n > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)n, AD_MAXDIM);
+    if (n > AD_MAXDIM)
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)n, AD_MAXDIM);
     for (int64_t d = 0; d < n; d++) {
         sizes[d] = want[d];
         if (want[d] == -1) {
             if (hole >= 0) return ad_fail(AD_ERR_RUNTIME, "only one dimension can be inferred");
             hole = d;
         } else if (want[d] < 0)
-            return ad_fail(AD_ERR_RUNTIME, "invalid shape dimension %lld at index %lld of shape %s", (long long)want[d],
-                           (long long)d, fmt_sizes((int)n, want));
-        else if (__builtin_mul_overflow(known, want[d], &known))
-            goto bad;
+            return ad_fail(AD_ERR_RUNTIME, "invalid shape dimension %lld at index %lld of shape %s",
+                           (long long)want[d], (long long)d, fmt_sizes((int)n, want));
+        else if (__builtin_mul_overflow(known, want[d], &known)) goto bad;
     }
     if (hole >= 0) {
         if (!known)
-            return ad_fail(AD_ERR_RUNTIME, "cannot reshape tensor of 0 elements into shape %s because the unspecified "
-                                           "dimension size -1 can be any value and is ambiguous",
+            return ad_fail(AD_ERR_RUNTIME,
+                           "cannot reshape tensor of 0 elements into shape %s because the unspecified "
+                           "dimension size -1 can be any value and is ambiguous",
                            fmt_sizes((int)n, want));
         if (x->numel % known) goto bad;
         sizes[hole] = x->numel / known;
-    } else if (known != x->numel)
-        goto bad;
+    } else if (known != x->numel) goto bad;
     return 0;
 bad:
     return ad_fail(AD_ERR_RUNTIME, "shape '%s' is invalid for input of size %lld", fmt_sizes((int)n, want),
@@ -71,11 +71,14 @@ int view_infer(ad_call *c) {
     s->offset = x->offset;
     s->strided = true;
     if (!view_strides(x, s->ndim, s->sizes, s->strides))
-        return ad_fail(AD_ERR_RUNTIME, "view size is not compatible with input tensor's size and stride (at least one "
-                                       "dimension spans across two contiguous subspaces). Use .reshape(...) instead.");
+        return ad_fail(AD_ERR_RUNTIME,
+                       "view size is not compatible with input tensor's size and stride (at least one "
+                       "dimension spans across two contiguous subspaces). Use .reshape(...) instead.");
     return 0;
 }
-void view_vjp(ad_vjp *v) { v->gin[0] = em_reshape(&v->E, v->g[0], vjp_meta(v, 0)->ndim, vjp_meta(v, 0)->sizes); }
+void view_vjp(ad_vjp *v) {
+    v->gin[0] = em_reshape(&v->E, v->g[0], vjp_meta(v, 0)->ndim, vjp_meta(v, 0)->sizes);
+}
 
 ad_tensor *op_reshape(ad_tensor *x, int64_t n, const int64_t *want) {
     int64_t sizes[AD_MAXDIM], strides[AD_MAXDIM];
@@ -90,7 +93,9 @@ ad_tensor *op_reshape(ad_tensor *x, int64_t n, const int64_t *want) {
 }
 
 ad_handle ad_reshape(ad_handle x, const int64_t *sizes, int64_t n) {
-    if (n > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)n, AD_MAXDIM), 0;
+    if (n > AD_MAXDIM)
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)n, AD_MAXDIM),
+               0;
     return (ad_handle)op_reshape((ad_tensor *)x, n, sizes);
 }
 
@@ -105,10 +110,11 @@ int view_dtype_infer(ad_call *c) {
     s->dtype = (uint8_t)dtype;
     if (have == want) return 0;
     if (!x->ndim)
-        return ad_fail(AD_ERR_RUNTIME, "self.dim() cannot be 0 to view %s as %s (different element sizes)", dtype_class[x->dtype],
-                       dtype_class[dtype]);
+        return ad_fail(AD_ERR_RUNTIME, "self.dim() cannot be 0 to view %s as %s (different element sizes)",
+                       dtype_class[x->dtype], dtype_class[dtype]);
     if (x->strides[last] != 1)
-        return ad_fail(AD_ERR_RUNTIME, "self.stride(-1) must be 1 to view %s as %s (different element sizes), but got %lld",
+        return ad_fail(AD_ERR_RUNTIME,
+                       "self.stride(-1) must be 1 to view %s as %s (different element sizes), but got %lld",
                        dtype_class[x->dtype], dtype_class[dtype], (long long)x->strides[last]);
     if (have > want) {
         ratio = have / want;
@@ -121,17 +127,22 @@ int view_dtype_infer(ad_call *c) {
     ratio = want / have;
     if (x->sizes[last] % ratio)
         return ad_fail(AD_ERR_RUNTIME,
-                       "self.size(-1) must be divisible by %lld to view %s as %s (different element sizes), but got %lld",
-                       (long long)ratio, dtype_class[x->dtype], dtype_class[dtype], (long long)x->sizes[last]);
+                       "self.size(-1) must be divisible by %lld to view %s as %s (different element sizes), "
+                       "but got %lld",
+                       (long long)ratio, dtype_class[x->dtype], dtype_class[dtype],
+                       (long long)x->sizes[last]);
     if (x->offset % ratio)
         return ad_fail(AD_ERR_RUNTIME,
-                       "self.storage_offset() must be divisible by %lld to view %s as %s (different element sizes), but got %lld",
+                       "self.storage_offset() must be divisible by %lld to view %s as %s (different element "
+                       "sizes), but got %lld",
                        (long long)ratio, dtype_class[x->dtype], dtype_class[dtype], (long long)x->offset);
     for (int d = 0; d < last; d++) {
         if (x->strides[d] % ratio)
             return ad_fail(AD_ERR_RUNTIME,
-                           "self.stride(%d) must be divisible by %lld to view %s as %s (different element sizes), but got %lld", d,
-                           (long long)ratio, dtype_class[x->dtype], dtype_class[dtype], (long long)x->strides[d]);
+                           "self.stride(%d) must be divisible by %lld to view %s as %s (different element "
+                           "sizes), but got %lld",
+                           d, (long long)ratio, dtype_class[x->dtype], dtype_class[dtype],
+                           (long long)x->strides[d]);
         s->strides[d] /= ratio;
     }
     s->sizes[last] /= ratio;
@@ -162,9 +173,10 @@ int permute_infer(ad_call *c) { /* list: the dimensions in their new order */
     ad_spec *s = &c->spec[0];
     bool seen[AD_MAXDIM] = {false};
     if (c->at->nlist != x->ndim)
-        return ad_fail(AD_ERR_RUNTIME, "permute(sparse_coo): number of dimensions in the tensor input does not match the "
-                                       "length of the desired ordering of dimensions i.e. input.dim() = %d is not equal "
-                                       "to len(dims) = %lld",
+        return ad_fail(AD_ERR_RUNTIME,
+                       "permute(sparse_coo): number of dimensions in the tensor input does not match the "
+                       "length of the desired ordering of dimensions i.e. input.dim() = %d is not equal "
+                       "to len(dims) = %lld",
                        x->ndim, (long long)c->at->nlist);
     spec_view(s, x);
     for (int d = 0; d < x->ndim; d++) {
@@ -191,10 +203,13 @@ int expand_infer(ad_call *c) {
     ad_spec *s = &c->spec[0];
     int n = (int)c->at->nlist, lead = n - x->ndim;
     if (lead < 0)
-        return ad_fail(AD_ERR_RUNTIME, "expand(%sTensor{%s}, size=%s): the number of sizes provided (%d) must be greater or "
-                                       "equal to the number of dimensions in the tensor (%d)",
-                       dtype_class[x->dtype], fmt_sizes(x->ndim, x->sizes), fmt_sizes(n, c->at->list), n, x->ndim);
-    if (n > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %d, the most is %d", n, AD_MAXDIM);
+        return ad_fail(AD_ERR_RUNTIME,
+                       "expand(%sTensor{%s}, size=%s): the number of sizes provided (%d) must be greater or "
+                       "equal to the number of dimensions in the tensor (%d)",
+                       dtype_class[x->dtype], fmt_sizes(x->ndim, x->sizes), fmt_sizes(n, c->at->list), n,
+                       x->ndim);
+    if (n > AD_MAXDIM)
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %d, the most is %d", n, AD_MAXDIM);
     s->dtype = x->dtype;
     s->ndim = (uint8_t)n;
     s->strided = true;
@@ -203,8 +218,9 @@ int expand_infer(ad_call *c) {
         int64_t want = c->at->list[d], have = d < lead ? 1 : x->sizes[d - lead];
         if (want == -1) {
             if (d < lead)
-                return ad_fail(AD_ERR_RUNTIME, "The expanded size of the tensor (-1) isn't allowed in a leading, "
-                                               "non-existing dimension %d",
+                return ad_fail(AD_ERR_RUNTIME,
+                               "The expanded size of the tensor (-1) isn't allowed in a leading, "
+                               "non-existing dimension %d",
                                d);
             want = have;
         }
@@ -215,12 +231,15 @@ int expand_infer(ad_call *c) {
                            (long long)want, (long long)have, d, fmt_sizes(n, c->at->list),
                            fmt_sizes(x->ndim, x->sizes));
         s->sizes[d] = want;
-        s->strides[d] = d < lead ? (d + 1 < n && want == 1 ? s->sizes[d + 1] * s->strides[d + 1] : 0)
-                                 : have == want ? x->strides[d - lead] : 0;
+        s->strides[d] = d < lead       ? (d + 1 < n && want == 1 ? s->sizes[d + 1] * s->strides[d + 1] : 0)
+                        : have == want ? x->strides[d - lead]
+                                       : 0;
     }
     return 0;
 }
-void expand_vjp(ad_vjp *v) { v->gin[0] = em_sum_to(&v->E, v->g[0], vjp_meta(v, 0)->ndim, vjp_meta(v, 0)->sizes); }
+void expand_vjp(ad_vjp *v) {
+    v->gin[0] = em_sum_to(&v->E, v->g[0], vjp_meta(v, 0)->ndim, vjp_meta(v, 0)->sizes);
+}
 
 /* ---- squeeze(list = dimensions, i[0] = 1: all of size 1), unsqueeze(i[0] = dimension) ---- */
 
@@ -284,8 +303,8 @@ int select_infer(ad_call *c) { /* i[0] = dimension, i[1] = index */
     if (dim < 0) return -1;
     int64_t index = c->at->i[1], size = x->sizes[dim];
     if (index < -size || index >= size)
-        return ad_fail(AD_ERR_INDEX, "index %lld is out of bounds for dimension %d with size %lld", (long long)index, dim,
-                       (long long)size);
+        return ad_fail(AD_ERR_INDEX, "index %lld is out of bounds for dimension %d with size %lld",
+                       (long long)index, dim, (long long)size);
     if (index < 0) index += size;
     s->dtype = x->dtype;
     s->strided = true;
@@ -304,7 +323,8 @@ int slice_infer(ad_call *c) { /* i[0] = dimension, i[1] = start, i[2] = end, i[3
     if (!x->ndim) return ad_fail(AD_ERR_INDEX, "slice() cannot be applied to a 0-dim tensor.");
     int dim = dim_wrap(c->at->i[0], x->ndim);
     if (dim < 0) return -1;
-    int64_t size = x->sizes[dim], start = c->at->i[1], end = c->at->i[2], step = c->at->i[3] ? c->at->i[3] : 1;
+    int64_t size = x->sizes[dim], start = c->at->i[1], end = c->at->i[2],
+            step = c->at->i[3] ? c->at->i[3] : 1;
     if (step < 0) return ad_fail(AD_ERR_VALUE, "step must be greater than zero");
     if (start < 0) start += size;
     if (end < 0) end += size;
@@ -325,8 +345,9 @@ int diagonal_infer(ad_call *c) { /* i[0] = offset, i[1], i[2] = dimensions */
     ad_spec *s = &c->spec[0];
     int a = dim_wrap(c->at->i[1], x->ndim), b = a < 0 ? -1 : dim_wrap(c->at->i[2], x->ndim);
     if (b < 0) return -1;
-    if (a == b) return ad_fail(AD_ERR_RUNTIME, "diagonal dimensions cannot be identical %lld, %lld", (long long)c->at->i[1],
-                               (long long)c->at->i[2]);
+    if (a == b)
+        return ad_fail(AD_ERR_RUNTIME, "diagonal dimensions cannot be identical %lld, %lld",
+                       (long long)c->at->i[1], (long long)c->at->i[2]);
     int64_t off = c->at->i[0], rows = x->sizes[a], cols = x->sizes[b];
     int64_t n = off >= 0 ? (rows < cols - off ? rows : cols - off) : (rows + off < cols ? rows + off : cols);
     if (n < 0) n = 0;
@@ -353,8 +374,8 @@ int unfold_infer(ad_call *c) { /* i[0] = dimension, i[1] = window, i[2] = step *
     int64_t size = c->at->i[1], step = c->at->i[2], have = x->ndim ? x->sizes[dim] : 1;
     if (size < 0) return ad_fail(AD_ERR_RUNTIME, "size is %lld but must be >= 0", (long long)size);
     if (size > have)
-        return ad_fail(AD_ERR_RUNTIME, "maximum size for tensor at dimension %d is %lld but size is %lld", dim,
-                       (long long)have, (long long)size);
+        return ad_fail(AD_ERR_RUNTIME, "maximum size for tensor at dimension %d is %lld but size is %lld",
+                       dim, (long long)have, (long long)size);
     if (step <= 0) return ad_fail(AD_ERR_RUNTIME, "step is %lld but must be > 0", (long long)step);
     spec_view(s, x);
     if (s->ndim + 1 > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %d", s->ndim + 1);
@@ -404,10 +425,8 @@ void unview_run(const ad_call *c) {
     part.numel = c->in[0]->numel;
     memcpy(sizes, spec.sizes, sizeof sizes);
     memcpy(strides, spec.strides, sizeof strides);
-    if (tensor_self_overlaps(&part))
-        strided_accumulate(&part, c->in[0]);
-    else
-        tensor_copy_data(&part, c->in[0]);
+    if (tensor_self_overlaps(&part)) strided_accumulate(&part, c->in[0]);
+    else tensor_copy_data(&part, c->in[0]);
 }
 void unview_vjp(ad_vjp *v) {
     ad_attr own = *v->at;
@@ -452,9 +471,11 @@ int split_infer(ad_call *c) {
         spec_view(s, x);
         s->offset += at * x->strides[dim];
         int64_t n = c->at->i[1] ? 1 : c->at->list[k];
-        if (n < 0) return ad_fail(AD_ERR_RUNTIME, "split_with_sizes expects split_sizes have only non-negative entries, but got "
-                                                  "split_sizes=%s",
-                                  fmt_sizes((int)c->at->nlist, c->at->list));
+        if (n < 0)
+            return ad_fail(AD_ERR_RUNTIME,
+                           "split_with_sizes expects split_sizes have only non-negative entries, but got "
+                           "split_sizes=%s",
+                           fmt_sizes((int)c->at->nlist, c->at->list));
         at += n;
         s->sizes[dim] = n;
         if (!c->at->i[1]) continue;
@@ -465,9 +486,11 @@ int split_infer(ad_call *c) {
         }
     }
     if (at != x->sizes[dim])
-        return ad_fail(AD_ERR_RUNTIME, "split_with_sizes expects split_sizes to sum exactly to %lld (input tensor's size at "
-                                       "dimension %lld), but got split_sizes=%s",
-                       (long long)x->sizes[dim], (long long)c->at->i[0], fmt_sizes((int)c->at->nlist, c->at->list));
+        return ad_fail(AD_ERR_RUNTIME,
+                       "split_with_sizes expects split_sizes to sum exactly to %lld (input tensor's size at "
+                       "dimension %lld), but got split_sizes=%s",
+                       (long long)x->sizes[dim], (long long)c->at->i[0],
+                       fmt_sizes((int)c->at->nlist, c->at->list));
     return 0;
 }
 
@@ -483,7 +506,8 @@ void split_vjp(ad_vjp *v) {
         int64_t sizes[AD_MAXDIM];
         memcpy(sizes, m->sizes, m->ndim * sizeof *sizes);
         sizes[dim] = v->at->i[1] ? 1 : v->at->list[k];
-        part[k] = v->g[k] ? em_reshape(&v->E, v->g[k], m->ndim, sizes) : em_zeros(&v->E, m->dtype, m->ndim, sizes);
+        part[k] =
+            v->g[k] ? em_reshape(&v->E, v->g[k], m->ndim, sizes) : em_zeros(&v->E, m->dtype, m->ndim, sizes);
     }
     ad_attr at = {.i = {dim}};
     v->gin[0] = em_op(&v->E, OP_cat, v->nout, part, &at);

@@ -56,7 +56,7 @@ CASES = [
             (lambda T: _F(T).cross_entropy(T.ones(2, 3), T.tensor([1, 2, 0])), ValueError),
             (lambda T: _F(T).cross_entropy(T.ones(2, 3), T.tensor([1, 2]), reduction="x"), ValueError),
         ),
-        bench=((128, 1000),),
+        bench=((128, 1000), (128,)),
     ),
     Case(
         F + "cross_entropy/ignore",
