@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test build lint format bench clean
+.PHONY: demo test build lint format bench asan tsan clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -14,8 +14,8 @@ demo: $(BIN)/python ## train on real digits, with a picture
 	$(BIN)/python examples/digits.py
 
 test: $(BIN)/python ## install, then run the tests
-	$(BIN)/python -m pip install -q ".[test]"
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pip install -q -e ".[test]"
+	$(BIN)/python -m pytest -q -n auto
 
 bench: $(BIN)/python ## ratios against PyTorch and JAX, where they are installed
 	$(BIN)/python -m pip install -q ".[bench]"
@@ -23,6 +23,14 @@ bench: $(BIN)/python ## ratios against PyTorch and JAX, where they are installed
 
 build: ## the extension beside the sources, for working on them
 	$(PYTHON) setup.py -q build_ext --inplace
+
+asan: $(BIN)/python ## the tests under AddressSanitizer and UBSan
+	$(BIN)/python -m pip install -q ".[test]" setuptools
+	sh tests/sanitize.sh asan $(BIN)/python
+
+tsan: $(BIN)/python ## the tests of threads under ThreadSanitizer
+	$(BIN)/python -m pip install -q ".[test]" setuptools
+	sh tests/sanitize.sh tsan $(BIN)/python
 
 lint: ## what CI checks of the form
 	ruff check .

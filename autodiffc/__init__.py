@@ -204,7 +204,6 @@ def set_printoptions(**options):
 
 
 # ---- elementwise ----
-from . import special
 from ._ops.arithmetic import (
     add,
     addcdiv,
@@ -553,8 +552,11 @@ from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, se
 # ---- the rest ----
 
 from ._capture import CaptureError, compile  # noqa: E402,F401
+from . import _threadpoolctl
 
-_LAZY = {"nn", "optim", "utils", "func", "linalg", "testing", "compiler"}
+_threadpoolctl.install()
+
+_LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "testing", "compiler"}
 _LAZY_NAMES = {
     "install": "_hook",
     "uninstall": "_hook",

@@ -10,19 +10,33 @@ _Thread_local ad_tls tls;
 
 /* ---- the table ---- */
 
-#define EW_ENTRY(nm, n, promo_)                                                                               \
-    {.name = #nm, .nin = n, .nout = 1, .flags = AD_OP_EW, .infer = ew_infer, .run = ew_run,                   \
-     .vjp = ew_vjp, .jvp = ew_jvp, .row = EW_##nm, .promo = promo_},
-#define CMP_ENTRY(nm, n, promo_)                                                                              \
-    {.name = #nm, .nin = n, .nout = 1, .flags = AD_OP_EW | AD_OP_NONDIFF, .infer = ew_infer, .run = ew_run,   \
-     .row = EW_##nm, .promo = promo_},
+#define EW_ENTRY(nm, n, promo_)                                                                              \
+    {.name = #nm,                                                                                            \
+     .nin = n,                                                                                               \
+     .nout = 1,                                                                                              \
+     .flags = AD_OP_EW,                                                                                      \
+     .infer = ew_infer,                                                                                      \
+     .run = ew_run,                                                                                          \
+     .vjp = ew_vjp,                                                                                          \
+     .jvp = ew_jvp,                                                                                          \
+     .row = EW_##nm,                                                                                         \
+     .promo = promo_},
+#define CMP_ENTRY(nm, n, promo_)                                                                             \
+    {.name = #nm,                                                                                            \
+     .nin = n,                                                                                               \
+     .nout = 1,                                                                                              \
+     .flags = AD_OP_EW | AD_OP_NONDIFF,                                                                      \
+     .infer = ew_infer,                                                                                      \
+     .run = ew_run,                                                                                          \
+     .row = EW_##nm,                                                                                         \
+     .promo = promo_},
 #define EW1(nm, types, body, promo, ...) EW_ENTRY(nm, 1, promo)
 #define EW2(nm, types, body, promo, ...) EW_ENTRY(nm, 2, promo)
 #define EW3(nm, types, body, promo, ...) EW_ENTRY(nm, 3, promo)
 #define SEL3(nm, types, body, promo, ...) EW_ENTRY(nm, 3, promo)
 #define CMP1(nm, types, body, promo, doc) CMP_ENTRY(nm, 1, promo)
 #define CMP2(nm, types, body, promo, doc) CMP_ENTRY(nm, 2, promo)
-#define OP(nm, nin_, nout_, flags_, saves_, ...)                                                              \
+#define OP(nm, nin_, nout_, flags_, saves_, ...)                                                             \
     {.name = #nm, .nin = nin_, .nout = nout_, .flags = flags_, .saves = saves_, __VA_ARGS__},
 
 const ad_op ad_ops[] = {
@@ -36,6 +50,7 @@ const char *ad_op_name(int op) { return op >= 0 && op < OP_COUNT ? ad_ops[op].na
 /* ---- apply ---- */
 
 #define FEW 4
+#define VIEW_LIMITS (AD_T_NOGRAD_VIEW | AD_T_INFERENCE_VIEW | AD_T_MULTI_VIEW | AD_T_CUSTOM_VIEW)
 
 /* Gives every input unit strides where the operation asks for it. Returns the number replaced or -1;
  * the replaced ones are new references that the caller drops. */
@@ -54,35 +69,6 @@ static int make_contiguous(int nin, ad_tensor *const *in, ad_tensor **own) {
     return n;
 }
 
-static int apply_jvp(ad_call *c) {
-    bool any = false;
-    for (int i = 0; i < c->nin; i++) any |= c->in[i] && c->in[i]->tangent && dtype_is_float(c->in[i]->dtype);
-    if (!any || (c->op->flags & AD_OP_NONDIFF)) return 0;
-    if (!c->op->jvp)
-        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "%s has no forward-mode rule; use reverse mode (backward)", c->op->name);
-    ad_tensor *t_room[FEW * 2], *tout_room[FEW], **t = t_room, **tout = tout_room;
-    if (c->nin > FEW * 2 && !(t = mem_alloc((size_t)c->nin * sizeof *t))) return -1;
-    if (c->nout > FEW && !(tout = mem_alloc((size_t)c->nout * sizeof *tout))) {
-        if (t != t_room) mem_free(t, (size_t)c->nin * sizeof *t);
-        return -1;
-    }
-    for (int i = 0; i < c->nin; i++) t[i] = c->in[i] ? c->in[i]->tangent : NULL;
-    memset(tout, 0, (size_t)c->nout * sizeof *tout);
-    ad_jvp j = {.c = c, .t = t, .tout = tout};
-    c->op->jvp(&j);
-    int status = j.E.failed ? -1 : 0;
-    for (int k = 0; k < c->nout && !status; k++)
-        if (tout[k] && !c->spec[k].nondiff) {
-            tensor_ref(tout[k]);
-            tensor_unref(c->out[k]->tangent);
-            c->out[k]->tangent = tout[k];
-        }
-    em_done(&j.E);
-    if (t != t_room) mem_free(t, (size_t)c->nin * sizeof *t);
-    if (tout != tout_room) mem_free(tout, (size_t)c->nout * sizeof *tout);
-    return status;
-}
-
 /* Runs a call whose outputs are in place: scratch, run, and the program that is being captured. */
 static int execute(ad_call *c) {
     size_t bytes = c->op->scratch ? c->op->scratch(c) : 0;
@@ -93,7 +79,8 @@ static int execute(ad_call *c) {
     c->op->run(c);
     if (whole) pool_shield(shield);
     if (bytes) mem_free(c->scratch, bytes);
-    return AD_UNLIKELY(pool_take_cancelled()) ? ad_fail(AD_ERR_INTERRUPT, "interrupted in %s", c->op->name) : 0;
+    return AD_UNLIKELY(pool_take_cancelled()) ? ad_fail(AD_ERR_INTERRUPT, "interrupted in %s", c->op->name)
+                                              : 0;
 }
 
 /* A copy of what an in-place call overwrites, with the history that it had. */
@@ -109,111 +96,109 @@ static ad_tensor *copy_before(ad_tensor *t) {
     return copy;
 }
 
-/* `target`, when given, is the tensor that output 0 is written to (the in-place form: also in[0]). */
+/* Whether the result of a call may be written to `target`: its size, its dtype, its memory. */
+static int check_target(ad_call *c, ad_tensor *target, bool tangents) {
+    ad_spec *s = &c->spec[0];
+    if (!dims_equal(s->ndim, s->sizes, target->ndim, target->sizes))
+        return ad_fail(AD_ERR_RUNTIME, "output with shape %s doesn't match the broadcast shape %s",
+                       fmt_sizes(target->ndim, target->sizes), fmt_sizes(s->ndim, s->sizes));
+    if ((dtype_is_float(s->dtype) && !dtype_is_float(target->dtype)) ||
+        (s->dtype != AD_BOOL && target->dtype == AD_BOOL))
+        return ad_fail(AD_ERR_RUNTIME, "result type %s can't be cast to the desired output type %s",
+                       dtype_class[s->dtype], dtype_class[target->dtype]);
+    s->dtype = target->dtype;
+    if (graph_check_inplace(target, graph_wants(c))) return -1;
+    for (int i = 1; i < c->nin; i++)
+        if (c->in[i] && c->in[i]->storage == target->storage && tensor_partial_overlap(c->in[i], target))
+            return ad_fail(
+                AD_ERR_RUNTIME,
+                "unsupported operation: some elements of the input tensor and the written-to tensor "
+                "refer to a single memory location. Please clone() the tensor before performing the "
+                "operation.");
+    return (tangents || graph_keeps_target(c)) && !(c->before = copy_before(target)) ? -1 : 0;
+}
+
+/* A new output as infer described it. */
+static ad_tensor *make_output(const ad_call *c, int k) {
+    const ad_spec *s = &c->spec[k];
+    if (!(c->op->flags & AD_OP_VIEW))
+        return s->strided ? tensor_new_strided(s->dtype, s->ndim, s->sizes, s->strides)
+                          : tensor_new(s->dtype, s->ndim, s->sizes);
+    ad_tensor *src = c->in[0], *t;
+    if (!(t = tensor_alias(src, s->ndim, s->sizes, s->strides, s->offset))) return NULL;
+    t->dtype = s->dtype;
+    t->base = tensor_ref(src->base ? src->base : src);
+    t->epoch = t->base->epoch;
+    if (tls.no_grad) t->flags |= tls.inference ? AD_T_INFERENCE_VIEW : AD_T_NOGRAD_VIEW;
+    t->flags |= c->op->nout < 0 ? AD_T_MULTI_VIEW : src->flags & VIEW_LIMITS;
+    return t;
+}
+
+/* A call on inputs as the row wants them. `target`, when given, is the tensor that output 0 is written to
+ * (the in-place form: also in[0]). */
+static int call(ad_call *c, ad_tensor *target) {
+    const ad_op *op = c->op;
+    int made = 0, tangents = 0;
+    if (op->infer(c)) return -1;
+    if (AD_UNLIKELY(tls.forward) && (tangents = forward_wants(c)) < 0) return -1;
+    if (AD_UNLIKELY(target != NULL)) {
+        if (check_target(c, target, tangents)) return -1;
+        c->out[made++] = tensor_ref(target);
+    }
+    for (; made < c->nout; made++)
+        if (AD_UNLIKELY(!(c->out[made] = make_output(c, made)))) goto fail;
+    if (!(op->flags & AD_OP_VIEW)) {
+        if ((op->flags & AD_OP_SELF) && !target) tensor_copy_data(c->out[0], c->in[0]);
+        if (execute(c)) goto fail;
+        if (AD_UNLIKELY(tls.capture != NULL) && program_append(c)) goto fail;
+    }
+    if (AD_UNLIKELY(target != NULL)) {
+        if (graph_record_inplace(c)) goto fail;
+    } else if (!tls.no_grad && !(op->flags & (AD_OP_NONDIFF | AD_OP_INPLACE)) && graph_record(c)) goto fail;
+    if (AD_UNLIKELY(tls.inference) && !target && !(op->flags & AD_OP_VIEW))
+        for (int k = 0; k < c->nout; k++) c->out[k]->flags |= AD_T_INFERENCE;
+    if (AD_UNLIKELY(tangents) && forward_apply(c)) goto fail;
+    return c->nout;
+fail:
+    while (made) tensor_unref(c->out[--made]);
+    return -1;
+}
+
 static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
                  ad_tensor *target) {
     static const ad_attr none;
-    ad_tensor *own_room[FEW], **own = NULL, *arg_room[FEW];
+    ad_tensor *own_room[2 * FEW], **own = own_room;
     ad_spec spec_room[2], *spec = spec_room; /* large: most calls use one */
     if (AD_UNLIKELY(op->nin >= 0 && op->nin != nin))
         return ad_fail(AD_ERR_TYPE, "%s takes %d tensors, not %d", op->name, op->nin, nin);
     if (!at) at = &none;
-    ad_call c = {.op = op, .nin = nin, .in = (ad_tensor **)in, .at = at, .out = out, .inplace = target != NULL};
+    ad_call c = {
+        .op = op, .nin = nin, .in = (ad_tensor **)in, .at = at, .out = out, .inplace = target != NULL};
     c.nout = op->nout >= 0 ? op->nout : op->count(nin, in, at);
     if (c.nout < 0) return -1;
+    if (AD_UNLIKELY((op->flags & AD_OP_SYNC) && tls.capture)) return program_refuse(op->name);
     if (c.nout > 2 && !(spec = mem_alloc((size_t)c.nout * sizeof *spec))) return -1;
-    c.spec = spec;
-    int made = 0, status = -1;
     for (int k = 0; k < c.nout; k++) {
         spec[k].strided = spec[k].nondiff = false;
         spec[k].offset = 0;
     }
-    if (AD_UNLIKELY((op->flags & AD_OP_SYNC) && tls.capture) && program_refuse(op->name)) goto done;
+    c.spec = spec;
+    int status = -1, replaced = 0;
     if (op->flags & AD_OP_CONTIG) {
-        own = nin <= FEW ? own_room : mem_alloc(2 * (size_t)nin * sizeof *own);
-        if (!own) goto done;
-        int n = make_contiguous(nin, in, own);
-        if (n < 0) {
-            if (own != own_room) mem_free(own, 2 * (size_t)nin * sizeof *own);
-            own = NULL;
-            goto done;
-        }
-        if (n) {
-            c.in = nin <= FEW ? arg_room : own + nin;
+        if (nin > FEW && !(own = mem_alloc(2 * (size_t)nin * sizeof *own))) goto done;
+        replaced = make_contiguous(nin, in, own);
+        if (replaced > 0) {
+            c.in = own + nin;
             for (int i = 0; i < nin; i++) c.in[i] = own[i] ? own[i] : in[i];
+            if (target) c.in[0] = target; /* written through, whatever its strides */
         }
-        if (target && own[0]) c.in[0] = target; /* written through, whatever its strides */
     }
-    if (op->infer(&c)) goto done;
-
-    if (AD_UNLIKELY(target != NULL)) {
-        if (!dims_equal(spec[0].ndim, spec[0].sizes, target->ndim, target->sizes)) {
-            ad_fail(AD_ERR_RUNTIME, "output with shape %s doesn't match the broadcast shape %s",
-                    fmt_sizes(target->ndim, target->sizes), fmt_sizes(spec[0].ndim, spec[0].sizes));
-            goto done;
-        }
-        if (spec[0].dtype != target->dtype) {
-            int r = spec[0].dtype, o = target->dtype;
-            if ((dtype_is_float(r) && !dtype_is_float(o)) || (r != AD_BOOL && o == AD_BOOL)) {
-                ad_fail(AD_ERR_RUNTIME, "result type %s can't be cast to the desired output type %s",
-                        dtype_class[r], dtype_class[o]);
-                goto done;
-            }
-            spec[0].dtype = target->dtype;
-        }
-        if (graph_check_inplace(target, graph_wants(&c))) goto done;
-        for (int i = 1; i < nin; i++)
-            if (c.in[i] && c.in[i]->storage == target->storage && tensor_partial_overlap(c.in[i], target)) {
-                ad_fail(AD_ERR_RUNTIME,
-                        "unsupported operation: some elements of the input tensor and the written-to tensor "
-                        "refer to a single memory location. Please clone() the tensor before performing the "
-                        "operation.");
-                goto done;
-            }
-        if (graph_keeps_target(&c) && !(c.before = copy_before(target))) goto done;
-        out[0] = tensor_ref(target);
-        made = 1;
-    }
-    for (int k = made; k < c.nout; k++) {
-        ad_spec *s = &spec[k];
-        if (op->flags & AD_OP_VIEW) {
-            out[k] = tensor_alias(c.in[0], s->ndim, s->sizes, s->strides, s->offset);
-            if (out[k]) out[k]->dtype = s->dtype;
-        } else
-            out[k] = s->strided ? tensor_new_strided(s->dtype, s->ndim, s->sizes, s->strides)
-                                : tensor_new(s->dtype, s->ndim, s->sizes);
-        if (AD_UNLIKELY(!out[k])) goto done;
-        made++;
-    }
-    if (op->flags & AD_OP_VIEW) {
-        for (int k = 0; k < c.nout; k++) {
-            ad_tensor *src = c.in[0];
-            out[k]->base = tensor_ref(src->base ? src->base : src);
-            out[k]->epoch = out[k]->base->epoch;
-            if (tls.no_grad) out[k]->flags |= AD_T_NOGRAD_VIEW;
-            if (op->nout < 0) out[k]->flags |= AD_T_MULTI_VIEW;
-        }
-    } else {
-        if ((op->flags & AD_OP_SELF) && !target) tensor_copy_data(out[0], c.in[0]);
-        if (execute(&c)) goto done;
-        if (AD_UNLIKELY(tls.capture != NULL) && program_append(&c)) goto done;
-    }
-    if (AD_UNLIKELY(target != NULL)) {
-        if (graph_record_inplace(&c)) goto done;
-    } else if (!tls.no_grad && !(op->flags & (AD_OP_NONDIFF | AD_OP_INPLACE)) && graph_record(&c))
-        goto done;
-    if (AD_UNLIKELY(tls.inference)) for (int k = 0; k < c.nout; k++) out[k]->flags |= AD_T_INFERENCE;
-    if (AD_UNLIKELY(tls.forward) && apply_jvp(&c)) goto done;
-    status = c.nout;
-done:
-    if (status < 0)
-        for (int k = 0; k < made; k++) tensor_unref(out[k]);
+    if (replaced >= 0) status = call(&c, target);
     tensor_unref(c.before);
+    for (int i = 0; i < nin && replaced > 0; i++) tensor_unref(own[i]);
+    if (own != own_room) mem_free(own, 2 * (size_t)nin * sizeof *own);
+done:
     if (spec != spec_room) mem_free(spec, (size_t)c.nout * sizeof *spec);
-    if (own) {
-        for (int i = 0; i < nin; i++) tensor_unref(own[i]);
-        if (own != own_room) mem_free(own, 2 * (size_t)nin * sizeof *own);
-    }
     return status;
 }
 
@@ -322,7 +307,7 @@ ad_tensor *em_sum_to(ad_em *E, ad_tensor *t, int ndim, const int64_t *sizes) {
     int n = 0, lead = t->ndim - ndim;
     for (int d = 0; d < t->ndim; d++)
         if (d < lead || (sizes[d - lead] == 1 && t->sizes[d] != 1)) dims[n++] = d;
-    bool leading = !n || dims[n - 1] < lead; /* then nothing is left to squeeze out */
+    bool leading = !n || dims[n - 1] < lead;                      /* then nothing is left to squeeze out */
     ad_attr at = {.i = {!leading, -1}, .list = dims, .nlist = n}; /* keepdim, no dtype */
     if (n) t = em_op(E, OP_sum, 1, &t, &at);
     return em_reshape(E, t, ndim, sizes);
@@ -330,7 +315,9 @@ ad_tensor *em_sum_to(ad_em *E, ad_tensor *t, int ndim, const int64_t *sizes) {
 
 /* ---- tangent rules that serve many rows ---- */
 
-static ad_tensor *zeros_like(ad_em *E, const ad_tensor *t) { return em_zeros(E, t->dtype, t->ndim, t->sizes); }
+static ad_tensor *zeros_like(ad_em *E, const ad_tensor *t) {
+    return em_zeros(E, t->dtype, t->ndim, t->sizes);
+}
 
 /* Applies the row to `in` and keeps its results as tangents, or adds them to what is there. */
 static void tangent_apply(ad_jvp *j, ad_tensor **in) {
@@ -340,8 +327,7 @@ static void tangent_apply(ad_jvp *j, ad_tensor **in) {
         j->E.failed = true;
         return;
     }
-    if (ad_apply(c->op, c->nin, in, c->at, out) < 0)
-        j->E.failed = true;
+    if (ad_apply(c->op, c->nin, in, c->at, out) < 0) j->E.failed = true;
     else
         for (int k = 0; k < c->nout; k++) {
             em_keep(&j->E, out[k]);
@@ -358,7 +344,9 @@ void linear_jvp(ad_jvp *j) {
         return;
     }
     for (int i = 0; i < c->nin; i++)
-        in[i] = !c->in[i] || !dtype_is_float(c->in[i]->dtype) ? c->in[i] : j->t[i] ? j->t[i] : zeros_like(&j->E, c->in[i]);
+        in[i] = !c->in[i] || !dtype_is_float(c->in[i]->dtype) ? c->in[i]
+                : j->t[i]                                     ? j->t[i]
+                                                              : zeros_like(&j->E, c->in[i]);
     if (!j->E.failed) tangent_apply(j, in);
     if (in != room) mem_free(in, (size_t)c->nin * sizeof *in);
 }

@@ -1,6 +1,7 @@
 """Several Python threads at once, processes made by fork and spawn, and the number of threads."""
 
 import faulthandler
+import importlib.util
 import multiprocessing
 import os
 import threading
@@ -305,3 +306,33 @@ def test_affinity_is_respected():
     done = child.run("-c", code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "1"
+
+
+# ---- threadpoolctl ----
+
+CONTROLLED = """
+from autodiffc._native import lib
+lib.ad_set_num_threads(3)
+found = [i for i in threadpoolctl.threadpool_info() if i["user_api"] == "autodiffc"]
+assert len(found) == 1 and found[0]["num_threads"] == 3 and found[0]["version"], found
+with threadpoolctl.threadpool_limits(1, user_api="autodiffc"):
+    assert lib.ad_get_num_threads() == 1
+assert lib.ad_get_num_threads() == 3
+with threadpoolctl.threadpool_limits({"autodiffc": 2}):
+    assert lib.ad_get_num_threads() == 2
+assert lib.ad_get_num_threads() == 3
+"""
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("threadpoolctl"), reason="needs threadpoolctl")
+@pytest.mark.parametrize("first", ["autodiffc", "threadpoolctl"])
+def test_threadpoolctl(first):
+    """Found and limited whichever of the two is imported first."""
+    second = {"autodiffc": "threadpoolctl", "threadpoolctl": "autodiffc"}[first]
+    done = child.run("-c", f"import {first}\nimport {second}\n" + CONTROLLED)
+    assert done.returncode == 0, done.stderr
+
+
+def test_threadpoolctl_is_not_imported():
+    done = child.run("-c", "import sys, autodiffc; assert 'threadpoolctl' not in sys.modules")
+    assert done.returncode == 0, done.stderr

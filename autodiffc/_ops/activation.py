@@ -4,6 +4,7 @@ Floating tensors keep their dtype; integers raise NotImplementedError except whe
 whose values the gradient rules keep a copy of where they need them.
 """
 
+from .. import _dtype
 from ._call import OP, TensorBase, binary, inplace_unary, not_a_tensor, number, ternary, unary
 from ._call import inplace as _inplace
 
@@ -158,7 +159,11 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
         return leaky_relu(input, (lo + hi) / 2, inplace)
     if not isinstance(input, TensorBase):
         raise not_a_tensor("rrelu", input)
-    slope = input.detach().clone().uniform_(lo, hi)
+    fixed = input.detach()
+    negative = fixed <= 0
+    draws = fixed.new_empty(int(negative.sum()), dtype=_dtype.float64).uniform_(lo, hi)  # for these alone, as PyTorch
+    slope = fixed.clone()
+    slope[negative] = draws.to(fixed.dtype)
     return _leaky_relu_(input, slope) if inplace else binary(OP["leaky_relu"], input, slope)
 
 

@@ -155,8 +155,31 @@ def copysign(input, other, *, out=None):
 
 
 def nextafter(input, other, *, out=None):
-    """The next representable number from input towards other; float32 and float64."""
+    """The next representable number from input towards other."""
+    bits = _mantissa(input, other)
+    if bits:
+        return ternary(OP["nextafter_half"], input, other, bits, out)
     return tensors_only(OP["nextafter"], input, other, out)
+
+
+def nextafter_(self, other):
+    """nextafter(), in place."""
+    bits = _mantissa(self, other)
+    return ternary(OP["nextafter_half"], self, other, bits, None, 1) if bits else _nextafter_(self, other)
+
+
+def _mantissa(a, b):
+    """The bits of the mantissa when a and b meet in float16 or bfloat16, else 0."""
+    if isinstance(a, TensorBase) and isinstance(b, TensorBase):
+        kinds = {t.dtype for t in (a, b) if t.dtype.is_floating_point}
+        if kinds == {_dtype.float16}:
+            return 10.0
+        if kinds == {_dtype.bfloat16}:
+            return 7.0
+        if not kinds <= {_dtype.float16, _dtype.bfloat16} and a.ndim != b.ndim and 0 in (a.ndim, b.ndim):
+            wide = b if a.ndim == 0 else a  # the tensor with dimensions decides
+            return {_dtype.float16: 10.0, _dtype.bfloat16: 7.0}.get(wide.dtype, 0)
+    return 0
 
 
 def ldexp(input, other, *, out=None):
@@ -346,7 +369,7 @@ divide, multiply, subtract, clip, clip_, arctan2 = div, mul, sub, clamp, clamp_,
 divide_, multiply_, subtract_ = div_, mul_, sub_
 true_divide_, floor_divide_ = _div_, _floor_
 remainder_, fmod_, pow_ = inplace(OP["remainder"]), inplace(OP["fmod"]), _pow_
-hypot_, copysign_, nextafter_ = inplace(OP["hypot"]), inplace(OP["copysign"]), inplace(OP["nextafter"])
+hypot_, copysign_, _nextafter_ = inplace(OP["hypot"]), inplace(OP["copysign"]), inplace(OP["nextafter"])
 atan2_ = arctan2_ = inplace(OP["atan2"])
 xlogy_, gcd_, lcm_, heaviside_ = inplace(OP["xlogy"]), inplace(OP["gcd"]), inplace(OP["lcm"]), inplace(OP["heaviside"])
 clamp_min_, clamp_max_ = inplace_bound[OP["clamp_min"]], inplace_bound[OP["clamp_max"]]

@@ -82,10 +82,12 @@ def _cast(t, dtype):
 
 
 def _weighted(name, kind, input, target, weight, code, param=0.0):
+    if weight.shape != input.shape:
+        raise ValueError("Weights and input must have the same size.")
     loss = binary(OP["mul"], _pair(name, kind, input, target, 0, param), weight)
     if code != 1:
         return _reduced(loss, code)
-    return binary(OP["div"], reduce.sum(loss), reduce.sum(shape.broadcast_to(weight, loss.shape)))
+    return binary(OP["div"], reduce.sum(loss), reduce.sum(weight))
 
 
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):

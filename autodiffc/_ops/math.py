@@ -231,26 +231,17 @@ def round(input, *, decimals=0, out=None):
     """
     if not decimals:
         return unary(OP["round"], input, out)
-    r = _round_decimals(input, decimals)
-    return r if out is None else to_out(_kept(r), out)
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor("round", input)
+    op, scale = (OP["round_decimals"], decimals) if decimals > 0 else (OP["round_tens"], -decimals)
+    return binary(op, input, 10.0**scale, out)
 
 
 def round_(self, *, decimals=0):
     """round(), in place."""
     if not decimals:
         return _round_(self)
-    return self.copy_(_round_decimals(self, decimals))
-
-
-def _round_decimals(input, decimals):
-    if not isinstance(input, TensorBase):
-        raise not_a_tensor("round", input)
-    if not input.dtype.is_floating_point:
-        raise NotImplementedError(f"\"round\" with decimals not implemented for '{input.dtype}'")
-    scale = 10.0 ** (decimals if decimals > 0 else -decimals)
-    if decimals > 0:
-        return unary(OP["round"], input * scale) / scale
-    return unary(OP["round"], input / scale) * scale
+    return _round_decimals_(self, 10.0**decimals) if decimals > 0 else _round_tens_(self, 10.0**-decimals)
 
 
 def logit(input, eps=None, *, out=None):
@@ -263,9 +254,7 @@ def logit(input, eps=None, *, out=None):
 
 def logit_(self, eps=None):
     """logit(), in place."""
-    if eps is not None:
-        self.clamp_(eps, 1 - eps)
-    return _logit_(self)
+    return _logit_(self) if eps is None else self.copy_(logit(self.clone(), eps))
 
 
 def polygamma(n, input, *, out=None):
@@ -283,7 +272,7 @@ def method_polygamma(self, n):
 
 def polygamma_(self, n):
     """polygamma(), in place."""
-    return self.copy_(polygamma(n, self))
+    return self.copy_(polygamma(n, self.clone()))
 
 
 def multigammaln(input, p, *, out=None):
@@ -302,25 +291,25 @@ def multigammaln(input, p, *, out=None):
 
 def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
     """NaN becomes `nan`, infinities `posinf` and `neginf`: by default 0 and the dtype's largest and smallest."""
-    r = _nan_to_num(input, nan, posinf, neginf, 0)
+    r = _nan_to_num(input, nan, posinf, neginf)
     return r if out is None else to_out(_kept(r), out)
 
 
 def nan_to_num_(self, nan=0.0, posinf=None, neginf=None):
     """nan_to_num(), in place."""
-    return _nan_to_num(self, nan, posinf, neginf, 1)
+    return self.copy_(_nan_to_num(self.clone(), nan, posinf, neginf))
 
 
-def _nan_to_num(input, nan, posinf, neginf, inplace):
+def _nan_to_num(input, nan, posinf, neginf):
     if not isinstance(input, TensorBase):
         raise not_a_tensor("nan_to_num", input)
     if not input.dtype.is_floating_point:
-        return input if inplace else input.clone()
+        return input.clone()
     largest = _LARGEST[input.dtype]
     nan = 0.0 if nan is None else number(nan, "nan_to_num", "nan")
     finite = ternary(OP["replace_inf"], input, largest if posinf is None else number(posinf, "nan_to_num", "posinf"),
-                     -largest if neginf is None else number(neginf, "nan_to_num", "neginf"), None, inplace)
-    return _replace_nan_(finite, nan) if inplace else binary(OP["replace_nan"], finite, nan)
+                     -largest if neginf is None else number(neginf, "nan_to_num", "neginf"))
+    return binary(OP["replace_nan"], finite, nan)
 
 
 def _default():
@@ -389,5 +378,5 @@ abs_ = absolute_ = inplace_unary(OP["abs"])
 neg_ = negative_ = inplace_unary(OP["neg"])
 reciprocal_ = inplace_unary(OP["reciprocal"])
 _round_ = inplace_unary(OP["round"])
+_round_decimals_, _round_tens_ = inplace(OP["round_decimals"]), inplace(OP["round_tens"])
 _logit_ = inplace_unary(OP["logit"])
-_replace_nan_ = inplace(OP["replace_nan"])

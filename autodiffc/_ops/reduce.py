@@ -32,8 +32,11 @@ def reduce(op, input, dim, keepdim, dtype=None, out=None):
     """One reduction: the common part of the functions below."""
     if not isinstance(input, TensorBase):
         raise not_a_tensor(op, input)
-    dims = () if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,)
-    h = _op1l(op, input._h, dims, len(dims), keepdim, -1 if dtype is None else dtype.code)
+    if dim is None:
+        h = _op1i(op, input._h, keepdim, -1 if dtype is None else dtype.code, 0)
+    else:
+        dims = dim if isinstance(dim, (tuple, list)) else (dim,)
+        h = _op1l(op, input._h, dims, len(dims), keepdim, -1 if dtype is None else dtype.code)
     if not h:
         fail()
     if out is not None:

@@ -10,6 +10,17 @@ import warnings
 from collections.abc import Callable
 
 from .._dtype import int64
+from .._ops.loss import (  # noqa: F401
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+)
 from ._base import Tensor, no_grad, ops
 from ._base import shape_text as _shape
 
@@ -38,70 +49,7 @@ def _reduced(loss: Tensor, reduction: str) -> Tensor:
     return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
 
 
-def _warn_broadcast(input: Tensor, target: Tensor) -> None:
-    if input.shape != target.shape:
-        warnings.warn(f"Using a target size ({_shape(target)}) that is different to the input size "
-                      f"({_shape(input)}). "
-                      "This will likely lead to incorrect results due to broadcasting. "
-                      "Please ensure they have the same size.", stacklevel=3)
-
-
-def _weighted(loss: Tensor, weight: Tensor, input: Tensor, reduction: str) -> Tensor:
-    if weight.shape != input.shape:
-        raise ValueError("Weights and input must have the same size.")
-    loss = loss * weight
-    return loss.sum() / weight.sum() if reduction == "mean" else _reduced(loss, reduction)
-
-
 # ---- classification
-
-def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
-             ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean") -> Tensor:
-    """``-weight[t] input[t]``: input ``(N, C, *)`` of log-probabilities, target ``(N, *)`` of class indices.
-
-    The mean is weighted; targets equal to ``ignore_index`` do not count. IndexError for a target that is no
-    class.
-    """
-    reduction = _legacy(size_average, reduce, reduction)
-    return ops.nll_loss(input, target, weight=weight, ignore_index=ignore_index, reduction=reduction)
-
-
-def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
-                  size_average: bool | None = None, ignore_index: int = -100, reduce: bool | None = None,
-                  reduction: str = "mean", label_smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy of logits ``(N, C, *)`` or ``(C)`` with class indices ``(N, *)`` or probabilities like
-    the input.
-
-    ``weight`` is a factor for each class, ``label_smoothing`` the share of the uniform distribution that is
-    mixed into the target.
-    """
-    if size_average is not None or reduce is not None:
-        reduction = _legacy(size_average, reduce, reduction)
-    return ops.cross_entropy(input, target, weight=weight, ignore_index=ignore_index, reduction=reduction,
-                             label_smoothing=label_smoothing)
-
-
-def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
-                         size_average: bool | None = None, reduce: bool | None = None,
-                         reduction: str = "mean") -> Tensor:
-    """``-(t log x + (1 - t) log(1 - x))`` of probabilities, the logarithms held above -100."""
-    reduction = _legacy(size_average, reduce, reduction)
-    if target.shape != input.shape:
-        raise ValueError(f"Using a target size ({_shape(target)}) that is different to the input size "
-                         f"({_shape(input)}) is deprecated. Please ensure they have the same size.")
-    return ops.binary_cross_entropy(input, target, weight=weight, reduction=reduction)
-
-
-def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,
-                                     size_average: bool | None = None, reduce: bool | None = None,
-                                     reduction: str = "mean", pos_weight: Tensor | None = None) -> Tensor:
-    """:func:`binary_cross_entropy` of ``sigmoid(input)``; ``pos_weight`` is a factor on the positive part."""
-    reduction = _legacy(size_average, reduce, reduction)
-    if target.shape != input.shape:
-        raise ValueError(f"Target size ({_shape(target)}) must be the same as input size ({_shape(input)})")
-    return ops.binary_cross_entropy_with_logits(input, target, weight=weight, reduction=reduction,
-                                                pos_weight=pos_weight)
-
 
 def soft_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = None,
                      reduce: bool | None = None, reduction: str = "mean") -> Tensor:
@@ -183,66 +131,6 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | N
 
 
 # ---- regression
-
-def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
-             reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
-    """``(x - t)**2``; ``weight``, of the input's shape, makes the mean a weighted one."""
-    if size_average is not None or reduce is not None:
-        reduction = _legacy(size_average, reduce, reduction)
-    _warn_broadcast(input, target)
-    if weight is not None:
-        return _weighted(ops.mse_loss(input, target, reduction="none"), weight, input, reduction)
-    return ops.mse_loss(input, target, reduction=reduction)
-
-
-def l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
-            reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
-    """``|x - t|``; ``weight``, of the input's shape, makes the mean a weighted one."""
-    reduction = _legacy(size_average, reduce, reduction)
-    _warn_broadcast(input, target)
-    if weight is not None:
-        return _weighted(ops.l1_loss(input, target, reduction="none"), weight, input, reduction)
-    return ops.l1_loss(input, target, reduction=reduction)
-
-
-def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None,
-                   reduce: bool | None = None, reduction: str = "mean", beta: float = 1.0) -> Tensor:
-    """``d**2 / (2 beta)`` where ``d = |x - t|`` is below ``beta``, else ``d - beta / 2``."""
-    reduction = _legacy(size_average, reduce, reduction)
-    _warn_broadcast(input, target)
-    if beta == 0:
-        return ops.l1_loss(input, target, reduction=reduction)
-    return ops.smooth_l1_loss(input, target, reduction=reduction, beta=beta)
-
-
-def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0,
-               weight: Tensor | None = None) -> Tensor:
-    """``d**2 / 2`` where ``d = |x - t|`` is below ``delta``, else ``delta (d - delta / 2)``."""
-    _warn_broadcast(input, target)
-    if weight is None:
-        return ops.huber_loss(input, target, reduction=reduction, delta=delta)
-    if weight.shape != input.shape:
-        raise ValueError("Weights and input must have the same size.")
-    return _reduced(ops.huber_loss(input, target, reduction="none", delta=delta) * weight, reduction)
-
-
-def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
-           reduction: str = "mean", log_target: bool = False) -> Tensor:
-    """``t (log t - x)`` of log-probabilities ``x``; ``log_target`` says that ``t`` is a logarithm too.
-
-    ``reduction="batchmean"`` is the sum divided by the size of the first dimension, as in the definition.
-    """
-    reduction = _legacy(size_average, reduce, reduction)
-    if reduction == "mean":
-        warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support size. "
-                      "'batchmean' divides only by the batch size, and aligns with the KL div math "
-                      "definition.",
-                      stacklevel=2)
-    if reduction == "batchmean":
-        total = ops.kl_div(input, target, reduction="sum", log_target=log_target)
-        return total / input.shape[0] if input.dim() else total
-    return ops.kl_div(input, target, reduction=reduction, log_target=log_target)
-
 
 def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full: bool = False,
                      size_average: bool | None = None, eps: float = 1e-8, reduce: bool | None = None,

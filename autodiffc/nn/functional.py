@@ -13,7 +13,40 @@ from typing import Any
 
 import numpy as np
 
-from .._dtype import contiguous_format, float64
+from .._dtype import contiguous_format
+from .._ops.activation import (  # noqa: F401
+    celu,
+    celu_,
+    elu,
+    elu_,
+    gelu,
+    glu,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    hardtanh_,
+    leaky_relu,
+    leaky_relu_,
+    logsigmoid,
+    mish,
+    prelu,
+    relu,
+    relu6,
+    relu_,
+    rrelu,
+    rrelu_,
+    selu,
+    selu_,
+    silu,
+    softplus,
+    softshrink,
+    softsign,
+    tanhshrink,
+    threshold,
+    threshold_,
+)
+from .._ops.math import sigmoid, tanh  # noqa: F401
 from ._base import Tensor, no_grad, ops
 from ._loss_functional import (  # noqa: F401
     binary_cross_entropy,
@@ -37,18 +70,6 @@ from ._loss_functional import (  # noqa: F401
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
-
-
-def _activation(name: str, input: Tensor, inplace: bool, *args: Any) -> Tensor:
-    """``ops.name(input, *args)``, or its in-place form, which is ``ops.name_`` where the core has one."""
-    function = getattr(ops, name)
-    if not inplace:
-        return function(input, *args)
-    in_place = getattr(ops, name + "_", None)
-    if in_place is not None:
-        return in_place(input, *args)
-    return input.copy_(function(input.clone(), *args))
-
 
 # ---- dense layers
 
@@ -219,209 +240,6 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
         warnings.warn(f"dropout3d: Received a {input.dim()}-D input to dropout3d, which is deprecated; "
                       "it takes 4-D or 5-D inputs.", stacklevel=2)
     return _channel_dropout(input, p, training, inplace, input.dim() != 4)
-
-
-# ---- activations
-
-def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """``max(0, x)``."""
-    return ops.relu_(input) if inplace else ops.relu(input)
-
-
-def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """``x`` where it is above ``threshold``, else ``value``."""
-    return _activation("threshold", input, inplace, threshold, value)
-
-
-def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """``min(max(0, x), 6)``."""
-    return _activation("hardtanh", input, inplace, 0.0, 6.0)
-
-
-def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
-    """``x`` limited to ``[min_val, max_val]``."""
-    if min_val > max_val:
-        raise ValueError("min_val cannot be greater than max_val")
-    return _activation("hardtanh", input, inplace, min_val, max_val)
-
-
-def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """``x`` where positive, else ``alpha (exp(x) - 1)``."""
-    return _activation("elu", input, inplace, alpha)
-
-
-def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """``scale (max(0, x) + min(0, alpha (exp(x) - 1)))`` with the two constants that keep mean 0 and variance
-    1.
-    """
-    return _activation("selu", input, inplace)
-
-
-def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))``."""
-    return _activation("celu", input, inplace, alpha)
-
-
-def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """``x`` where positive, else ``negative_slope x``."""
-    return _activation("leaky_relu", input, inplace, negative_slope)
-
-
-def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """``x`` where positive, else ``weight x``.
-
-    ``weight`` has one element, or one for each of the input's channels, which are dimension 1 (or 0 of a
-    vector).
-    """
-    if weight.dim() > 1:
-        raise RuntimeError("prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = "
-                           f"{weight.dim()}")
-    if weight.numel() != 1:
-        channels = input.shape[1] if input.dim() > 1 else 1
-        if input.dim() == 0:
-            raise RuntimeError("Not allow zero-dim input tensor.")
-        if weight.numel() != channels:
-            raise RuntimeError("Mismatch of parameter numbers and input channel size. Found parameter "
-                               "numbers = "
-                               f"{weight.numel()} and channel size = {channels}.")
-        weight = weight.reshape(channels, *(1,) * (input.dim() - 2))
-    return ops.where(input > 0, input, weight * input)
-
-
-def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
-          inplace: bool = False) -> Tensor:
-    """``x`` where positive, else ``a x``.
-
-    ``a`` is drawn for each such element from ``[lower, upper)`` in training and is their mean in evaluation.
-    """
-    if not training:
-        return leaky_relu(input, (lower + upper) / 2, inplace)
-    if lower > upper:
-        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound; got {lower} and "
-                           f"{upper}")
-    with no_grad():
-        negative = input.detach() <= 0
-        draws = ops.empty(int(negative.sum()), dtype=float64).uniform_(lower, upper)
-        slope = ops.ones_like(input.detach(), memory_format=contiguous_format)
-        slope[negative] = draws.to(input.dtype)
-    return input.mul_(slope) if inplace else input * slope
-
-
-def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """``a sigmoid(b)``, where ``a`` and ``b`` are the halves of the input along ``dim``."""
-    if input.dim() == 0:
-        raise RuntimeError("glu does not support 0-dimensional tensors")
-    size = input.shape[dim]
-    if size % 2:
-        raise RuntimeError(f"Halving dimension must be even, but dimension {dim % input.dim()} is size "
-                           f"{size}")
-    first, second = input.narrow(dim, 0, size // 2), input.narrow(dim, size // 2, size // 2)
-    return first * ops.sigmoid(second)
-
-
-def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """``x sigmoid(x)``."""
-    return _activation("silu", input, inplace)
-
-
-def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    """``x tanh(softplus(x))``."""
-    return _activation("mish", input, inplace)
-
-
-def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """``x min(max(x + 3, 0), 6) / 6``."""
-    return _activation("hardswish", input, inplace)
-
-
-def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """``min(max(x + 3, 0), 6) / 6``."""
-    return _activation("hardsigmoid", input, inplace)
-
-
-def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """``x Phi(x)`` with the normal distribution function; ``"tanh"`` is the usual approximation."""
-    return ops.gelu(input, approximate=approximate)
-
-
-def logsigmoid(input: Tensor) -> Tensor:
-    """``log(1 / (1 + exp(-x)))``."""
-    return ops.logsigmoid(input)
-
-
-def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """``x`` where ``|x| > lambd``, else 0."""
-    return ops.hardshrink(input, lambd)
-
-
-def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """``x`` moved towards 0 by ``lambd``, and 0 where ``|x| <= lambd``."""
-    return ops.softshrink(input, lambd)
-
-
-def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """``log(1 + exp(beta x)) / beta``, and ``x`` itself where ``beta x > threshold``."""
-    return ops.softplus(input, beta, threshold)
-
-
-def tanh(input: Tensor) -> Tensor:
-    """``tanh(x)``."""
-    return ops.tanh(input)
-
-
-def sigmoid(input: Tensor) -> Tensor:
-    """``1 / (1 + exp(-x))``."""
-    return ops.sigmoid(input)
-
-
-def tanhshrink(input: Tensor) -> Tensor:
-    """``x - tanh(x)``."""
-    return input - ops.tanh(input)
-
-
-def softsign(input: Tensor) -> Tensor:
-    """``x / (1 + |x|)``."""
-    return input / (input.abs() + 1)
-
-
-def relu_(input: Tensor) -> Tensor:
-    """:func:`relu` in place."""
-    return relu(input, True)
-
-
-def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
-    """:func:`threshold` in place."""
-    return _activation("threshold", input, True, threshold, value)
-
-
-def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
-    """:func:`hardtanh` in place."""
-    return hardtanh(input, min_val, max_val, True)
-
-
-def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
-    """:func:`elu` in place."""
-    return elu(input, alpha, True)
-
-
-def selu_(input: Tensor) -> Tensor:
-    """:func:`selu` in place."""
-    return selu(input, True)
-
-
-def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
-    """:func:`celu` in place."""
-    return celu(input, alpha, True)
-
-
-def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """:func:`leaky_relu` in place."""
-    return leaky_relu(input, negative_slope, True)
-
-
-def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:
-    """:func:`rrelu` in place."""
-    return rrelu(input, lower, upper, training, True)
 
 
 # ---- softmax

@@ -12,6 +12,7 @@
 #define v_i1 VN(v_i1)
 #define v_i1e VN(v_i1e)
 #define v_zeta VN(v_zeta)
+#define v_next_half VN(v_next_half)
 #define v_polygamma VN(v_polygamma)
 #define v_gelu VN(v_gelu)
 #define v_gelu_grad VN(v_gelu_grad)
@@ -84,6 +85,7 @@ static double s_zeta_f64(double s, double q) {
                                1.0 / 47900160,     -691.0 / 1307674368000.,
                                1.0 / 74724249600., -3617.0 / 10670622842880000.};
     if (s == 1) return INFINITY;
+    if (isinf(q)) return q > 0 ? 0 : NAN;
     if (!(s > 1)) return NAN;
     if (q <= 0) {
         if (q == floor(q)) return INFINITY;
@@ -178,6 +180,25 @@ static float s_i0e_f32(float x) { return (float)s_i0e_f64(x); }
 static float s_erfcx_f32(float x) { return (float)s_erfcx_f64(x); }
 static float s_ndtri_f32(float p) { return (float)s_ndtri_f64(p); }
 #endif
+/* nextafter for numbers of fewer mantissa bits, held in T: 10 of float16, 7 of bfloat16. */
+static T VN(s_next_half)(T a, T b, int bits) {
+    int least = bits == 10 ? -14 : -126, exponent;
+    if (a != a || b != b) return (T)NAN;
+    if (a == b) return b;
+    if (a == 0) return (T)copysign(ldexp(1, least - bits), b);
+    if (isinf(a)) return (T)copysign(ldexp(2 - ldexp(1, -bits), bits == 10 ? 15 : 127), a);
+    double mantissa = frexp(fabs(a), &exponent);
+    int outwards = (b > a) == (a > 0), narrower = !outwards && mantissa == 0.5 && exponent - 1 > least;
+    double step = ldexp(1, (exponent - 1 > least ? exponent - 1 : least) - bits - narrower);
+    return (T)(b > a ? a + step : a - step);
+}
+VSLOW V v_next_half(V a, V b, V bits) {
+    T s[VL], t[VL];
+    v_store(s, a);
+    v_store(t, b);
+    for (int i = 0; i < VL; i++) t[i] = VN(s_next_half)(s[i], t[i], (int)bits[0]);
+    return v_load(t);
+}
 VMATH V v_zeta(V s, V q) { return v_map2(s, q, VN(s_zeta)); }
 VMATH V v_polygamma(V x, V n) { return v_map2(x, n, VN(s_polygamma)); }
 VMATH V v_i1e(V x) { return v_map1(x, VN(s_i1e)); }

@@ -113,6 +113,10 @@ static void ramp_range(int64_t from, int64_t to, void *ctx) {
     size_t size = dtype_size[out->dtype];
     double tile[256], a = at->f[0], b = at->f[1], step = 0;
     int64_t tile_i[256];
+    if (r->kind && ints) { /* the ends are read in the dtype of the result */
+        a = trunc(a);
+        b = trunc(b);
+    }
     if (r->kind && r->steps > 1)
         step =
             single ? (float)((float)b - (float)a) / (float)(r->steps - 1) : (b - a) / (double)(r->steps - 1);

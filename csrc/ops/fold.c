@@ -73,16 +73,17 @@ typedef union number { /* of a compute type */
     int64_t i;
 } number;
 
-static inline fold_acc widen(int ct, const number *v) {
+/* One element of an array of the compute type. */
+static inline fold_acc widen(int ct, const void *v) {
     fold_acc a;
-    if (ct == CT_F32) a.f = v->f;
-    else a.i = v->i; /* double and int64 as they are */
+    if (ct == CT_F32) a.f = *(const float *)v;
+    else memcpy(&a.i, v, sizeof a.i); /* double and int64 as they are */
     return a;
 }
 
-static inline void narrow(int ct, double v, number *out) {
-    if (ct == CT_F32) out->f = (float)v;
-    else out->d = v;
+static inline void narrow(int ct, double v, void *out) {
+    if (ct == CT_F32) *(float *)out = (float)v;
+    else *(double *)out = v;
 }
 
 /* ---- the plan ---- */
@@ -253,7 +254,7 @@ static void fold_columns(const fold_plan *p, const char *base, int64_t begin, in
             for (int64_t j = 0; j < cols; j++) acc[j].f += ((const float *)sums)[j];
         else
             for (int64_t j = 0; j < cols; j++)
-                acc[j] = join(how, p->ct, acc[j], widen(p->ct, (const number *)(sums + j * size)));
+                acc[j] = join(how, p->ct, acc[j], widen(p->ct, sums + j * size));
     }
 }
 
@@ -298,7 +299,7 @@ static void fold_items(int64_t begin, int64_t end, void *ctx) {
         out += c0 * p->cout;
         for (int64_t j = 0; j < cols && p->ct != CT_I64; j++) {
             double v = p->param ? p->param[out + j * p->cout].f : p->param_all;
-            narrow(p->ct, v, (number *)((char *)param + (size_t)j * ct_size[p->ct]));
+            narrow(p->ct, v, (char *)param + (size_t)j * ct_size[p->ct]);
         }
         fold_columns(p, base + c0 * p->cstep, from, to, cols, p->ct == CT_I64 ? NULL : param, acc);
         for (int64_t j = 0; j < cols; j++) dst[out + j * p->cout] = acc[j];

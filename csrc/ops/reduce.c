@@ -172,9 +172,28 @@ static void finish(const folded *f, const ad_call *c) {
 static int ct_out(const ad_call *c) { return dtype_compute(c->out[0]->dtype); }
 static int ct_in(const ad_call *c) { return dtype_compute(c->in[0]->dtype); }
 
+/* The whole of a small contiguous tensor: one kernel call, nothing to plan. */
+static bool small(const ad_call *c, int kind, double divisor) {
+    const ad_tensor *x = c->in[0];
+    int dt = x->dtype;
+    if (c->at->nlist || x->numel > 1024 || !x->numel || c->out[0]->dtype != dt || !tensor_is_contiguous(x))
+        return false;
+    if (dt == AD_F32) {
+        float v;
+        kern->fold[kind][CT_F32](x->numel, tensor_data(x), NULL, &v);
+        *(float *)tensor_data(c->out[0]) = divisor == 1 ? v : (float)((double)v / divisor);
+    } else if (dt == AD_F64) {
+        double v;
+        kern->fold[kind][CT_F64](x->numel, tensor_data(x), NULL, &v);
+        *(double *)tensor_data(c->out[0]) = v / divisor;
+    } else return false;
+    return true;
+}
+
 #define PLAIN(name, type, kind)                                                                              \
     size_t name##_scratch(const ad_call *c) { return scratch_of(c, type(c)); }                               \
     void name##_run(const ad_call *c) {                                                                      \
+        if (small(c, kind, 1)) return;                                                                       \
         folded f;                                                                                            \
         begin(&f, c, type(c));                                                                               \
         fold(&f, f.plan.ct == CT_I64 && kind == RED_nansum ? RED_sum : kind, NULL, 0, f.acc);                \
@@ -188,6 +207,7 @@ PLAIN(amin, ct_in, RED_min)
 
 size_t mean_scratch(const ad_call *c) { return scratch_of(c, ct_out(c)); }
 void mean_run(const ad_call *c) {
+    if (small(c, RED_sum, (double)c->in[0]->numel)) return;
     folded f;
     begin(&f, c, ct_out(c));
     fold(&f, RED_sum, NULL, 0, f.acc);
@@ -413,8 +433,6 @@ static void slope_jvp(ad_jvp *j, slope rule) {
     ad_tensor *x = c->in[0];
     ad_meta m = {.dtype = x->dtype, .ndim = x->ndim, .sizes = x->sizes};
     int64_t kept[AD_MAXDIM];
-    bool was = tls.forward;
-    tls.forward = false; /* tangents of the first order alone */
     kept_sizes(x->ndim, x->sizes, c->at, kept);
     ad_tensor *y = em_reshape(&j->E, c->out[0], x->ndim, kept);
     ad_attr one = {.i = {c->out[0]->dtype, 1}, .f = {1}, .list = kept, .nlist = x->ndim};
@@ -425,7 +443,6 @@ static void slope_jvp(ad_jvp *j, slope rule) {
             em_cast(&j->E, em_sum_dims(&j->E, em_expand(&j->E, d, x->ndim, x->sizes), c->at, c->at->i[0]),
                     c->out[0]->dtype);
     }
-    tls.forward = was;
 }
 
 #define RULES(name, rule)                                                                                    \

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Builds the package with a sanitizer into build/<name> and runs the tests on that build:
+#   tests/sanitize.sh asan|tsan PYTHON [arguments for pytest]
+# CC must be GCC (its runtime is loaded before the interpreter, which is not instrumented itself).
+set -eu
+name=$1
+python=$2
+shift 2
+case $python in */*) python=$(cd "$(dirname "$python")" && pwd)/$(basename "$python") ;; esac
+cd "$(dirname "$0")/.."
+tree=$PWD/build/$name
+cc=${CC:-gcc}
+case $name in
+asan)
+    flags="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
+    # Limits of the address space mean nothing under ASan, and the C tests are built by themselves below.
+    select="--deselect tests/test_c.py --deselect tests/test_memory.py::test_address_space_limit"
+    export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:abort_on_error=1:handle_abort=1
+    export UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc
+    ;;
+tsan)
+    flags="-fsanitize=thread"
+    # A child of fork() with several threads is outside of what TSan follows.
+    select="tests/test_threads.py -k not(fork)"
+    export TSAN_OPTIONS="halt_on_error=0 exitcode=66 suppressions=$PWD/tests/tsan.supp history_size=4"
+    ;;
+*) echo "usage: $0 asan|tsan PYTHON [arguments for pytest]" && exit 1 ;;
+esac
+
+CC=$cc AUTODIFFC_CFLAGS="$flags -g -O1 -fno-omit-frame-pointer" AUTODIFFC_LDFLAGS="$flags" \
+    $python setup.py -q build --build-base "$tree/work" --build-lib "$tree"
+rm -rf "$tree/tests"
+cp -r tests "$tree/tests"
+cp pyproject.toml "$tree"
+[ -e "$tree/csrc" ] || ln -s ../../csrc "$tree/csrc"
+
+set -- $select "$@"
+cd "$tree"
+runtime=$(${cc##* } -print-file-name=lib$name.so)
+status=0
+LD_PRELOAD=$runtime $python -m pytest -q -p no:cacheprovider "$@" || status=$?
+case $name in
+asan) CFLAGS="-g -O1 $flags" SAMPLES=5000 sh tests/c/run.sh pool rng gemm || status=$? ;;
+tsan) CFLAGS="-g -O1 $flags" sh tests/c/run.sh pool || status=$? ;;
+esac
+exit $status
