@@ -17,7 +17,7 @@ from ._ops.creation import eye
 from ._ops.linalg import _to, matmul, matrix_power, multi_dot
 from ._ops.linalg import linalg_cross as cross
 from ._ops.reduce import vector_norm
-from .autograd import is_grad_enabled, no_grad
+from .autograd import enable_grad, grad, is_grad_enabled, no_grad
 from .autograd.function import Function
 
 
@@ -115,11 +115,26 @@ class _Computed(Function):
 
     @staticmethod
     def jvp(ctx, *tangents):
-        if ctx.tangent is None:
-            raise NotImplementedError(f"{ctx.name()} has no forward-mode rule; use reverse mode (backward)")
         x, y = ctx.saved_tensors[: ctx.split], ctx.saved_tensors[ctx.split :]
+        if ctx.tangent is None:
+            return _transposed(ctx.rule, tangents[3:], x, y)
         given = [v * 0 if t is None else t for t, v in zip(tangents[3:], x)]
         return tuple(ctx.tangent(given, x, y))
+
+
+def _transposed(rule, tangents, x, y):
+    """The tangents of the outputs, from the gradient rule: it is linear in the gradients, and the transpose of what
+    it does to them is what the operation does to tangents."""
+    with enable_grad():
+        u = [v.detach() * 0 if v.dtype.is_floating_point else None for v in y]
+        probes = [v.requires_grad_() for v in u if v is not None]
+        total = _sum([(g * t).sum() for g, t in zip(rule(u, x, y), tangents) if g is not None and t is not None])
+    got = iter(grad(total, probes, create_graph=is_grad_enabled(), allow_unused=True))
+    out = []
+    for v in y:
+        t = next(got) if v.dtype.is_floating_point else None
+        out.append(v * 0 if t is None and v.dtype.is_floating_point else t)
+    return tuple(out)
 
 
 _functions = {}
