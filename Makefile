@@ -26,7 +26,7 @@ build: ## the extension beside the sources, for working on them
 
 asan: $(BIN)/python ## the tests under AddressSanitizer and UBSan
 	$(BIN)/python -m pip install -q ".[test]" setuptools
-	sh tests/sanitize.sh asan $(BIN)/python
+	sh tests/sanitize.sh asan $(BIN)/python -n auto
 
 tsan: $(BIN)/python ## the tests of threads under ThreadSanitizer
 	$(BIN)/python -m pip install -q ".[test]" setuptools
