@@ -514,9 +514,12 @@ def eigvalsh(A, UPLO="L", *, out=None):
     """The eigenvalues, ascending, of symmetric matrices."""
     _matrices("linalg.eigvalsh", A, True)
     _triangle(UPLO)
-    if is_grad_enabled() and A.requires_grad:
-        return _to(eigh(A, UPLO)[0], out)
-    return _to(_computed("linalg.eigvalsh", [A], lambda a: (np.linalg.eigvalsh(a, UPLO.upper()),), None)[0], out)
+
+    def rule(g, x, y):
+        v = eigh(x[0], UPLO)[1]
+        return [(v * g[0].unsqueeze(-2)) @ _flip(v)]
+
+    return _to(_computed("linalg.eigvalsh", [A], lambda a: (np.linalg.eigvalsh(a, UPLO.upper()),), rule)[0], out)
 
 
 def eig(A, *, out=None):
