@@ -473,6 +473,8 @@ from ._ops.linalg import (
     inverse,
     kron,
     logdet,
+    lu,
+    lu_solve,
     matmul,
     matrix_power,
     mm,
@@ -557,7 +559,7 @@ _LAZY_NAMES = {
     "install": "_hook",
     "uninstall": "_hook",
     **dict.fromkeys(
-        ["cholesky_inverse", "cholesky_solve", "lu_solve", "lu_unpack", "matrix_exp", "triangular_solve"], "linalg"
+        ["cholesky_inverse", "cholesky_solve", "lu_unpack", "matrix_exp", "orgqr", "triangular_solve"], "linalg"
     ),
 }
 

@@ -421,7 +421,8 @@ class Tensor(TensorObject):
 
     # ---- products ----
 
-    __matmul__, matmul, mm, bmm = linear.matmul_operator, linear.matmul, linear.mm, linear.bmm
+    __matmul__, __rmatmul__ = linear.matmul_operator, linear.reflected_matmul_operator
+    matmul, mm, bmm = linear.matmul, linear.mm, linear.bmm
     mv, dot, vdot, inner, outer = linear.mv, linear.dot, linear.vdot, linear.inner, linear.outer
     ger, kron, cross, trace = linear.ger, linear.kron, linear.cross, linear.trace
     addmm, addmv, addr, addbmm, baddbmm = linear.addmm, linear.addmv, linear.addr, linear.addbmm, linear.baddbmm
