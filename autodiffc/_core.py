@@ -131,7 +131,7 @@ def drop(key):
 
 
 @ffi.def_extern()
-def py_drop(key):
+def py_drop(key, _held=_held):  # held here as well: it is still called while the interpreter takes modules apart
     dropped = getattr(_held.pop(key, None), "node_dropped", None)
     if dropped is not None:
         dropped()

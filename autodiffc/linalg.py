@@ -45,7 +45,8 @@ def _matrices(name, a, square=False, argument="A"):
 
 def _same_dtype(name, a, b):
     if a.dtype is not b.dtype:
-        raise RuntimeError(f"{name}: Expected A and B to have the same dtype, but found A of type {a.dtype} and B of type "
+        raise RuntimeError(f"{name}: Expected A and B to have the same dtype, but found A of type {a.dtype} and B of "
+                           f"type "
                            f"{b.dtype} instead")
 
 
@@ -212,7 +213,8 @@ def solve(A, B, *, left=True, out=None):
                            "case linalg.solve is equivalent to B / A.squeeze(-1)")
     b = B.unsqueeze(-1) if vector else B
     if (b.shape[-2] if left else b.shape[-1]) != A.shape[-1]:
-        raise RuntimeError(f"linalg.solve: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
+        raise RuntimeError(f"linalg.solve: Incompatible shapes of A and B for the equation "
+                           f"{'AX = B' if left else 'XA = B'} "
                            f"({A.shape[-2]}x{A.shape[-1]} and {b.shape[-2]}x{b.shape[-1]})")
     a, b = _batch("linalg.solve", A, b)
     x = _solved(a, b) if left else _flip(_solved(_flip(a), _flip(b)))
@@ -267,7 +269,8 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
     _same_dtype("linalg.solve_triangular", A, B)
     if (B.shape[-2] if left else B.shape[-1]) != A.shape[-1]:
         raise RuntimeError("linalg.solve_triangular: Incompatible shapes of A and B for the equation "
-                           f"{'AX = B' if left else 'XA = B'} ({A.shape[-2]}x{A.shape[-1]} and {B.shape[-2]}x{B.shape[-1]})")
+                           f"{'AX = B' if left else 'XA = B'} ({A.shape[-2]}x{A.shape[-1]} and "
+                           f"{B.shape[-2]}x{B.shape[-1]})")
     a, b = _batch("linalg.solve_triangular", A, B)
     x = _triangular(a, b, upper, unitriangular) if left else _flip(_triangular(_flip(a), _flip(b), not upper, unitriangular))
     return _to(x, out)
@@ -404,7 +407,8 @@ def cholesky_solve(B, L, upper=False, *, out=None):
     _matrices("cholesky_solve", B, argument="B")
     _matrices("cholesky_solve", L, True, "L")
     if B.shape[-2] != L.shape[-1]:
-        raise RuntimeError(f"Incompatible matrix sizes for cholesky_solve: each A matrix is {L.shape[-1]} by {L.shape[-1]} but "
+        raise RuntimeError(f"Incompatible matrix sizes for cholesky_solve: each A matrix is {L.shape[-1]} by "
+                           f"{L.shape[-1]} but "
                            f"each b matrix is {B.shape[-2]} by {B.shape[-1]}")
     lower, b = _batch("cholesky_solve", _flip(L) if upper else L, B)
     return _to(_triangular(_flip(lower), _triangular(lower, b, False, False), True, False), out)
@@ -420,7 +424,8 @@ def qr(A, mode="reduced", *, out=None):
     """(Q, R) of A = Q R. mode: "reduced", "complete" (Q square) or "r" (no Q: an empty tensor)."""
     _matrices("linalg.qr", A)
     if mode not in ("reduced", "complete", "r"):
-        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'")
+        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or "
+                           f"'complete'")
     m, n = A.shape[-2:]
 
     def compute(a):

@@ -14,20 +14,20 @@ SHAPES = [(4, 3), (3, 4), (6,), (2, 3, 2), (3, 3), ()]
 def views_of(shape):
     """The views that a tensor of this size may be asked for: (name, arguments, sizes of the results)."""
     n = len(shape)
-    found = [("alias", (), [shape]), ("unsqueeze", (n // 2,), [(*shape[:n // 2], 1, *shape[n // 2:])])]
+    found = [("alias", (), [shape]), ("unsqueeze", (n // 2,), [(*shape[: n // 2], 1, *shape[n // 2 :])])]
     for d, size in enumerate(shape):
-        rest = (*shape[:d], *shape[d + 1:])
+        rest = (*shape[:d], *shape[d + 1 :])
         if size:
             found.append(("select", (d, size - 1), [rest]))
-            found.append(("narrow", (d, size // 3, (size + 1) // 2), [(*shape[:d], (size + 1) // 2, *shape[d + 1:])]))
+            found.append(("narrow", (d, size // 3, (size + 1) // 2), [(*shape[:d], (size + 1) // 2, *shape[d + 1 :])]))
         if 1 < size <= 4:
             found.append(("unbind", (d,), [rest] * size))
         if size > 1:
             parts = [(size + 1) // 2, size - (size + 1) // 2]
-            found.append(("split", (parts, d), [(*shape[:d], p, *shape[d + 1:]) for p in parts]))
+            found.append(("split", (parts, d), [(*shape[:d], p, *shape[d + 1 :]) for p in parts]))
         if size == 1:
             found.append(("squeeze", (d,), [rest]))
-            found.append(("expand", ((*shape[:d], 3, *shape[d + 1:]),), [(*shape[:d], 3, *shape[d + 1:])]))
+            found.append(("expand", ((*shape[:d], 3, *shape[d + 1 :]),), [(*shape[:d], 3, *shape[d + 1 :])]))
     if n >= 2:
         found.append(("transpose", (0, n - 1), [(shape[-1], *shape[1:-1], shape[0])]))
         found.append(("diagonal", (0, 0, 1), [(*shape[2:], min(shape[:2]))]))

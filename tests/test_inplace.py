@@ -7,7 +7,13 @@ import autodiffc as T
 
 from . import inplace_programs as P
 
-FORBIDDEN = ("leaf Variable", "is a view and", "view was created", "single memory location", "not compatible with input")
+FORBIDDEN = (
+    "leaf Variable",
+    "is a view and",
+    "view was created",
+    "single memory location",
+    "not compatible with input",
+)
 
 
 def grads(T, y, xs):
