@@ -18,14 +18,17 @@ typedef struct walk {
     int64_t *counts;
 } walk;
 
+/* No negative indices here: one comparison brings any other into range. */
+static inline int64_t in_range(int64_t i, int64_t size) { return (uint64_t)i < (uint64_t)size ? i : 0; }
+
 #define READ_ROW(T)                                                                                          \
     static void read_##T(int64_t n, const int64_t *i, int64_t size, int64_t stride, const T *x, int64_t xs,  \
                          T *v, int64_t vs) {                                                                 \
-        for (int64_t k = 0; k < n; k++) v[k * vs] = x[index_safe(i[k], size) * stride + k * xs];             \
+        for (int64_t k = 0; k < n; k++) v[k * vs] = x[in_range(i[k], size) * stride + k * xs];               \
     }                                                                                                        \
     static void assign_##T(int64_t n, const int64_t *i, int64_t size, int64_t stride, T *x, int64_t xs,      \
                            const T *v, int64_t vs) {                                                         \
-        for (int64_t k = 0; k < n; k++) x[index_safe(i[k], size) * stride + k * xs] = v[k * vs];             \
+        for (int64_t k = 0; k < n; k++) x[in_range(i[k], size) * stride + k * xs] = v[k * vs];               \
     }
 READ_ROW(uint8_t)
 READ_ROW(uint16_t)
@@ -37,7 +40,7 @@ READ_ROW(uint64_t)
 #define MIN_OF(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
 #define EACH(expr)                                                                                           \
     for (int64_t k = 0; k < n; k++) {                                                                        \
-        int64_t at = index_safe(i[k], size) * stride + k * xs;                                               \
+        int64_t at = in_range(i[k], size) * stride + k * xs;                                                 \
         x[at] = expr;                                                                                        \
     }                                                                                                        \
     break;
@@ -66,7 +69,7 @@ static void reduce_other(const walk *w, int kind, int64_t n, const int64_t *i, c
     int64_t b = dtype_size[w->dtype];
     bool floats = dtype_is_float(w->dtype);
     for (int64_t k = 0; k < n; k++) {
-        char *px = x + (index_safe(i[k], w->size) * w->stride + k * xs) * b;
+        char *px = x + (in_range(i[k], w->size) * w->stride + k * xs) * b;
         const char *pv = v + k * vs * b;
         if (floats) {
             float s[2];
@@ -105,7 +108,11 @@ static void one_row(const walk *w, int64_t n, const int64_t *i, int64_t xat, int
     int64_t b = dtype_size[w->dtype];
     char *x = w->x + xat * b, *v = w->v + vat * b;
     if (w->kind == PUT_COUNT) {
-        for (int64_t k = 0; k < n; k++) w->counts[cat + index_safe(i[k], w->size) * w->cstride + k * cs]++;
+        for (int64_t k = 0; k < n; k++) w->counts[cat + in_range(i[k], w->size) * w->cstride + k * cs]++;
+        return;
+    }
+    if (w->kind == PUT_READ && vs == 1 && b >= 4) {
+        kern->gather[b == 8](n, v, x, i, w->size, w->stride, xs);
         return;
     }
     if (w->kind == PUT_READ || w->kind == PUT_ASSIGN || w->kind == PUT_INIT) {
