@@ -35,6 +35,7 @@ typedef struct ad_program {
     char *arena, *scratch;
     size_t arena_bytes, scratch_bytes, unplanned_bytes;
     int64_t recorded, fused;
+    bool is_long; /* worth giving up the interpreter's lock for */
     _Atomic int running;
 } ad_program;
 
@@ -51,6 +52,8 @@ static inline int32_t storage_users(ad_storage *s) {
 
 /* Gives a recorded call another operation and operands (borrowed; `room` is taken, n + 1 entries). */
 int program_rewrite(instr *i, const ad_op *op, int nin, int nout, ad_tensor **room);
+
+bool call_is_long(const ad_call *c); /* op.c */
 
 /* Turns the recorded calls into the planned program: what is dead, what is fused, where values live. */
 int plan_program(ad_program *p);
