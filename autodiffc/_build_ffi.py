@@ -37,7 +37,8 @@ SOURCE = """
 #include "autodiffc.h"
 
 /* The binding's functions keep the interpreter's lock: giving it up and taking it again costs more than
- * a small operation. The core gives it up itself around work that takes longer (execute() in op.c, the replay in step.c). */
+ * a small operation. The core gives it up itself around work that takes longer (execute() in op.c, the replay in
+ * step.c). */
 #undef Py_BEGIN_ALLOW_THREADS
 #undef Py_END_ALLOW_THREADS
 #define Py_BEGIN_ALLOW_THREADS {
