@@ -113,7 +113,8 @@ class Program:
         self.lock = threading.Lock()  # one replay at a time: they share the buffers
 
     def fits(self):
-        """Whether modes and gradients are as they were when the step was recorded."""
+        """1 when modes and gradients are as they were when the step was recorded, 0 when they are not, -1 when a tensor
+        that the step used has since been pointed at other memory, reshaped, frozen or unfrozen."""
         if lib.ad_grad_enabled() != self.grad_enabled:
             return False
         for ref, training in self.modules:
@@ -122,7 +123,7 @@ class Program:
                 return False
         if not all(guard() for guard in self.guards):
             return False
-        return lib.ad_program_fits(self.handle) == 1
+        return lib.ad_program_fits(self.handle)
 
     def replay(self, tensors):
         """Runs the program. Returns None when the tensors are of other sizes, else a tuple with the result."""
@@ -168,11 +169,18 @@ class CompiledStep:
         programs = self.programs.get(key)
         if programs is None:
             programs = self.programs[key] = []
-        for p in programs:
-            if p.fits():
+        stale = []
+        for p in list(programs):
+            fits = p.fits()
+            if fits < 0:
+                stale.append(p)
+            elif fits:
                 done = p.replay(tensors)
                 if done is not None:
                     return done[0]
+        for p in stale:  # another thread may have dropped it already
+            if p in programs:
+                programs.remove(p)
         return self._record(programs, tensors, structure, args, kwargs)
 
     def _record(self, programs, tensors, structure, args, kwargs):

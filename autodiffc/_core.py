@@ -131,7 +131,7 @@ def drop(key):
 
 
 @ffi.def_extern()
-def py_drop(key):
+def py_drop(key, _held=_held):  # bound here: at exit, tensors outlive this module's names
     dropped = getattr(_held.pop(key, None), "node_dropped", None)
     if dropped is not None:
         dropped()

@@ -182,6 +182,7 @@ int ad_set_data(ad_handle h, ad_handle src_h) {
     if (tls.capture) return program_refuse("pointing a tensor at other memory (.data = ..., set_())");
     if (tensor_set_geometry(t, src->ndim, src->sizes, src->strides)) return -1;
     atomic_fetch_add(&src->storage->refs, 1);
+    atomic_fetch_add(&t->storage->moved, 1);
     storage_release(t->storage);
     t->storage = src->storage;
     t->offset = src->offset;
@@ -223,6 +224,7 @@ int ad_resize(ad_handle h, const int64_t *sizes, int64_t ndim) {
         __builtin_mul_overflow(need, (int64_t)dtype_size[t->dtype], &need))
         return ad_fail(AD_ERR_RUNTIME, "the storage of a tensor of size %s overflows int64",
                        fmt_sizes((int)ndim, sizes));
+    atomic_fetch_add(&t->storage->moved, 1);
     if ((size_t)need > t->storage->nbytes) {
         if (!t->storage->block || t->storage->owner)
             return ad_fail(AD_ERR_RUNTIME, "Trying to resize storage that is not resizable");
@@ -439,6 +441,8 @@ int ad_set_requires_grad(ad_handle h, int on) {
         return ad_fail(
             AD_ERR_RUNTIME,
             "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
+    if (!on == !(t->flags & AD_T_REQUIRES_GRAD)) return 0;
+    atomic_fetch_add(&t->storage->moved, 1);
     t->flags = (uint16_t)(on ? t->flags | AD_T_REQUIRES_GRAD : t->flags & ~AD_T_REQUIRES_GRAD);
     return 0;
 }
@@ -482,6 +486,7 @@ int ad_detach_(ad_handle h) {
                        "True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
                        "these gradients.");
     graph_set_history(t, NULL, 0);
+    if (t->flags & AD_T_REQUIRES_GRAD) atomic_fetch_add(&t->storage->moved, 1);
     t->flags &= (uint16_t)~AD_T_REQUIRES_GRAD;
     t->epoch++;
     return 0;
