@@ -234,6 +234,8 @@ def targets():
             fn = getattr(module, name, None)
             if name in SKIP or name.startswith("_") or not callable(fn) or name == "Tensor":
                 continue
+            if getattr(fn, "__module__", "") in ("autodiffc._core", "autodiffc._ops._call", "autodiffc._native"):
+                continue  # what a module imports for its own use
             if inspect.isclass(fn) and not name.endswith("Tensor") and name not in ("Size", "device", "Generator", "finfo", "iinfo"):
                 continue
             found.append((f"{path}.{name}".replace("autodiffc", "T", 1), fn, False))

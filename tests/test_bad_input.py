@@ -53,6 +53,33 @@ class TestCapturedSteps:
 
         same_as_eager(change)
 
+    def test_parameter_replaced_behind_the_optimizer(self):
+        m = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+        run = T.compile(lambda x: m(x))
+        x = T.ones(1, 3)
+        with T.no_grad():
+            run(x)
+            m[0].weight = nn.Parameter(T.zeros(2, 3))
+            m[0].bias = nn.Parameter(T.zeros(2))
+            assert run(x).tolist() == [m[1].bias.tolist()]
+            m[1] = nn.Identity()
+            assert run(x).tolist() == [[0.0, 0.0]]
+            assert run(x).tolist() == [[0.0, 0.0]]
+        assert len(run.stats()) == 1
+
+    def test_buffer_exchanged_in_the_step(self):
+        class M(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.register_buffer("n", T.zeros(2))
+
+            def forward(self, x):
+                self.n = self.n + x
+                return self.n * 2
+
+        with pytest.raises(T.CaptureError, match="exchanged"), T.no_grad():
+            T.compile(M())(T.ones(2))
+
     def test_parameter_frozen_and_thawed(self):
         def freeze(m, opt):
             m.weight.requires_grad_(False)
