@@ -13,6 +13,7 @@ import gc
 import importlib
 import inspect
 import random
+import signal
 import sys
 import time
 import warnings
@@ -45,6 +46,14 @@ ODD = [None, "hello", "cuda", "mean", "cpu", "sum", b"x", object(), 1j, [], (), 
        T.int64, T.bool, print, range(3), {1, 2}, T.device("cpu"), T.strided, T.preserve_format, T.contiguous_format,
        np.float32(1.5), np.int8(3), np.array(2), np.array([1, 2, 3]), np.array([1j]), np.array(["a"]), np.zeros(0),
        np.array([None]), np.arange(6.0).reshape(2, 3)[:, ::-1], np.float16(2), np.datetime64("2020")]
+
+
+class Slow(BaseException):
+    """The call has had its time."""
+
+
+def too_slow(number, frame):
+    raise Slow
 
 
 class Fuzzer:
@@ -296,7 +305,8 @@ def call(name, fn, args, kwargs, problems, log):
         log.flush()
     inputs = tensors_in([args, kwargs], [])
     before = [state(t) for t in inputs]
-    faulthandler.dump_traceback_later(20, exit=True)
+    faulthandler.dump_traceback_later(30, exit=True)
+    signal.setitimer(signal.ITIMER_REAL, 8)
     start = time.perf_counter()
     try:
         result = fn(*args, **kwargs)
@@ -320,6 +330,7 @@ def call(name, fn, args, kwargs, problems, log):
         if isinstance(e, KeyboardInterrupt):
             raise
         problems.append(f"{text}: {type(e).__name__}: {e}")
+    signal.setitimer(signal.ITIMER_REAL, 0)
     took = time.perf_counter() - start
     faulthandler.cancel_dump_traceback_later()
     if took > 5:
@@ -360,6 +371,7 @@ def main():
     else:
         sys.argv.remove("asan")
     faulthandler.enable()
+    signal.signal(signal.SIGALRM, too_slow)
     log = open(sys.argv.pop(1), "w") if len(sys.argv) > 1 and "/" in sys.argv[1] else None
     calls, problems = run(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:], log)
     seen = set()
