@@ -19,6 +19,11 @@ def cdef() -> str:
         int py_backward(int64_t, int, ad_handle *, int, ad_handle *);
         ad_handle py_hook(int64_t, ad_handle);
         void py_drop(int64_t);
+        int py_node_hook(int64_t, int, int, ad_handle *, int, const ad_handle *);
+        int64_t py_trace(int64_t);
+        void py_blame(int64_t, const char *);
+        int64_t py_pack(ad_handle);
+        ad_handle py_unpack(int64_t);
     }
     int check_interrupt(void);
     intptr_t dlpack_capsule(intptr_t managed, int versioned);

@@ -138,25 +138,6 @@ def py_drop(key, _held=_held):  # bound here: at exit, tensors outlive this modu
 
 
 @ffi.def_extern(error=-1)
-def py_hook(key, grad):
-    try:
-        hook = _held.get(key)
-        if hook is None:  # removed by an earlier hook of the same tensor
-            return 0
-        lib.ad_retain(grad)
-        result = hook(wrap(grad))
-        if result is None:
-            return 0
-        if not isinstance(result, TensorBase):
-            raise TypeError(f"a tensor hook must return None or a Tensor, not {type(result).__name__}")
-        lib.ad_retain(result._h)
-        return result._h
-    except BaseException as e:  # carried across the C call, raised again by fail()
-        _pending.error = e
-        return -1
-
-
-@ffi.def_extern(error=-1)
 def py_backward(key, nout, grads, nin, result):
     try:
         given = []
@@ -174,7 +155,17 @@ def py_backward(key, nout, grads, nin, result):
         return -1
 
 
-_check_interrupt = ffi.addressof(lib, "check_interrupt")
-_callbacks = ffi.new("ad_callbacks *", (lib.py_backward, lib.py_hook, lib.py_drop, _check_interrupt))
-if lib.ad_init(_callbacks):
-    fail()
+_callbacks = None
+
+
+def start(**callbacks):
+    """Hands the core what it calls back; the rest of it is in autograd._hooks."""
+    global _callbacks
+    _callbacks = ffi.new("ad_callbacks *", {
+        "backward": lib.py_backward, "hook": callbacks["py_hook"], "drop": lib.py_drop,
+        "node_hook": callbacks["py_node_hook"], "trace": callbacks["py_trace"], "blame": callbacks["py_blame"],
+        "pack": callbacks["py_pack"], "unpack": callbacks["py_unpack"],
+        "interrupted": ffi.addressof(lib, "check_interrupt"),
+    })
+    if lib.ad_init(_callbacks):
+        fail()

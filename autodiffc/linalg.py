@@ -11,14 +11,13 @@ import math
 import numpy as np
 
 from . import _capture, interop, return_types
-from ._core import OP, TensorBase, check, fail, hold, wrap
-from ._native import ffi, lib
+from ._core import OP, TensorBase
 from ._ops import _call
-from ._ops.creation import eye
+from ._ops.creation import eye, zeros_like
 from ._ops.linalg import _to, matmul, matrix_power, multi_dot, tensordot
 from ._ops.linalg import linalg_cross as cross
 from ._ops.reduce import vector_norm
-from .autograd import is_grad_enabled, no_grad
+from .autograd import Function, is_grad_enabled, no_grad
 
 
 class LinAlgError(RuntimeError):
@@ -95,52 +94,47 @@ def _numpy(t):
     return interop.to_numpy(t, True)
 
 
+class _Computed(Function):
+    """What NumPy computes, as one operation of the graph; `work` says what and how it is differentiated."""
+
+    @staticmethod
+    def forward(ctx, work, *inputs):
+        name, compute, _, _ = work
+        try:
+            arrays = compute(*[_numpy(t) for t in inputs])
+        except np.linalg.LinAlgError as e:
+            raise LinAlgError(f"{name}: {e}") from None
+        outs = tuple(interop.from_numpy(np.ascontiguousarray(a)) for a in arrays)
+        ctx.work, ctx.inputs = work, len(inputs)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*inputs, *outs)
+        ctx.save_for_forward(*inputs, *outs)
+        return outs
+
+    @staticmethod
+    def backward(ctx, *grads):
+        saved = ctx.saved_tensors
+        return None, *ctx.work[2](list(grads), saved[:ctx.inputs], saved[ctx.inputs:])
+
+    @staticmethod
+    def jvp(ctx, _, *tangents):
+        name, _, _, tangent = ctx.work
+        if tangent is None:
+            raise NotImplementedError(f"{name} has no forward-mode rule; use reverse mode (backward)")
+        saved = ctx.saved_tensors
+        inputs = saved[:ctx.inputs]
+        tangents = [t if t is not None else zeros_like(x) for t, x in zip(tangents, inputs)]
+        return tuple(tangent(tangents, inputs, saved[ctx.inputs:]))
+
+
 def _computed(name, inputs, compute, rule, tangent=None):
     """The tensors of compute(arrays of the inputs), with a gradient rule.
 
     rule(gradients, inputs, outputs) gives a gradient (or None) for each input; tangent(tangents, inputs, outputs) a
-    tangent for each output. The outputs that rule() is given have a history of their own only when a graph of the
-    gradient is wanted: then they are computed anew, so that the node does not keep itself alive.
+    tangent for each output.
     """
     _capture.refuse(name)
-    try:
-        arrays = compute(*[_numpy(t) for t in inputs])
-    except np.linalg.LinAlgError as e:
-        raise LinAlgError(f"{name}: {e}") from None
-    outs = [interop.from_numpy(np.ascontiguousarray(a)) for a in arrays]
-    if any(lib.ad_tangent(t._h) for t in inputs):
-        if tangent is None:
-            raise NotImplementedError(f"{name} has no forward-mode rule; use reverse mode (backward)")
-        _set_tangents(inputs, outs, tangent)
-    if not is_grad_enabled() or not any(lib.ad_requires_grad(t._h) for t in inputs):
-        return outs
-    plain = [wrap(lib.ad_detach(t._h, 1)) for t in outs]
-    versions = [lib.ad_version_of(t._h) for t in (*inputs, *plain)]
-
-    def backward(grads):
-        for t, v in zip((*inputs, *plain), versions):
-            if lib.ad_version_of(t._h) != v:
-                raise RuntimeError("one of the variables needed for gradient computation has been modified by an inplace "
-                                   f"operation: a tensor of size {list(t.shape)} that {name} read or returned is at version "
-                                   f"{lib.ad_version_of(t._h)}; expected version {v} instead")
-        given = plain
-        if is_grad_enabled():
-            given = _computed(name, inputs, compute, rule, tangent)
-        return rule(grads, inputs, given)
-
-    key = hold(backward)
-    handles = ffi.new("ad_handle[]", [t._h for t in outs])
-    check(lib.ad_python_node([t._h for t in inputs], len(inputs), handles, len(outs), key))
-    return outs
-
-
-def _set_tangents(inputs, outs, tangent):
-    tangents = []
-    for t in inputs:
-        h = lib.ad_tangent(t._h)
-        tangents.append(wrap(h) if h else t.detach() * 0)
-    for t, d in zip(outs, tangent(tangents, [t.detach() for t in inputs], [t.detach() for t in outs])):
-        check(lib.ad_set_tangent(t._h, d._h))
+    return list(_Computed.apply((name, compute, rule, tangent), *inputs))
 
 
 # ---- solving ----

@@ -19,8 +19,10 @@ from ._ops import rearrange as moved
 from ._ops import shape as views
 from ._ops import sort as order
 from ._tensor_object import TensorObject
+from .autograd import _hooks
 
 _unpack = ffi.unpack
+NULL = ffi.NULL
 _new = object.__new__
 
 
@@ -136,6 +138,10 @@ class Tensor(TensorObject):
 
     @requires_grad.setter
     def requires_grad(self, on):
+        if not lib.ad_is_leaf(self._h):
+            raise RuntimeError("you can only change requires_grad flags of leaf variables." + (
+                "" if on else " If you want to use a computed variable in a subgraph that doesn't require differentiation "
+                "use var_no_grad = var.detach()."))
         if lib.ad_set_requires_grad(self._h, bool(on)) < 0:
             fail()
 
@@ -159,6 +165,8 @@ class Tensor(TensorObject):
         """The accumulated gradient, a Tensor of this size, or None."""
         h = lib.ad_grad(self._h)
         if not h:
+            if not lib.ad_is_leaf(self._h) and not lib.ad_retains_grad(self._h):
+                _hooks.warn_grad_of_result()
             return None
         known = getattr(self, "_grad_ref", None)
         known = known() if known is not None else None
@@ -171,6 +179,8 @@ class Tensor(TensorObject):
 
     @grad.setter
     def grad(self, g):
+        if g is self:
+            raise RuntimeError("can't assign Variable as its own grad")
         if g is not None and not isinstance(g, TensorBase):
             raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(g).__name__}")
         if lib.ad_set_grad(self._h, g._h if g is not None else 0) < 0:
@@ -187,17 +197,18 @@ class Tensor(TensorObject):
         retain_graph (default: create_graph) keeps the graph for another call. RuntimeError when this tensor has
         no graph, or is not a scalar and no gradient is given.
         """
+        if inputs is not None:
+            return _backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+        if gradient is not None and not isinstance(gradient, TensorBase):
+            raise TypeError(f"gradient can be either Tensors or None, but got {type(gradient).__name__}")
         retain = create_graph if retain_graph is None else retain_graph
-        if inputs is None:
-            ins = ()
-        else:
-            ins = [inputs._h] if isinstance(inputs, TensorBase) else [t._h for t in inputs]
-            if not ins:
-                raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
-        grads = [gradient._h] if gradient is not None else ffi.NULL
-        out = ffi.new("ad_handle[]", len(ins)) if ins else ffi.NULL
-        if lib.ad_backward([self._h], grads, 1, retain, create_graph, ins, out, len(ins), 1, 1) < 0:
+        grads = (gradient._h,) if gradient is not None else NULL
+        if lib.ad_backward((self._h,), grads, 1, bool(retain), bool(create_graph), (), NULL, 0, 1, 1) < 0:
             fail()
+
+    register_hook = _hooks.register_hook
+    register_post_accumulate_grad_hook = _hooks.register_post_accumulate_grad_hook
+    _backward_hooks = property(_hooks.backward_hooks)
 
     def detach(self):
         """A Tensor of the same memory outside the graph."""
@@ -224,7 +235,12 @@ class Tensor(TensorObject):
             fail()
 
     output_nr = property(lambda self: lib.ad_output_nr(self._h))
-    _version = property(lambda self: lib.ad_version_of(self._h))
+
+    @property
+    def _version(self) -> int:
+        if lib.ad_is_inference(self._h):
+            raise RuntimeError("Inference tensors do not track version counter.")
+        return lib.ad_version_of(self._h)
 
     @property
     def _base(self):
@@ -441,6 +457,7 @@ class Tensor(TensorObject):
     log_normal_, bernoulli, multinomial = random.log_normal_, random.bernoulli, random.multinomial
 
 
+from .autograd import backward as _backward  # noqa: E402
 from .autograd.graph import node_of as _node_of  # noqa: E402
 
 _core.Tensor = Tensor

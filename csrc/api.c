@@ -135,7 +135,10 @@ ad_handle ad_on_storage(ad_handle h, int dtype, int64_t offset, const int64_t *s
 /* A tensor of dtype `to` with a copy of contiguous memory. No operation is applied: a program that is being
  * captured must not read the memory again. */
 ad_handle ad_from_copy(int from, intptr_t data, const int64_t *sizes, int64_t ndim, int to) {
-    if (ndim > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim, AD_MAXDIM), 0;
+    if (ndim > AD_MAXDIM)
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim,
+                       AD_MAXDIM),
+               0;
     ad_tensor *t = tensor_new(to, (int)ndim, sizes);
     if (!t) return 0;
     ad_storage store = {.data = (void *)data};
@@ -435,8 +438,7 @@ int ad_set_requires_grad(ad_handle h, int on) {
                        "var_no_grad = var.detach().");
     }
     if (on && !dtype_is_float(t->dtype))
-        return ad_fail(AD_ERR_RUNTIME,
-                       "only Tensors of floating point and complex dtype can require gradients");
+        return ad_fail(AD_ERR_RUNTIME, "only Tensors of floating point dtype can require gradients");
     if (on && (t->flags & AD_T_INFERENCE) && !tls.inference)
         return ad_fail(
             AD_ERR_RUNTIME,
@@ -468,11 +470,17 @@ static void swap_grad(ad_tensor *t, ad_tensor *g) { /* takes the reference */
 int ad_set_grad(ad_handle h, ad_handle g_h) {
     ad_tensor *t = T(h), *g = T(g_h);
     if (g && g->dtype != t->dtype)
-        return ad_fail(AD_ERR_RUNTIME, "assigned grad has data of a different type: expected %s, got %s",
-                       dtype_name[t->dtype], dtype_name[g->dtype]);
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "attempting to assign a gradient with dtype '%s' to a tensor with grad_dtype '%s'. The "
+            "gradient must match the tensor's dtype.",
+            dtype_class[g->dtype], dtype_class[t->dtype]);
     if (g && !tensor_same_sizes(t, g))
-        return ad_fail(AD_ERR_RUNTIME, "assigned grad has data of a different size: expected %s, got %s",
-                       fmt_sizes(t->ndim, t->sizes), fmt_sizes(g->ndim, g->sizes));
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "attempting to assign a gradient of size '%s' to a tensor of size '%s'. Please ensure that "
+            "the gradient and the tensor are the same size",
+            fmt_sizes(g->ndim, g->sizes), fmt_sizes(t->ndim, t->sizes));
     if (tls.capture && program_touch_grad(t, true)) return -1;
     swap_grad(t, tensor_ref(g));
     return 0;
@@ -512,29 +520,18 @@ int ad_zero_grads(const ad_handle *h, int64_t n, int set_to_none) {
     return 0;
 }
 
-int ad_grad_enabled(void) { return !tls.no_grad; }
+int ad_grad_enabled(void) { return !tls.grad_off; }
 int ad_set_grad_enabled(int on) {
-    int was = !tls.no_grad;
-    tls.no_grad = !on;
+    int was = !tls.grad_off;
+    tls.grad_off = !on;
+    tls.no_grad = tls.grad_off || tls.inference;
     return was;
 }
 int ad_inference_mode(void) { return tls.inference; }
 int ad_set_inference_mode(int on) {
     int was = tls.inference;
     tls.inference = on != 0;
+    tls.no_grad = tls.grad_off || tls.inference;
     return was;
 }
 int ad_is_inference(ad_handle t) { return (T(t)->flags & AD_T_INFERENCE) != 0; }
-ad_handle ad_tangent(ad_handle t) { return H(tensor_ref(T(t)->tangent)); }
-int ad_set_tangent(ad_handle h, ad_handle tangent) {
-    ad_tensor *t = T(h), *old = t->tangent, *g = T(tangent);
-    if (g && (!tensor_same_sizes(t, g) || t->dtype != g->dtype))
-        return ad_fail(AD_ERR_RUNTIME,
-                       "a tangent must have the size and dtype of its primal: %s %s, got %s %s",
-                       fmt_sizes(t->ndim, t->sizes), dtype_name[t->dtype], fmt_sizes(g->ndim, g->sizes),
-                       dtype_name[g->dtype]);
-    t->tangent = tensor_ref(g);
-    tensor_unref(old);
-    if (g) tls.forward = true;
-    return 0;
-}

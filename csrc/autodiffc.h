@@ -21,6 +21,11 @@ typedef struct ad_callbacks {
     int (*backward)(int64_t key, int nout, ad_handle *grads, int nin, ad_handle *result);
     ad_handle (*hook)(int64_t key, ad_handle grad); /* 0: unchanged; -1: raised */
     void (*drop)(int64_t key);                      /* the core has let go of a Python object */
+    int (*node_hook)(int64_t key, int kind, int n, ad_handle *grads, int m, const ad_handle *outer); /* -1: raised */
+    int64_t (*trace)(int64_t parent);               /* anomaly mode: a dict about a new node */
+    void (*blame)(int64_t info, const char *name);  /* anomaly mode: this node's rule failed */
+    int64_t (*pack)(ad_handle t);                   /* a saved tensor's replacement; 0: raised */
+    ad_handle (*unpack)(int64_t key);               /* a new reference; 0: raised */
     int (*interrupted)(void);                       /* nonzero after Ctrl-C */
 } ad_callbacks;
 
@@ -148,23 +153,36 @@ int ad_set_inference_mode(int on);
 int ad_is_inference(ad_handle t);
 int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int retain_graph, int create_graph,
                 const ad_handle *inputs, ad_handle *out, int64_t ninputs, int accumulate, int allow_unused);
-int ad_add_hook(ad_handle t, int64_t key);
-int ad_remove_hook(ad_handle t, int64_t key);
+int64_t ad_backward_id(void); /* of the innermost backward pass of this thread, else 0 */
+int ad_backward_reaches(ad_handle t); /* whether that pass gives t a gradient */
+void ad_spend_leaf(ad_handle t);
+int ad_other_leaves(const ad_handle *roots, int64_t n, const ad_handle *mine, int64_t nmine);
+int64_t ad_hook_key(ad_handle t, intptr_t node, int kind); /* of the hooks of a tensor or node; 0 for none */
+int ad_add_hook(ad_handle t, intptr_t node, int kind, int64_t key);
+int64_t ad_node_info(intptr_t node); /* the key of a Python dict about it */
+void ad_node_set_info(intptr_t node, int64_t key);
+void ad_set_anomaly(int mode); /* 1: remember where nodes are made; 2: look for NaN as well */
+int ad_anomaly(void);
+int ad_saved_hooks(int change); /* how many pairs of hooks this thread's saved tensors go through; adds `change` */
 intptr_t ad_python_node(const ad_handle *in, int64_t nin, const ad_handle *out, const int64_t *kinds, int64_t nout,
                         const ad_handle *saved, const int64_t *slots, int64_t nsaved, int64_t key, const char *title);
 ad_handle ad_node_saved(intptr_t node, int64_t k); /* a new reference, or 0 with the error */
 void ad_join_node(ad_handle t, intptr_t node, int64_t nr);
 int64_t ad_node_nsaved(intptr_t node);
 int ad_node_saved_slot(intptr_t node, int64_t k); /* input i, or 65536 + output k */
-int ad_forward_mode(int on); /* returns what it was */
 intptr_t ad_node_of(ad_handle t); /* a new reference, or 0 */
+void ad_node_retain(intptr_t node);
 void ad_node_release(intptr_t node);
 const char *ad_node_name(intptr_t node);
 int64_t ad_node_key(intptr_t node);
 int ad_node_inputs(intptr_t node);
 intptr_t ad_node_next(intptr_t node, int i, ad_handle *leaf, int *nr); /* new references */
-ad_handle ad_tangent(ad_handle t);
-int ad_set_tangent(ad_handle t, ad_handle tangent);
+int ad_level_enter(void); /* forward mode: the new level, or -1 */
+int ad_level_exit(void);
+int ad_level_count(void);
+int ad_forward_depth(int depth); /* calls take part in the levels below; returns what it was */
+ad_handle ad_tangent(ad_handle t, int level);
+int ad_set_tangent(ad_handle t, int level, ad_handle tangent);
 
 /* optimizers: n parameters at once; those without a gradient are left out */
 int ad_sgd(int64_t n, const ad_handle *params, const ad_handle *buffers, double lr, double momentum, double dampening,

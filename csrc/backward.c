@@ -13,20 +13,28 @@ typedef struct visit { /* a node, or a leaf, that a gradient has reached */
     ad_tensor *one; /* room for the usual single gradient */
 } visit;
 
+#define WALK_ROOM 64
+
 typedef struct walk {
     visit *visits;
     int64_t n, cap;
     int64_t *heap; /* indices of unvisited nodes, the latest on top */
     int64_t nheap;
-    int64_t *table; /* open addressing: index + 1 of a node or leaf */
+    int32_t *table; /* open addressing: index + 1 of a node or leaf */
     int64_t ntable;
     bool create_graph, accumulate;
     /* autograd.grad: the tensors asked for, and where their gradients appear */
     ad_tensor **inputs;
     ad_handle *captured;
     int64_t ninputs;
+    const ad_handle *roots;
+    int64_t nroots, id;
+    struct walk *outer;  /* the walk of this thread that this one runs inside of */
     struct reach *reach; /* the nodes that lead to them; NULL when everything is wanted */
 } walk;
+
+static _Thread_local walk *running;
+static _Atomic int64_t next_walk = 1;
 
 static size_t hash_ptr(const void *p) {
     uint64_t x = (uint64_t)(uintptr_t)p;
@@ -84,38 +92,57 @@ static int by_age(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Collects what the roots reach, then decides from the oldest node to the youngest: a node leads to an
- * input if it is one, or if one of its edges does. The inputs are in `r` already, marked. */
-static int reach_mark(reach *r, const ad_handle *roots, int64_t n) {
-    int64_t cap = 64, count = 0;
-    ad_node **list = mem_alloc((size_t)cap * sizeof *list);
-    reach seen = {0};
-    int status = -1;
+/* The nodes that the roots reach: in `seen`, with their leaves, and in a list that the caller frees. */
+static int collect(const ad_handle *roots, int64_t n, reach *seen, ad_node ***out, int64_t *cap,
+                   int64_t *count) {
+    ad_node **list = mem_alloc(64 * sizeof *list);
+    *out = list;
+    *cap = 64;
+    *count = 0;
     if (!list) return -1;
-    for (int64_t k = 0, next = 0; k < n || next < count;) {
+    for (int64_t k = 0, next = 0; k < n || next < *count;) {
         ad_node *one = NULL, *from = NULL;
+        bool fresh = false;
         int nedges = 1;
-        if (k < n) one = graph_node_of((ad_tensor *)roots[k++]);
-        else {
+        if (k < n) {
+            one = graph_node_of((ad_tensor *)roots[k]);
+            if (!one && reach_put(seen, (void *)roots[k], &fresh) < 0) return -1;
+            k++;
+        } else {
             from = list[next++];
             nedges = from->nin;
         }
         for (int i = 0; i < nedges; i++) {
             if (from) one = from->edges[i].node;
-            bool fresh = false;
-            if (one && reach_put(&seen, one, &fresh) < 0) goto done;
-            if (!fresh) continue;
-            if (count == cap) {
-                ad_node **more = mem_alloc(2 * (size_t)cap * sizeof *more);
-                if (!more) goto done;
-                memcpy(more, list, (size_t)cap * sizeof *more);
-                mem_free(list, (size_t)cap * sizeof *list);
-                list = more;
-                cap *= 2;
+            fresh = false;
+            if (from && from->edges[i].leaf && reach_put(seen, from->edges[i].leaf, &fresh) < 0) return -1;
+            if (!one || reach_put(seen, one, &fresh) < 0) {
+                if (one) return -1;
+                continue;
             }
-            list[count++] = one;
+            if (!fresh) continue;
+            if (*count == *cap) {
+                ad_node **more = mem_alloc(2 * (size_t)*cap * sizeof *more);
+                if (!more) return -1;
+                memcpy(more, list, (size_t)*cap * sizeof *more);
+                mem_free(list, (size_t)*cap * sizeof *list);
+                *out = list = more;
+                *cap *= 2;
+            }
+            list[(*count)++] = one;
         }
     }
+    return 0;
+}
+
+/* Collects what the roots reach, then decides from the oldest node to the youngest: a node leads to an
+ * input if it is one, or if one of its edges does. The inputs are in `r` already, marked. */
+static int reach_mark(reach *r, const ad_handle *roots, int64_t n) {
+    int64_t cap, count;
+    ad_node **list;
+    reach seen = {0};
+    int status = -1;
+    if (collect(roots, n, &seen, &list, &cap, &count)) goto done;
     qsort(list, (size_t)count, sizeof *list, by_age);
     for (int64_t k = 0; k < count; k++) {
         ad_node *node = list[k];
@@ -129,7 +156,7 @@ static int reach_mark(reach *r, const ad_handle *roots, int64_t n) {
     }
     status = 0;
 done:
-    mem_free(list, (size_t)cap * sizeof *list);
+    if (list) mem_free(list, (size_t)cap * sizeof *list);
     reach_free(&seen);
     return status;
 }
@@ -142,11 +169,35 @@ static bool leads(const walk *w, const void *key) {
 
 /* ---- the visits ---- */
 
+/* Small graphs need no memory but the stack's. */
+typedef struct walk_room {
+    visit visits[WALK_ROOM];
+    int64_t heap[WALK_ROOM];
+    int32_t table[2 * WALK_ROOM];
+} walk_room;
+
+static void walk_start(walk *w, walk_room *room) {
+    w->visits = room->visits;
+    w->heap = room->heap;
+    w->table = room->table;
+    w->cap = WALK_ROOM;
+    w->ntable = 2 * WALK_ROOM;
+    memset(w->table, 0, sizeof room->table);
+}
+
+static void walk_drop(const walk *w) {
+    if (w->cap == WALK_ROOM) return;
+    mem_free(w->visits, (size_t)w->cap * sizeof *w->visits);
+    mem_free(w->heap, (size_t)w->cap * sizeof *w->heap);
+    mem_free(w->table, (size_t)w->ntable * sizeof *w->table);
+}
+
 static int walk_grow(walk *w) {
-    int64_t cap = w->cap ? 2 * w->cap : 64;
+    int64_t cap = 2 * w->cap;
+    if (cap > INT32_MAX / 2) return ad_fail(AD_ERR_MEMORY, "a graph of more than %d nodes", INT32_MAX / 2);
     visit *visits = mem_alloc((size_t)cap * sizeof *visits);
     int64_t *heap = visits ? mem_alloc((size_t)cap * sizeof *heap) : NULL;
-    int64_t *table = heap ? mem_alloc((size_t)cap * 2 * sizeof *table) : NULL;
+    int32_t *table = heap ? mem_alloc((size_t)cap * 2 * sizeof *table) : NULL;
     if (!table) {
         if (heap) mem_free(heap, (size_t)cap * sizeof *heap);
         if (visits) mem_free(visits, (size_t)cap * sizeof *visits);
@@ -159,14 +210,10 @@ static int walk_grow(walk *w) {
         const void *key = visits[i].node ? (void *)visits[i].node : (void *)visits[i].leaf;
         size_t k = hash_ptr(key) & (size_t)(2 * cap - 1);
         while (table[k]) k = (k + 1) & (size_t)(2 * cap - 1);
-        table[k] = i + 1;
+        table[k] = (int32_t)(i + 1);
     }
-    if (w->cap) {
-        memcpy(heap, w->heap, (size_t)w->nheap * sizeof *heap);
-        mem_free(w->visits, (size_t)w->cap * sizeof *visits);
-        mem_free(w->heap, (size_t)w->cap * sizeof *heap);
-        mem_free(w->table, (size_t)w->ntable * sizeof *table);
-    }
+    memcpy(heap, w->heap, (size_t)w->nheap * sizeof *heap);
+    walk_drop(w);
     w->visits = visits;
     w->heap = heap;
     w->table = table;
@@ -221,7 +268,7 @@ static int64_t walk_visit(walk *w, ad_node *node, ad_tensor *leaf) {
         }
         memset(v->g, 0, (size_t)v->ng * sizeof *v->g);
     }
-    w->table[k] = i + 1;
+    w->table[k] = (int32_t)(i + 1);
     if (node) heap_push(w, i);
     return i;
 }
@@ -253,11 +300,7 @@ static void walk_free(walk *w) {
         node_unref(v->node);
         tensor_unref(v->leaf);
     }
-    if (w->cap) {
-        mem_free(w->visits, (size_t)w->cap * sizeof *w->visits);
-        mem_free(w->heap, (size_t)w->cap * sizeof *w->heap);
-        mem_free(w->table, (size_t)w->ntable * sizeof *w->table);
-    }
+    walk_drop(w);
 }
 
 /* ---- hooks, leaves ---- */
@@ -276,7 +319,7 @@ static int set_grad(ad_tensor *t, ad_tensor *g, bool create_graph) {
         bool ours = atomic_load(&g->refs) <= 2 && storage_users(g->storage) == 1 && !g->base && !g->node;
         bool fits = dims_equal(t->ndim, t->strides, g->ndim, g->strides) ||
                     (tensor_is_contiguous(t) && tensor_is_contiguous(g));
-        now = create_graph || (ours && fits) ? tensor_ref(g) : ad_apply1(OP_clone, 1, &g, NULL);
+        now = !create_graph && ours && fits ? tensor_ref(g) : ad_apply1(OP_clone, 1, &g, NULL);
     } else {
         in[0] = t->grad;
         now = create_graph ? ad_apply1(OP_add, 2, in, NULL) : ad_apply_inplace(OP_add, 2, in, NULL);
@@ -311,12 +354,13 @@ static int run_hooks(ad_hook *const *list, ad_tensor **g, int ng, bool create_gr
     for (bool fits = false; !fits;) {
         n = 0;
         lock_take(&hook_lock);
-        for (const ad_hook *h = *list; h; h = h->next)
-            if ((int)h->nr < ng && g[h->nr] && n++ < cap) {
-                todo[n - 1].key = h->key;
-                todo[n - 1].store = h->key ? NULL : ref_if_alive(h->store);
-                todo[n - 1].nr = (int)h->nr;
-            }
+        for (int kind = HOOK_TENSOR; kind <= HOOK_STORE; kind++)
+            for (const ad_hook *h = *list; h; h = h->next)
+                if (h->kind == kind && (int)h->nr < ng && g[h->nr] && n++ < cap) {
+                    todo[n - 1].key = h->key;
+                    todo[n - 1].store = h->key ? NULL : ref_if_alive(h->store);
+                    todo[n - 1].nr = (int)h->nr;
+                }
         lock_drop(&hook_lock);
         fits = n <= cap;
         if (fits) break;
@@ -341,6 +385,62 @@ static int run_hooks(ad_hook *const *list, ad_tensor **g, int ng, bool create_gr
     }
     for (int k = 0; k < n; k++) tensor_unref(todo[k].store);
     if (todo != room) mem_free(todo, (size_t)cap * sizeof *todo);
+    return status;
+}
+
+/* The hooks of a node, or those after a leaf's accumulation. They may replace `grads`: what replaces them is
+ * kept in E, or without one takes over the reference of the old. */
+static int run_node_hooks(ad_hook *const *list, int kind, ad_tensor **grads, int n, ad_tensor **outer, int m,
+                          ad_em *E) {
+    int64_t key = 0;
+    if (AD_LIKELY(!__atomic_load_n(list, __ATOMIC_ACQUIRE))) return 0;
+    lock_take(&hook_lock);
+    for (const ad_hook *h = *list; h && !key; h = h->next)
+        if (h->kind == kind) key = h->key;
+    lock_drop(&hook_lock);
+    if (!key) return 0;
+    ad_handle room[16], *h = room;
+    if (n > 16 && !(h = mem_alloc((size_t)n * sizeof *h))) return -1;
+    for (int k = 0; k < n; k++) h[k] = (ad_handle)grads[k];
+    int status = graph_callbacks.node_hook(key, kind, n, h, m, (const ad_handle *)outer);
+    for (int k = 0; k < n; k++)
+        if (h[k] != (ad_handle)grads[k]) {
+            ad_tensor *old = grads[k];
+            grads[k] = (ad_tensor *)h[k];
+            if (!E) tensor_unref(old);
+            else if (h[k] && !em_keep(E, grads[k])) status = -1;
+        }
+    if (h != room) mem_free(h, (size_t)n * sizeof *h);
+    return status ? ad_fail(AD_ERR_PYTHON, "a hook raised") : 0;
+}
+
+/* ---- anomaly mode ---- */
+
+static bool has_nan(ad_tensor *t) {
+    if (!t || !dtype_is_float(t->dtype) || !t->numel) return false;
+    bool was = tls.no_grad, found = false;
+    tls.no_grad = true;
+    ad_tensor *flat = tensor_is_contiguous(t) ? tensor_ref(t) : ad_apply1(OP_contiguous, 1, &t, NULL);
+    tls.no_grad = was;
+    double tile[256];
+    for (int64_t i = 0; flat && i < flat->numel && !found; i += 256) {
+        int64_t n = flat->numel - i < 256 ? flat->numel - i : 256, size = dtype_size[flat->dtype];
+        dtype_loads[flat->dtype][CT_F64](n, tile, (char *)tensor_data(flat) + i * size, size);
+        for (int64_t k = 0; k < n; k++) found |= tile[k] != tile[k];
+    }
+    tensor_unref(flat);
+    return found;
+}
+
+/* After a node's rule: says where the node was made when the rule failed or gave NaN. */
+static int examine(ad_node *n, ad_tensor **gin, int status) {
+    char title[64];
+    node_title(n, title, sizeof title);
+    for (int i = 0; i < n->nin && !status && atomic_load(&graph_anomaly) == 2; i++)
+        if (has_nan(gin[i]))
+            status =
+                ad_fail(AD_ERR_RUNTIME, "Function '%s' returned nan values in its %dth output.", title, i);
+    if (status) graph_callbacks.blame(n->info, title);
     return status;
 }
 
@@ -369,7 +469,8 @@ static int check_grad(const ad_node *n, int i, ad_tensor **g, ad_em *E) {
             return ad_fail(AD_ERR_RUNTIME,
                            "Function %s returned an invalid gradient at index %d - got %s but expected "
                            "shape compatible with %s",
-                           (node_title(n, title, sizeof title), title), i, fmt_sizes((*g)->ndim, (*g)->sizes), fmt_sizes(m->ndim, m->sizes));
+                           (node_title(n, title, sizeof title), title), i, fmt_sizes((*g)->ndim, (*g)->sizes),
+                           fmt_sizes(m->ndim, m->sizes));
         *g = fit;
     }
     if ((*g)->dtype != m->dtype) *g = em_cast(E, *g, m->dtype);
@@ -380,6 +481,7 @@ static int visit_node(walk *w, int64_t index) {
     ad_node *n = w->visits[index].node;
     ad_tensor **g = w->visits[index].g; /* stable: this visit's array moves only with `one` */
     ad_tensor *g_one;
+    int status = 0;
     int ng = w->visits[index].ng;
     if (run_hooks(&n->hooks, g, ng, w->create_graph)) return -1;
     for (int64_t k = 0; k < w->ninputs; k++) {
@@ -395,6 +497,7 @@ static int visit_node(walk *w, int64_t index) {
     bool some = false;
     for (int k = 0; k < ng; k++) some |= g[k] != NULL;
     if (!any || !some) return 0;
+    if (run_node_hooks(&n->hooks, HOOK_PRE, g, ng, NULL, 0, NULL)) return -1;
     if (ng == 1) { /* the visits may move while the rule's results are sent */
         g_one = g[0];
         g = &g_one;
@@ -403,7 +506,8 @@ static int visit_node(walk *w, int64_t index) {
     if (n->nin > 16 && !(gin = mem_alloc((size_t)n->nin * sizeof *gin))) return -1;
     memset(gin, 0, (size_t)n->nin * sizeof *gin);
     ad_vjp v = {.node = n, .at = &n->at, .nin = n->nin, .nout = ng, .g = g, .gin = gin};
-    int status = 0;
+    int64_t blame = tls.blame;
+    tls.blame = n->info;
     if (n->key) status = python_vjp(&v, n);
     else {
         lock_take(&n->lock); /* another thread may walk the same graph and give up what is saved */
@@ -411,6 +515,10 @@ static int visit_node(walk *w, int64_t index) {
         lock_drop(&n->lock);
     }
     if (v.E.failed) status = -1;
+    if (AD_UNLIKELY(atomic_load_explicit(&graph_anomaly, memory_order_relaxed)))
+        status = examine(n, gin, status);
+    tls.blame = blame;
+    if (!status) status = run_node_hooks(&n->hooks, HOOK_POST, gin, n->nin, v.g, ng, &v.E);
     for (int i = 0; i < n->nin && !status; i++) {
         ad_edge *e = &n->edges[i];
         if (!gin[i] || (!e->node && !e->leaf)) continue;
@@ -445,24 +553,27 @@ static int visit_leaf(walk *w, visit *v) {
         for (int64_t k = 0; k < w->ninputs; k++) asked |= w->inputs[k] == t;
         if (!asked) return 0;
     }
-    ad_tensor *g = v->g[0];
-    return set_grad(t, g, w->create_graph);
+    if (set_grad(t, v->g[0], w->create_graph)) return -1;
+    return run_node_hooks(&t->hooks, HOOK_ACCUMULATED, &t, 1, NULL, 0, NULL);
 }
 
 /* ---- roots ---- */
 
-static int send_root(walk *w, ad_tensor *root, ad_tensor *g) {
+static int send_root(walk *w, ad_tensor *root, ad_tensor *g, int64_t k) {
     ad_node *n = graph_node_of(root);
     if (!n && !(root->flags & AD_T_REQUIRES_GRAD))
         return ad_fail(AD_ERR_RUNTIME,
-                       "element 0 of tensors does not require grad and does not have a grad_fn");
+                       "element %lld of tensors does not require grad and does not have a grad_fn",
+                       (long long)k);
     ad_tensor *seed = NULL;
     if (g) {
         if (!tensor_same_sizes(root, g))
             return ad_fail(AD_ERR_RUNTIME,
-                           "Mismatch in shape: grad_output[0] has a shape of %s and output[0] has a shape "
-                           "of %s.",
-                           fmt_sizes(g->ndim, g->sizes), fmt_sizes(root->ndim, root->sizes));
+                           "Mismatch in shape: grad_output[%lld] has a shape of torch.Size(%s) and "
+                           "output[%lld] has a shape "
+                           "of torch.Size(%s).",
+                           (long long)k, fmt_sizes(g->ndim, g->sizes), (long long)k,
+                           fmt_sizes(root->ndim, root->sizes));
         if (g->dtype != root->dtype) {
             ad_attr at = {.i = {root->dtype}};
             g = seed = ad_apply1(OP_to, 1, &g, &at);
@@ -486,12 +597,19 @@ int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int r
               .accumulate = accumulate,
               .inputs = (ad_tensor **)inputs,
               .captured = out,
-              .ninputs = ninputs};
+              .ninputs = ninputs,
+              .roots = roots,
+              .nroots = n,
+              .outer = running,
+              .id = atomic_fetch_add_explicit(&next_walk, 1, memory_order_relaxed)};
+    walk_room room;
+    walk_start(&w, &room);
     reach r = {0};
     bool was = tls.no_grad, fresh;
     int status = -1;
     for (int64_t k = 0; k < ninputs; k++) out[k] = 0;
     tls.no_grad = !create_graph;
+    running = &w;
     if (ninputs) {
         if (reach_grow(&r)) goto done;
         for (int64_t k = 0; k < ninputs; k++) {
@@ -508,7 +626,7 @@ int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int r
         w.reach = &r;
     }
     for (int64_t k = 0; k < n; k++)
-        if (send_root(&w, (ad_tensor *)roots[k], grads ? (ad_tensor *)grads[k] : NULL)) goto done;
+        if (send_root(&w, (ad_tensor *)roots[k], grads ? (ad_tensor *)grads[k] : NULL, k)) goto done;
     for (int64_t steps = 1; w.nheap; steps++) {
         int64_t index = heap_pop(&w);
         ad_node *node = w.visits[index].node;
@@ -533,13 +651,15 @@ int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int r
     for (int64_t k = 0; k < ninputs && !accumulate; k++)
         if (!out[k] && !allow_unused) {
             ad_fail(AD_ERR_RUNTIME,
-                    "One of the differentiated Tensors appears to not have been used in the graph. Set "
-                    "allow_unused=True if this is the desired behavior.");
+                    "The differentiated Tensor at index %lld appears to not have been used in the graph. Set "
+                    "allow_unused=True if this is the desired behavior.",
+                    (long long)k);
             goto done;
         }
     status = 0;
 done:
     tls.no_grad = was;
+    running = w.outer;
     walk_free(&w);
     reach_free(&r);
     if (status || accumulate)
@@ -548,4 +668,52 @@ done:
             out[k] = 0;
         }
     return status;
+}
+
+/* ---- asked by hooks while a walk runs ---- */
+
+int64_t ad_backward_id(void) { return running ? running->id : 0; }
+
+/* Whether the gradient of t is going to be known in this walk. */
+int ad_backward_reaches(ad_handle h) {
+    ad_tensor *t = (ad_tensor *)h;
+    ad_node *node = graph_node_of(t), **list = NULL;
+    const void *key = node ? (const void *)node : (const void *)t;
+    int64_t cap = 0, count;
+    reach seen = {0};
+    if (!running) return 0;
+    int status = collect(running->roots, running->nroots, &seen, &list, &cap, &count);
+    int found = !status && seen.cap && seen.key[reach_find(&seen, key)] && leads(running, key);
+    if (list) mem_free(list, (size_t)cap * sizeof *list);
+    reach_free(&seen);
+    return status ? -1 : found;
+}
+
+/* Says that a transform is done with a leaf of its own making: see ad_other_leaves. */
+void ad_spend_leaf(ad_handle t) { ((ad_tensor *)t)->flags |= AD_T_SPENT_LEAF; }
+
+/* Whether the history of some tensor reaches leaves that want gradients and are none of `mine`. */
+int ad_other_leaves(const ad_handle *roots, int64_t n, const ad_handle *mine, int64_t nmine) {
+    ad_node **list = NULL;
+    int64_t cap = 0, count = 0;
+    reach seen = {0}, own = {0};
+    int status = reach_grow(&own) || collect(roots, n, &seen, &list, &cap, &count) ? -1 : 0;
+    bool found = false;
+    for (int64_t k = 0; k < nmine && !status; k++) {
+        bool fresh;
+        status = reach_put(&own, (void *)mine[k], &fresh) < 0;
+    }
+    for (int64_t k = 0; k < count && !status && !found; k++)
+        for (int i = 0; i < list[k]->nin && !found; i++) {
+            const ad_tensor *leaf = list[k]->edges[i].leaf;
+            found = leaf && !(leaf->flags & AD_T_SPENT_LEAF) && !own.key[reach_find(&own, leaf)];
+        }
+    for (int64_t k = 0; k < n && !status && !found; k++) {
+        ad_tensor *t = (ad_tensor *)roots[k];
+        found = !graph_node_of(t) && !(t->flags & AD_T_SPENT_LEAF) && !own.key[reach_find(&own, t)];
+    }
+    if (list) mem_free(list, (size_t)cap * sizeof *list);
+    reach_free(&seen);
+    reach_free(&own);
+    return status ? -1 : found;
 }

@@ -76,6 +76,7 @@ void mem_free_kind(void *p, size_t bytes, int kind);
 
 typedef struct ad_node ad_node;
 typedef struct ad_hook ad_hook;
+typedef struct ad_carried ad_carried;
 
 typedef struct ad_storage {
     _Atomic int32_t refs;
@@ -100,6 +101,8 @@ enum {
     AD_T_CAPTURED = 32,     /* value produced inside the program being captured */
     AD_T_NOGRAD_VIEW = 64,  /* a view made under no_grad: an in-place write on it keeps no history */
     AD_T_MULTI_VIEW = 128,  /* one of several views that one operation made */
+    AD_T_INFERENCE_VIEW = 512, /* a view of a normal tensor made in inference mode */
+    AD_T_SPENT_LEAF = 1024, /* what a function transform differentiated by, after it has returned */
     AD_T_CUSTOM_VIEW = 256, /* a view that a Python function returned */
 };
 
@@ -116,7 +119,7 @@ struct ad_tensor {
     uint32_t epoch;  /* of the base's history when `node` was made (views), or its own count (bases) */
     ad_tensor *base; /* the tensor this is a view of */
     ad_tensor *grad;
-    ad_tensor *tangent; /* forward mode */
+    ad_carried *tangents; /* forward mode */
     ad_hook *hooks;     /* leaf hooks; those of non-leaves hang on the node */
     int64_t dims[2 * AD_INLINE_DIMS];
 };
@@ -198,6 +201,7 @@ typedef struct ad_call {
     const ad_attr *at;
     void *scratch;
     bool inplace; /* out[0] is in[0] */
+    ad_node *node; /* that recorded it, borrowed */
     bool plain;   /* elementwise: set by infer when operands of one geometry need no conversion */
     ad_tensor *before; /* in place: a copy of in[0] as it was, when the gradient rule reads that */
 } ad_call;
@@ -302,17 +306,23 @@ ad_tensor *ad_apply_inplace(int op, int nin, ad_tensor *const *in, const ad_attr
 
 /* Whether the base of this view has gained a history that the view has not yet been read out of. */
 static inline bool tensor_view_stale(const ad_tensor *t) {
-    return t->base && t->epoch != t->base->epoch && t->base->node && !(t->flags & AD_T_NOGRAD_VIEW);
+    return t->base && t->epoch != t->base->epoch && t->base->node && !(t->flags & (AD_T_NOGRAD_VIEW | AD_T_INFERENCE_VIEW));
 }
 static inline bool tensor_wants_grad(const ad_tensor *t) {
     return t->node != NULL || (t->flags & AD_T_REQUIRES_GRAD) || tensor_view_stale(t);
 }
 
+#define AD_LEVELS 8
 /* Per-thread state. */
 typedef struct ad_tls {
-    bool no_grad;
+    bool no_grad; /* nothing is recorded: grad_off, inference mode, or inside the core */
+    bool grad_off; /* no_grad() */
     bool inference;
-    bool forward;  /* some tensor carries a tangent: apply looks */
+    int forward; /* how many levels of forward mode calls take part in */
+    int nlevels; /* how many are open, and their numbers */
+    uint64_t levels[AD_LEVELS];
+    int saved_hooks; /* saved tensors go through Python */
+    int64_t blame; /* anomaly mode: of the node whose rule is running */
     struct ad_program *capture;
     int nresults;
     ad_tensor **results; /* outputs of the last call with several */
@@ -355,9 +365,18 @@ typedef struct ad_saved {
     int32_t slot; /* input i, or 65536 + output k */
 } ad_saved;
 
+enum { /* when hooks run */
+    HOOK_TENSOR,    /* on the gradient of a tensor, which they may replace */
+    HOOK_STORE,     /* retain_grad, after those */
+    HOOK_PRE,       /* before a node's rule */
+    HOOK_POST,      /* after it */
+    HOOK_ACCUMULATED /* after a leaf's .grad has been added to */
+};
+
 struct ad_hook {
     ad_hook *next;
-    int64_t key;      /* of the Python callable; 0 for retain_grad */
+    int kind;
+    int64_t key;      /* of the Python object that is called; 0 for retain_grad */
     ad_tensor *store; /* retain_grad: the tensor (not counted) whose .grad is set */
     uint32_t nr;
 };
@@ -376,8 +395,21 @@ struct ad_node {
     ad_hook *hooks;
     int64_t key;       /* Python Function object, else 0 */
     const char *title; /* its name; owned by its class */
+    int64_t info;      /* Python dict about this node, else 0 */
     ad_attr at;
 };
+
+/* ---- forward mode (forward.c) ---- */
+
+struct ad_carried {
+    ad_carried *next;
+    uint64_t level;
+    ad_tensor *t;
+};
+void tangents_free(ad_carried *p);
+int tangents_share(ad_tensor *to, const ad_tensor *from);
+int forward_wants(const ad_call *c);
+int forward_apply(ad_call *c);
 
 /* Attaches a node to the call's outputs when gradients are on and some input wants one. */
 int graph_record(ad_call *c);
@@ -400,13 +432,14 @@ ad_lock *grad_lock(const ad_tensor *t); /* of t->grad */
 void graph_set_history(ad_tensor *t, ad_node *n, uint32_t nr); /* takes the reference */
 void saved_release(ad_node *n); /* gives up the saved tensors: backward without retain_graph */
 void node_title(const ad_node *n, char *out, size_t room); /* "MulBackward0" */
+void node_short_title(const ad_node *n, char *out, size_t room); /* "Mul" */
 void node_describe(const ad_node *n, uint32_t nr, char *out, size_t room);
 void node_stamp(ad_node *n); /* its place in the order, once the nodes of its inputs exist */
 ad_tensor *saved_get(ad_node *n, int k, bool *borrowed); /* NULL with the error when given up or overwritten */
 int saved_set(ad_node *n, int k, ad_tensor *t, int slot, uint32_t version, bool alias, bool history);
 ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes, const ad_attr *at);
 int64_t *meta_set(ad_meta *m, int64_t *room, const ad_tensor *t);
-void edge_set(ad_edge *e, ad_tensor *t);
+int edge_set(ad_edge *e, ad_tensor *t);
 ad_tensor *vjp_in(ad_vjp *v, int i);  /* saved input i, borrowed */
 ad_tensor *vjp_out(ad_vjp *v, int k); /* saved output k, borrowed */
 static inline bool vjp_needs(const ad_vjp *v, int i) {
@@ -414,6 +447,7 @@ static inline bool vjp_needs(const ad_vjp *v, int i) {
 }
 static inline const ad_meta *vjp_meta(const ad_vjp *v, int i) { return &v->node->min[i]; }
 extern ad_callbacks graph_callbacks;
+extern _Atomic int graph_anomaly; /* 1: remember where nodes are made; 2: look for NaN as well */
 
 /* ---- elementwise loops (ops/elementwise.c) ------------------------------------------------------ */
 

@@ -6,7 +6,6 @@ static void python_rule(ad_vjp *v) { (void)v; } /* backward.c calls Python inste
 static const ad_op python_op = {.name = "python_function", .nin = -1, .nout = -1, .vjp = python_rule};
 
 static int save_all(ad_node *n, const ad_handle *saved, const int64_t *slots, int64_t nsaved) {
-    n->nsaved = 0; /* counts up, so that a failure half-way releases what is there */
     for (int k = 0; k < nsaved; k++) {
         ad_tensor *t = (ad_tensor *)saved[k];
         bool output = slots[k] >= 65536;
@@ -21,8 +20,9 @@ static int save_all(ad_node *n, const ad_handle *saved, const int64_t *slots, in
  * output: 0 carries no gradient, 1 is new, 2 is an input that was written in place. slots[k] of what is
  * saved: 65536 + its number for an output, which must not be kept with its history; else anything below.
  * The key is taken by the node once it exists. Returns the node, borrowed from the outputs, or 0. */
-intptr_t ad_python_node(const ad_handle *in, int64_t nin, const ad_handle *out, const int64_t *kinds, int64_t nout,
-                        const ad_handle *saved, const int64_t *slots, int64_t nsaved, int64_t key, const char *title) {
+intptr_t ad_python_node(const ad_handle *in, int64_t nin, const ad_handle *out, const int64_t *kinds,
+                        int64_t nout, const ad_handle *saved, const int64_t *slots, int64_t nsaved,
+                        int64_t key, const char *title) {
     int64_t nsizes = 0;
     for (int64_t i = 0; i < nin; i++) nsizes += ((ad_tensor *)in[i])->ndim;
     for (int64_t k = 0; k < nout; k++) nsizes += ((ad_tensor *)out[k])->ndim;
@@ -30,10 +30,16 @@ intptr_t ad_python_node(const ad_handle *in, int64_t nin, const ad_handle *out, 
     if (!n) return 0;
     int64_t *room = (int64_t *)(n->mout + nout);
     n->title = title;
+    n->nin = n->nsaved = 0; /* both count up, so that a failure half-way releases what is there */
     for (int64_t i = 0; i < nin; i++) {
-        edge_set(&n->edges[i], (ad_tensor *)in[i]);
+        if (edge_set(&n->edges[i], (ad_tensor *)in[i])) {
+            node_unref(n);
+            return 0;
+        }
+        n->nin++;
         room = meta_set(&n->min[i], room, (ad_tensor *)in[i]);
     }
+    node_stamp(n);
     for (int64_t k = 0; k < nout; k++) room = meta_set(&n->mout[k], room, (ad_tensor *)out[k]);
     node_stamp(n);
     int status = save_all(n, saved, slots, nsaved);
@@ -47,7 +53,7 @@ intptr_t ad_python_node(const ad_handle *in, int64_t nin, const ad_handle *out, 
         }
         graph_set_history(t, node_ref(n), (uint32_t)k);
         if (t->base) {
-            t->flags |= AD_T_CUSTOM_VIEW;
+            t->flags = (uint16_t)((t->flags & ~(AD_T_NOGRAD_VIEW | AD_T_INFERENCE_VIEW)) | AD_T_CUSTOM_VIEW);
             t->epoch = t->base->epoch;
         }
     }
@@ -74,10 +80,3 @@ void ad_join_node(ad_handle t, intptr_t node, int64_t nr) {
 
 int64_t ad_node_nsaved(intptr_t n) { return ((ad_node *)n)->nsaved; }
 int ad_node_saved_slot(intptr_t n, int64_t k) { return ((ad_node *)n)->saved[k].slot; }
-
-/* Tells forward mode to rest on this thread (0) or to go on (1); returns what it was. */
-int ad_forward_mode(int on) {
-    int was = tls.forward;
-    tls.forward = on != 0;
-    return was;
-}

@@ -6,15 +6,21 @@
 
 ad_callbacks graph_callbacks;
 ad_lock hook_lock;
+_Atomic int graph_anomaly;
 static _Atomic uint64_t next_seq = 1;
+
+#define SLOT_PACKED (1 << 30) /* `t` is the key of what a hook made of the tensor */
 
 /* ---- nodes ---- */
 
 void saved_release(ad_node *n) {
     atomic_store_explicit(&n->released, 1, memory_order_relaxed);
     for (int k = 0; k < n->nsaved; k++) {
-        tensor_unref(n->saved[k].t);
+        ad_tensor *t = n->saved[k].t;
         n->saved[k].t = NULL;
+        if (AD_UNLIKELY(n->saved[k].slot & SLOT_PACKED)) {
+            if (t) graph_callbacks.drop((int64_t)(intptr_t)t);
+        } else tensor_unref(t);
     }
 }
 
@@ -38,6 +44,9 @@ ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes
     n->hooks = NULL;
     n->key = 0;
     n->title = NULL;
+    n->info = AD_UNLIKELY(atomic_load_explicit(&graph_anomaly, memory_order_relaxed))
+                  ? graph_callbacks.trace(tls.blame)
+                  : 0;
     char *p = (char *)(n + 1);
     n->edges = (ad_edge *)p;
     p += (size_t)nin * sizeof(ad_edge);
@@ -95,7 +104,8 @@ void node_unref(ad_node *n) {
             node_unref(n->edges[i].node);
             tensor_unref(n->edges[i].leaf);
         }
-        if (n->key && graph_callbacks.drop) graph_callbacks.drop(n->key);
+        if (n->key) graph_callbacks.drop(n->key);
+        if (n->info) graph_callbacks.drop(n->info);
         mem_free_kind(n, n->block, MEM_NODE);
     }
     draining = false;
@@ -107,16 +117,20 @@ static bool differentiable(const ad_tensor *t) {
     return t && dtype_is_float(t->dtype) && tensor_wants_grad(t);
 }
 
-void edge_set(ad_edge *e, ad_tensor *t) {
+static int check_view(const ad_tensor *t, bool base);
+
+int edge_set(ad_edge *e, ad_tensor *t) {
     e->node = NULL;
     e->leaf = NULL;
     e->nr = 0;
-    if (!differentiable(t)) return;
+    if (!differentiable(t)) return 0;
+    if (AD_UNLIKELY(t->base && t->epoch != t->base->epoch) && t->base->node && check_view(t, true)) return -1;
     ad_node *n = graph_node_of(t);
     if (n) {
         e->node = node_ref(n);
         e->nr = t->out_nr;
     } else e->leaf = tensor_ref(t);
+    return 0;
 }
 
 /* A tensor that a node keeps must not come to keep that node, as it would when it is written in place later
@@ -129,17 +143,32 @@ static ad_tensor *saved_alias(ad_tensor *t, bool with_history) {
         a->out_nr = t->out_nr;
         a->flags |= t->flags & AD_T_REQUIRES_GRAD;
     }
+    if (AD_UNLIKELY(t->tangents != NULL) && tangents_share(a, t)) {
+        tensor_unref(a);
+        return NULL;
+    }
     return a;
 }
 
 int saved_set(ad_node *n, int k, ad_tensor *t, int slot, uint32_t version, bool alias, bool history) {
     if (AD_UNLIKELY(t->flags & AD_T_INFERENCE) && !tls.inference)
-        return ad_fail(AD_ERR_RUNTIME,
-                       "Inference tensors cannot be saved for backward. To work around you can make a "
-                       "clone to get a normal tensor and use it in autograd.");
-    n->saved[k].t = alias ? saved_alias(t, history) : tensor_ref(t);
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference "
+            "mode "
+            "in computation tracked by autograd. To work around this, you can make a clone to get a normal "
+            "tensor and use it in autograd, or use `no_grad()` instead of `inference_mode()`.");
     n->saved[k].version = version;
     n->saved[k].slot = slot;
+    if (AD_UNLIKELY(tls.saved_hooks)) {
+        ad_tensor *plain = tensor_alias(t, t->ndim, t->sizes, t->strides, t->offset);
+        int64_t key = plain ? graph_callbacks.pack((ad_handle)plain) : 0;
+        tensor_unref(plain);
+        n->saved[k].t = (ad_tensor *)(intptr_t)key;
+        n->saved[k].slot |= SLOT_PACKED;
+        return key ? 0 : plain ? ad_fail(AD_ERR_PYTHON, "a pack hook raised") : -1;
+    }
+    n->saved[k].t = alias ? saved_alias(t, history) : tensor_ref(t);
     return n->saved[k].t ? 0 : -1;
 }
 
@@ -177,9 +206,11 @@ static ad_node *node_of_call(ad_call *c) {
     if (!n) return NULL;
     int64_t *room = (int64_t *)(n->mout + c->nout);
     int k = 0;
-    n->nsaved = 0; /* counts up, so that a failure half-way releases what is there */
+    n->nsaved = 0; /* both count up, so that a failure half-way releases what is there */
+    n->nin = 0;
     for (int i = 0; i < c->nin; i++) {
-        edge_set(&n->edges[i], c->in[i]);
+        if (edge_set(&n->edges[i], c->in[i])) goto fail;
+        n->nin++;
         if (!c->in[i]) {
             memset(&n->min[i], 0, sizeof n->min[i]);
             continue;
@@ -218,6 +249,7 @@ int graph_record(ad_call *c) {
     }
     ad_node *n = node_of_call(c);
     if (!n) return -1;
+    c->node = n;
     bool used = false;
     for (int k = 0; k < c->nout; k++) {
         ad_tensor *t = c->out[k];
@@ -233,39 +265,47 @@ int graph_record(ad_call *c) {
 
 /* ---- in place ---- */
 
-static int check_view(const ad_tensor *t) {
-    const char *how = NULL;
-    if (t->flags & AD_T_CUSTOM_VIEW) {
-        char title[64] = "a custom Function";
-        if (t->node) node_title(t->node, title, sizeof title);
+/* Refuses a view whose history an in-place write cannot update: `base` when it was the base, or another view
+ * of it, that was written. */
+static int check_view(const ad_tensor *t, bool base) {
+    char what[192], title[64];
+    snprintf(what, sizeof what, "%s",
+             base ? "its base or another view of its base has been modified inplace"
+                  : "is being modified inplace");
+    if (t->node) node_short_title(t->node, title, sizeof title);
+    else snprintf(title, sizeof title, "None");
+    bool nograd = t->flags & AD_T_NOGRAD_VIEW, inference = t->flags & AD_T_INFERENCE_VIEW;
+    if (!nograd && !inference && t->flags & AD_T_CUSTOM_VIEW)
         return ad_fail(
             AD_ERR_RUNTIME,
-            "Output %u of %s is a view and is being modified inplace. This view was created inside a "
-            "custom Function (or because an input was returned as-is) and the autograd logic to handle "
-            "view+inplace would override the custom backward associated with the custom Function, leading "
-            "to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of "
-            "the custom Function.",
-            t->out_nr, title);
-    }
-    if (t->flags & AD_T_MULTI_VIEW) {
-        char title[64] = "the function that made it";
-        if (t->node) node_title(t->node, title, sizeof title);
+            "Output %u of %s is a view and %s. This view was created inside a custom Function (or because an "
+            "input was returned as-is) and the autograd logic to handle view+inplace would override the "
+            "custom backward associated with the custom Function, leading to incorrect gradients. This "
+            "behavior is forbidden. You can fix this by cloning the output of the custom Function.",
+            t->out_nr, title, what);
+    if (!nograd && !inference && t->flags & AD_T_MULTI_VIEW)
         return ad_fail(
             AD_ERR_RUNTIME,
-            "Output %u of %s is a view and is being modified inplace. This view is the output of a "
+            "Output %u of %s is a view and %s. This view is the output of a function that returns multiple "
+            "views. Such functions do not allow the output views to be modified inplace. You should replace "
+            "the inplace operation by an out-of-place one.",
+            t->out_nr, title, what);
+    if (!nograd && !inference) return 0;
+    if (t->flags & AD_T_MULTI_VIEW)
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "A view was created in %s mode and %s with grad mode enabled. This view is the output of a "
             "function that returns multiple views. Such functions do not allow the output views to be "
             "modified inplace. You should replace the inplace operation by an out-of-place one.",
-            t->out_nr, title);
-    }
-    if (t->flags & AD_T_INFERENCE) return 0;
-    if (t->flags & AD_T_NOGRAD_VIEW) how = "no_grad";
-    if (!how) return 0;
+            inference ? "inference" : "no_grad", what);
     return ad_fail(
         AD_ERR_RUNTIME,
-        "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given "
-        "that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by "
-        "moving both the view and the inplace either both inside the no_grad block (if you don't want the "
-        "inplace to be tracked) or both outside (if you want the inplace to be tracked).");
+        "A view was created in %s mode and %s %s. Given that this use case is ambiguous and error-prone, it "
+        "is forbidden. You can clarify your code by moving both the view and the inplace either both inside "
+        "the %s block (if you don't want the inplace to be tracked) or both outside (if you want the inplace "
+        "to be tracked).",
+        inference ? "inference" : "no_grad", what, inference ? "in normal mode" : "with grad mode enabled",
+        inference ? "inference_mode" : "no_grad");
 }
 
 int graph_check_inplace(ad_tensor *t, bool wants) {
@@ -281,7 +321,7 @@ int graph_check_inplace(ad_tensor *t, bool wants) {
     if (wants || through) {
         bool own = through || tensor_wants_grad(t);
         if (t->base) {
-            if (check_view(t)) return -1;
+            if (check_view(t, false)) return -1;
             if (own && !t->base->node)
                 return ad_fail(AD_ERR_RUNTIME,
                                "a view of a leaf Variable that requires grad is being used in an "
@@ -362,7 +402,7 @@ static ad_attr view_attr(const ad_tensor *v, const ad_tensor *base, int64_t *lis
 ad_node *graph_node_of(ad_tensor *t) {
     ad_tensor *base = t->base;
     if (AD_LIKELY(!base || __atomic_load_n(&t->epoch, __ATOMIC_ACQUIRE) == base->epoch) ||
-        (t->flags & AD_T_NOGRAD_VIEW))
+        (t->flags & (AD_T_NOGRAD_VIEW | AD_T_INFERENCE_VIEW | AD_T_CUSTOM_VIEW | AD_T_MULTI_VIEW)))
         return t->node;
     /* The base was written through another view since: read this view out of the base's new history. Two
      * threads that only read may both come here. */
@@ -392,6 +432,7 @@ int graph_rebase(ad_tensor *t, ad_node *n, uint32_t nr) {
     t->epoch = base->epoch; /* the node is of now: edge_set must not rebuild it */
     ad_node *scatter = synthetic(OP_as_strided_scatter, 2, (ad_tensor *[]){base, t}, &at, base);
     if (!scatter) return -1;
+    scatter->title = "CopySlices";
     graph_set_history(base, scatter, 0);
     base->epoch++;
     ad_node *read = synthetic(OP_as_strided, 1, &base, &at, t);
@@ -413,6 +454,7 @@ int graph_record_inplace(ad_call *c) {
     if (!c->op->vjp)
         return ad_fail(AD_ERR_NOT_IMPLEMENTED, "the derivative of %s is not implemented", c->op->name);
     ad_node *n = node_of_call(c);
+    c->node = n;
     return n ? graph_rebase(t, n, 0) : -1;
 }
 
@@ -439,34 +481,35 @@ static void hook_append(ad_hook **end, ad_hook *k) {
     lock_drop(&hook_lock);
 }
 
-int ad_add_hook(ad_handle h, int64_t key) {
-    ad_tensor *t = (ad_tensor *)h;
-    ad_node *n = graph_node_of(t);
-    if (!n && !(t->flags & AD_T_REQUIRES_GRAD))
-        return ad_fail(AD_ERR_RUNTIME, "cannot register a hook on a tensor that doesn't require gradient");
-    ad_hook *k = mem_alloc(sizeof *k), **end = n ? &n->hooks : &t->hooks;
-    if (!k) return -1;
-    *k = (ad_hook){.key = key, .nr = n ? t->out_nr : 0};
-    hook_append(end, k);
-    return 0;
+/* The list that hooks of a kind on a tensor (its present node, or itself) or on a node are in. */
+static ad_hook **hook_list(ad_tensor *t, ad_node *n, uint32_t *nr) {
+    *nr = 0;
+    if (n) return &n->hooks;
+    if (!(n = graph_node_of(t))) return &t->hooks;
+    *nr = t->out_nr;
+    return &n->hooks;
 }
 
-int ad_remove_hook(ad_handle h, int64_t key) {
-    ad_tensor *t = (ad_tensor *)h;
-    ad_hook *found = NULL;
+int64_t ad_hook_key(ad_handle h, intptr_t node, int kind) {
+    uint32_t nr;
+    int64_t key = 0;
+    ad_hook **list = hook_list((ad_tensor *)h, (ad_node *)node, &nr);
     lock_take(&hook_lock);
-    for (int pass = 0; pass < 2 && !found; pass++) {
-        if (pass == 0 && !t->node) continue;
-        for (ad_hook **p = pass == 0 ? &t->node->hooks : &t->hooks; *p; p = &(*p)->next)
-            if ((*p)->key == key) {
-                found = *p;
-                __atomic_store_n(p, found->next, __ATOMIC_RELEASE);
-                found->next = NULL;
-                break;
-            }
-    }
+    for (const ad_hook *k = *list; k && !key; k = k->next)
+        if (k->kind == kind && k->nr == nr) key = k->key;
     lock_drop(&hook_lock);
-    hooks_free(found);
+    return key;
+}
+
+int ad_add_hook(ad_handle h, intptr_t node, int kind, int64_t key) {
+    uint32_t nr;
+    ad_tensor *t = (ad_tensor *)h;
+    if (t && !tensor_wants_grad(t))
+        return ad_fail(AD_ERR_RUNTIME, "cannot register a hook on a tensor that doesn't require gradient");
+    ad_hook **list = hook_list(t, (ad_node *)node, &nr), *k = mem_alloc(sizeof *k);
+    if (!k) return -1;
+    *k = (ad_hook){.kind = kind, .key = key, .nr = nr};
+    hook_append(list, k);
     return 0;
 }
 
@@ -480,13 +523,38 @@ int ad_retain_grad(ad_handle h) {
     if (t->flags & AD_T_RETAINS_GRAD) return 0;
     ad_hook *k = mem_alloc(sizeof *k), **end = &n->hooks;
     if (!k) return -1;
-    *k = (ad_hook){.store = t, .nr = t->out_nr};
+    *k = (ad_hook){.kind = HOOK_STORE, .store = t, .nr = t->out_nr};
     hook_append(end, k);
     t->flags |= AD_T_RETAINS_GRAD;
     return 0;
 }
 
 /* ---- saved tensors ---- */
+
+/* A saved tensor that a hook had packed, with the history that the tensor had. */
+static ad_tensor *unpack_hooked(ad_node *n, const ad_saved *s, bool *borrowed) {
+    int slot = s->slot & ~SLOT_PACKED;
+    ad_tensor *plain = (ad_tensor *)graph_callbacks.unpack((int64_t)(intptr_t)s->t);
+    *borrowed = false;
+    if (!plain) return ad_fail_null(AD_ERR_PYTHON, "an unpack hook raised");
+    const ad_edge *e = slot < n->nin && slot >= 0 ? &n->edges[slot] : NULL;
+    if (tls.no_grad || (slot < 65536 && (!e || (!e->node && !e->leaf)))) return plain;
+    ad_tensor *a = tensor_alias(plain, plain->ndim, plain->sizes, plain->strides, plain->offset);
+    tensor_unref(plain);
+    if (!a) return NULL;
+    if (slot >= 65536) graph_set_history(a, node_ref(n), (uint32_t)(slot - 65536));
+    else if (e->node) graph_set_history(a, node_ref(e->node), e->nr);
+    else {
+        ad_tensor *leaf = e->leaf;
+        ad_node *same = synthetic(OP_alias, 1, &leaf, NULL, a);
+        if (!same) {
+            tensor_unref(a);
+            return NULL;
+        }
+        graph_set_history(a, same, 0);
+    }
+    return a;
+}
 
 ad_tensor *saved_get(ad_node *n, int k, bool *borrowed) {
     ad_saved *s = &n->saved[k];
@@ -498,6 +566,7 @@ ad_tensor *saved_get(ad_node *n, int k, bool *borrowed) {
                             "graph are freed when you call .backward() or autograd.grad(). Specify "
                             "retain_graph=True if you need to backward through the graph a second time or if "
                             "you need to access saved tensors after calling backward.");
+    if (AD_UNLIKELY(s->slot & SLOT_PACKED)) return unpack_hooked(n, s, borrowed);
     uint32_t now = atomic_load_explicit(&s->t->storage->version, memory_order_relaxed);
     if (AD_UNLIKELY(now != s->version)) {
         const ad_node *by = s->slot >= 65536 ? n : s->t->node;
@@ -526,7 +595,7 @@ ad_tensor *saved_get(ad_node *n, int k, bool *borrowed) {
 static ad_tensor *unpack(ad_vjp *v, int slot) {
     ad_node *n = v->node;
     for (int k = 0; k < n->nsaved; k++) {
-        if (n->saved[k].slot != slot) continue;
+        if ((n->saved[k].slot & ~SLOT_PACKED) != slot) continue;
         bool borrowed;
         ad_tensor *t = saved_get(n, k, &borrowed);
         if (!t) v->E.failed = true;
@@ -570,15 +639,22 @@ void node_title(const ad_node *n, char *out, size_t room) { /* "as_strided" -> "
     out[k] = 0;
 }
 
+void node_short_title(const ad_node *n, char *out, size_t room) {
+    node_title(n, out, room);
+    char *tail = strstr(out, "Backward");
+    if (tail && tail != out) *tail = 0;
+}
+
 void node_describe(const ad_node *n, uint32_t nr, char *out, size_t room) {
     char title[64];
     out[0] = 0;
     if (!n) return;
-    node_title(n, title, sizeof title);
+    node_short_title(n, title, sizeof title);
     snprintf(out, room, ", which is output %u of %s", nr, title);
 }
 
 intptr_t ad_node_of(ad_handle t) { return (intptr_t)node_ref(graph_node_of((ad_tensor *)t)); }
+void ad_node_retain(intptr_t n) { node_ref((ad_node *)n); }
 void ad_node_release(intptr_t n) { node_unref((ad_node *)n); }
 int64_t ad_node_key(intptr_t n) { return ((ad_node *)n)->key; }
 int ad_node_inputs(intptr_t n) { return ((ad_node *)n)->nin; }
@@ -594,3 +670,9 @@ intptr_t ad_node_next(intptr_t h, int i, ad_handle *leaf, int *nr) {
     *nr = (int)n->edges[i].nr;
     return (intptr_t)node_ref(n->edges[i].node);
 }
+
+int64_t ad_node_info(intptr_t n) { return ((ad_node *)n)->info; }
+void ad_node_set_info(intptr_t n, int64_t key) { ((ad_node *)n)->info = key; }
+void ad_set_anomaly(int mode) { atomic_store(&graph_anomaly, mode); }
+int ad_anomaly(void) { return atomic_load(&graph_anomaly); }
+int ad_saved_hooks(int change) { return tls.saved_hooks += change; }

@@ -10,19 +10,33 @@ _Thread_local ad_tls tls;
 
 /* ---- the table ---- */
 
-#define EW_ENTRY(nm, n, promo_)                                                                               \
-    {.name = #nm, .nin = n, .nout = 1, .flags = AD_OP_EW, .infer = ew_infer, .run = ew_run,                   \
-     .vjp = ew_vjp, .jvp = ew_jvp, .row = EW_##nm, .promo = promo_},
-#define CMP_ENTRY(nm, n, promo_)                                                                              \
-    {.name = #nm, .nin = n, .nout = 1, .flags = AD_OP_EW | AD_OP_NONDIFF, .infer = ew_infer, .run = ew_run,   \
-     .row = EW_##nm, .promo = promo_},
+#define EW_ENTRY(nm, n, promo_)                                                                              \
+    {.name = #nm,                                                                                            \
+     .nin = n,                                                                                               \
+     .nout = 1,                                                                                              \
+     .flags = AD_OP_EW,                                                                                      \
+     .infer = ew_infer,                                                                                      \
+     .run = ew_run,                                                                                          \
+     .vjp = ew_vjp,                                                                                          \
+     .jvp = ew_jvp,                                                                                          \
+     .row = EW_##nm,                                                                                         \
+     .promo = promo_},
+#define CMP_ENTRY(nm, n, promo_)                                                                             \
+    {.name = #nm,                                                                                            \
+     .nin = n,                                                                                               \
+     .nout = 1,                                                                                              \
+     .flags = AD_OP_EW | AD_OP_NONDIFF,                                                                      \
+     .infer = ew_infer,                                                                                      \
+     .run = ew_run,                                                                                          \
+     .row = EW_##nm,                                                                                         \
+     .promo = promo_},
 #define EW1(nm, types, body, promo, ...) EW_ENTRY(nm, 1, promo)
 #define EW2(nm, types, body, promo, ...) EW_ENTRY(nm, 2, promo)
 #define EW3(nm, types, body, promo, ...) EW_ENTRY(nm, 3, promo)
 #define SEL3(nm, types, body, promo, ...) EW_ENTRY(nm, 3, promo)
 #define CMP1(nm, types, body, promo, doc) CMP_ENTRY(nm, 1, promo)
 #define CMP2(nm, types, body, promo, doc) CMP_ENTRY(nm, 2, promo)
-#define OP(nm, nin_, nout_, flags_, saves_, ...)                                                              \
+#define OP(nm, nin_, nout_, flags_, saves_, ...)                                                             \
     {.name = #nm, .nin = nin_, .nout = nout_, .flags = flags_, .saves = saves_, __VA_ARGS__},
 
 const ad_op ad_ops[] = {
@@ -36,6 +50,7 @@ const char *ad_op_name(int op) { return op >= 0 && op < OP_COUNT ? ad_ops[op].na
 /* ---- apply ---- */
 
 #define FEW 4
+#define VIEW_LIMITS (AD_T_NOGRAD_VIEW | AD_T_INFERENCE_VIEW | AD_T_MULTI_VIEW | AD_T_CUSTOM_VIEW)
 
 /* Gives every input unit strides where the operation asks for it. Returns the number replaced or -1;
  * the replaced ones are new references that the caller drops. */
@@ -54,35 +69,6 @@ static int make_contiguous(int nin, ad_tensor *const *in, ad_tensor **own) {
     return n;
 }
 
-static int apply_jvp(ad_call *c) {
-    bool any = false;
-    for (int i = 0; i < c->nin; i++) any |= c->in[i] && c->in[i]->tangent && dtype_is_float(c->in[i]->dtype);
-    if (!any || (c->op->flags & AD_OP_NONDIFF)) return 0;
-    if (!c->op->jvp)
-        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "%s has no forward-mode rule; use reverse mode (backward)", c->op->name);
-    ad_tensor *t_room[FEW * 2], *tout_room[FEW], **t = t_room, **tout = tout_room;
-    if (c->nin > FEW * 2 && !(t = mem_alloc((size_t)c->nin * sizeof *t))) return -1;
-    if (c->nout > FEW && !(tout = mem_alloc((size_t)c->nout * sizeof *tout))) {
-        if (t != t_room) mem_free(t, (size_t)c->nin * sizeof *t);
-        return -1;
-    }
-    for (int i = 0; i < c->nin; i++) t[i] = c->in[i] ? c->in[i]->tangent : NULL;
-    memset(tout, 0, (size_t)c->nout * sizeof *tout);
-    ad_jvp j = {.c = c, .t = t, .tout = tout};
-    c->op->jvp(&j);
-    int status = j.E.failed ? -1 : 0;
-    for (int k = 0; k < c->nout && !status; k++)
-        if (tout[k] && !c->spec[k].nondiff) {
-            tensor_ref(tout[k]);
-            tensor_unref(c->out[k]->tangent);
-            c->out[k]->tangent = tout[k];
-        }
-    em_done(&j.E);
-    if (t != t_room) mem_free(t, (size_t)c->nin * sizeof *t);
-    if (tout != tout_room) mem_free(tout, (size_t)c->nout * sizeof *tout);
-    return status;
-}
-
 /* Runs a call whose outputs are in place: scratch, run, and the program that is being captured. */
 static int execute(ad_call *c) {
     size_t bytes = c->op->scratch ? c->op->scratch(c) : 0;
@@ -93,7 +79,8 @@ static int execute(ad_call *c) {
     c->op->run(c);
     if (whole) pool_shield(shield);
     if (bytes) mem_free(c->scratch, bytes);
-    return AD_UNLIKELY(pool_take_cancelled()) ? ad_fail(AD_ERR_INTERRUPT, "interrupted in %s", c->op->name) : 0;
+    return AD_UNLIKELY(pool_take_cancelled()) ? ad_fail(AD_ERR_INTERRUPT, "interrupted in %s", c->op->name)
+                                              : 0;
 }
 
 /* A copy of what an in-place call overwrites, with the history that it had. */
@@ -110,7 +97,7 @@ static ad_tensor *copy_before(ad_tensor *t) {
 }
 
 /* Whether the result of a call may be written to `target`: its size, its dtype, its memory. */
-static int check_target(ad_call *c, ad_tensor *target) {
+static int check_target(ad_call *c, ad_tensor *target, bool tangents) {
     ad_spec *s = &c->spec[0];
     if (!dims_equal(s->ndim, s->sizes, target->ndim, target->sizes))
         return ad_fail(AD_ERR_RUNTIME, "output with shape %s doesn't match the broadcast shape %s",
@@ -123,11 +110,12 @@ static int check_target(ad_call *c, ad_tensor *target) {
     if (graph_check_inplace(target, graph_wants(c))) return -1;
     for (int i = 1; i < c->nin; i++)
         if (c->in[i] && c->in[i]->storage == target->storage && tensor_partial_overlap(c->in[i], target))
-            return ad_fail(AD_ERR_RUNTIME,
-                           "unsupported operation: some elements of the input tensor and the written-to tensor "
-                           "refer to a single memory location. Please clone() the tensor before performing the "
-                           "operation.");
-    return graph_keeps_target(c) && !(c->before = copy_before(target)) ? -1 : 0;
+            return ad_fail(
+                AD_ERR_RUNTIME,
+                "unsupported operation: some elements of the input tensor and the written-to tensor "
+                "refer to a single memory location. Please clone() the tensor before performing the "
+                "operation.");
+    return (tangents || graph_keeps_target(c)) && !(c->before = copy_before(target)) ? -1 : 0;
 }
 
 /* A new output as infer described it. */
@@ -141,19 +129,20 @@ static ad_tensor *make_output(const ad_call *c, int k) {
     t->dtype = s->dtype;
     t->base = tensor_ref(src->base ? src->base : src);
     t->epoch = t->base->epoch;
-    if (tls.no_grad) t->flags |= AD_T_NOGRAD_VIEW;
-    if (c->op->nout < 0) t->flags |= AD_T_MULTI_VIEW;
+    if (tls.no_grad) t->flags |= tls.inference ? AD_T_INFERENCE_VIEW : AD_T_NOGRAD_VIEW;
+    t->flags |= c->op->nout < 0 ? AD_T_MULTI_VIEW : src->flags & VIEW_LIMITS;
     return t;
 }
 
-/* A call on inputs as the row wants them. `target`, when given, is the tensor that output 0 is written to (the
- * in-place form: also in[0]). */
+/* A call on inputs as the row wants them. `target`, when given, is the tensor that output 0 is written to
+ * (the in-place form: also in[0]). */
 static int call(ad_call *c, ad_tensor *target) {
     const ad_op *op = c->op;
-    int made = 0;
+    int made = 0, tangents = 0;
     if (op->infer(c)) return -1;
+    if (AD_UNLIKELY(tls.forward) && (tangents = forward_wants(c)) < 0) return -1;
     if (AD_UNLIKELY(target != NULL)) {
-        if (check_target(c, target)) return -1;
+        if (check_target(c, target, tangents)) return -1;
         c->out[made++] = tensor_ref(target);
     }
     for (; made < c->nout; made++)
@@ -165,11 +154,10 @@ static int call(ad_call *c, ad_tensor *target) {
     }
     if (AD_UNLIKELY(target != NULL)) {
         if (graph_record_inplace(c)) goto fail;
-    } else if (!tls.no_grad && !(op->flags & (AD_OP_NONDIFF | AD_OP_INPLACE)) && graph_record(c))
-        goto fail;
-    if (AD_UNLIKELY(tls.inference))
+    } else if (!tls.no_grad && !(op->flags & (AD_OP_NONDIFF | AD_OP_INPLACE)) && graph_record(c)) goto fail;
+    if (AD_UNLIKELY(tls.inference) && !target && !(op->flags & AD_OP_VIEW))
         for (int k = 0; k < c->nout; k++) c->out[k]->flags |= AD_T_INFERENCE;
-    if (AD_UNLIKELY(tls.forward) && apply_jvp(c)) goto fail;
+    if (AD_UNLIKELY(tangents) && forward_apply(c)) goto fail;
     return c->nout;
 fail:
     while (made) tensor_unref(c->out[--made]);
@@ -184,7 +172,8 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
     if (AD_UNLIKELY(op->nin >= 0 && op->nin != nin))
         return ad_fail(AD_ERR_TYPE, "%s takes %d tensors, not %d", op->name, op->nin, nin);
     if (!at) at = &none;
-    ad_call c = {.op = op, .nin = nin, .in = (ad_tensor **)in, .at = at, .out = out, .inplace = target != NULL};
+    ad_call c = {
+        .op = op, .nin = nin, .in = (ad_tensor **)in, .at = at, .out = out, .inplace = target != NULL};
     c.nout = op->nout >= 0 ? op->nout : op->count(nin, in, at);
     if (c.nout < 0) return -1;
     if (AD_UNLIKELY((op->flags & AD_OP_SYNC) && tls.capture)) return program_refuse(op->name);
@@ -318,7 +307,7 @@ ad_tensor *em_sum_to(ad_em *E, ad_tensor *t, int ndim, const int64_t *sizes) {
     int n = 0, lead = t->ndim - ndim;
     for (int d = 0; d < t->ndim; d++)
         if (d < lead || (sizes[d - lead] == 1 && t->sizes[d] != 1)) dims[n++] = d;
-    bool leading = !n || dims[n - 1] < lead; /* then nothing is left to squeeze out */
+    bool leading = !n || dims[n - 1] < lead;                      /* then nothing is left to squeeze out */
     ad_attr at = {.i = {!leading, -1}, .list = dims, .nlist = n}; /* keepdim, no dtype */
     if (n) t = em_op(E, OP_sum, 1, &t, &at);
     return em_reshape(E, t, ndim, sizes);
@@ -326,7 +315,9 @@ ad_tensor *em_sum_to(ad_em *E, ad_tensor *t, int ndim, const int64_t *sizes) {
 
 /* ---- tangent rules that serve many rows ---- */
 
-static ad_tensor *zeros_like(ad_em *E, const ad_tensor *t) { return em_zeros(E, t->dtype, t->ndim, t->sizes); }
+static ad_tensor *zeros_like(ad_em *E, const ad_tensor *t) {
+    return em_zeros(E, t->dtype, t->ndim, t->sizes);
+}
 
 /* Applies the row to `in` and keeps its results as tangents, or adds them to what is there. */
 static void tangent_apply(ad_jvp *j, ad_tensor **in) {
@@ -336,8 +327,7 @@ static void tangent_apply(ad_jvp *j, ad_tensor **in) {
         j->E.failed = true;
         return;
     }
-    if (ad_apply(c->op, c->nin, in, c->at, out) < 0)
-        j->E.failed = true;
+    if (ad_apply(c->op, c->nin, in, c->at, out) < 0) j->E.failed = true;
     else
         for (int k = 0; k < c->nout; k++) {
             em_keep(&j->E, out[k]);
@@ -354,7 +344,9 @@ void linear_jvp(ad_jvp *j) {
         return;
     }
     for (int i = 0; i < c->nin; i++)
-        in[i] = !c->in[i] || !dtype_is_float(c->in[i]->dtype) ? c->in[i] : j->t[i] ? j->t[i] : zeros_like(&j->E, c->in[i]);
+        in[i] = !c->in[i] || !dtype_is_float(c->in[i]->dtype) ? c->in[i]
+                : j->t[i]                                     ? j->t[i]
+                                                              : zeros_like(&j->E, c->in[i]);
     if (!j->E.failed) tangent_apply(j, in);
     if (in != room) mem_free(in, (size_t)c->nin * sizeof *in);
 }

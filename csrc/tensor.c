@@ -293,7 +293,7 @@ void tensor_free(ad_tensor *t) {
         node_unref(t->node);
         tensor_unref(t->base);
         tensor_unref(t->grad);
-        tensor_unref(t->tangent);
+        tangents_free(t->tangents);
         storage_release(t->storage);
         if (t->sizes != t->dims) mem_free(t->sizes, 2 * (size_t)t->ndim * sizeof(int64_t));
         mem_free_kind(t, sizeof *t, MEM_TENSOR);

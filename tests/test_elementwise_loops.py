@@ -102,8 +102,13 @@ def test_hash_is_by_identity():
 
 def test_integers_divided_by_zero():
     x = T.tensor([1, 2])
-    for f in (lambda: x // 0, lambda: x % 0, lambda: T.fmod(x, 0), lambda: T.div(x, 0, rounding_mode="trunc"),
-              lambda: x.clone().floor_divide_(T.tensor([1, 0]))):
+    for f in (
+        lambda: x // 0,
+        lambda: x % 0,
+        lambda: T.fmod(x, 0),
+        lambda: T.div(x, 0, rounding_mode="trunc"),
+        lambda: x.clone().floor_divide_(T.tensor([1, 0])),
+    ):
         with pytest.raises(RuntimeError, match="ZeroDivisionError"):
             f()
     assert (x / 0).tolist() == [float("inf")] * 2

@@ -324,5 +324,6 @@ def op_name(op):
     return ffi.string(lib.ad_op_name(op)).decode()
 
 
-__all__ = ["OP", "TensorBase", "apply", "binary", "fail", "in_place", "inplace", "inplace_unary", "ints", "lib", "listed",
-           "not_a_tensor", "number", "op_name", "operator", "sizes", "to_out", "unary", "wrap"]
+__all__ = ["OP", "TensorBase", "apply", "binary", "fail", "in_place", "inplace", "inplace_operator", "inplace_unary",
+           "ints", "lib", "listed", "not_a_tensor", "number", "number_tensor", "op_name", "operator", "sizes",
+           "tensors_only", "ternary", "to_out", "unary", "wrap"]

@@ -13,6 +13,7 @@ _new = object.__new__
 _MAX = (1 << 63) - 1
 _MIN = -(1 << 63)
 _INT, _SLICE, _NONE, _ELLIPSIS, _TENSOR, _BOOL = range(6)
+_WHOLE = (_SLICE, 0, _MAX, 1)
 _ONE_TENSOR = ffi.new("int64_t[]", [_TENSOR])
 _UINT8 = 1
 _getitem, _getitem_int, _setitem = lib.ad_getitem, lib.ad_getitem_int, lib.ad_setitem
@@ -33,6 +34,9 @@ def _bound(v, default):
 
 def _put_slice(s, codes):
     start, stop, step = s.start, s.stop, s.step
+    if start is None and stop is None and step is None:
+        codes += _WHOLE
+        return
     if step is None:
         step = 1
     elif (step := _bound(step, 1)) == 0:
@@ -177,6 +181,13 @@ def getitem(self, index):
             h = _getitem_int(self._h, index)
         except OverflowError:
             raise ValueError("Overflow when unpacking long long") from None
+    elif kind is slice and index.step is None and type(index.stop) is int and type(index.start or 0) is int:
+        codes = (_SLICE, index.start or 0, index.stop, 1)
+        try:
+            h = _getitem(self._h, codes, 4, ())
+        except OverflowError:
+            codes, _ = _encode((index,))
+            h = _getitem(self._h, codes, 4, ())
     elif isinstance(index, TensorBase):
         if lib.ad_dtype_of(index._h) == _UINT8:
             _warn_uint8()

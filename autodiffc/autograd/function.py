@@ -8,6 +8,7 @@ from .._core import TensorBase, fail, hold, wrap
 from .._native import ffi, lib
 
 _OUTPUT = 65536  # slots from here on say that a saved tensor is an output
+_NEITHER = _OUTPUT - 1
 
 
 class _Result:
@@ -224,7 +225,7 @@ class Function(metaclass=_FunctionMeta):
         needs = tuple(t and a.requires_grad for a, t in zip(args, is_tensor))
         ctx.needs_input_grad, ctx._is_tensor = needs, is_tensor
         record = any(needs) and lib.ad_grad_enabled()
-        grad, forward = lib.ad_set_grad_enabled(0), lib.ad_forward_mode(0)
+        grad, depth = lib.ad_set_grad_enabled(0), lib.ad_forward_depth(0)
         try:
             if separate:
                 output = cls.forward(*args)
@@ -233,12 +234,13 @@ class Function(metaclass=_FunctionMeta):
                 output = cls.forward(ctx, *args, **kwargs)
         finally:
             lib.ad_set_grad_enabled(grad)
-            lib.ad_forward_mode(forward)
+            lib.ad_forward_depth(depth)
         single = not isinstance(output, tuple)
         outputs = [output] if single else list(output)
         _finish(ctx, [a for a, t in zip(args, is_tensor) if t], outputs, record, single)
-        if forward:
-            _tangents(ctx, args, is_tensor, outputs)
+        for level in range(depth):
+            _tangents(ctx, args, is_tensor, outputs, level)
+        ctx._for_forward = ()
         return outputs[0] if single else tuple(outputs)
 
 
@@ -305,7 +307,7 @@ def _finish(ctx, inputs, outputs, record, single):
             slots.append(_OUTPUT + places.index(k))
         else:
             i = _index(t, inputs)
-            slots.append(i if i >= 0 else -1)
+            slots.append(i if 0 <= i < _NEITHER else _NEITHER)
         entries.append((len(saved), weakref.ref(t)))
         saved.append(t._h)
     ctx._saved = entries
@@ -337,11 +339,11 @@ def _alias(t):
         lib.ad_set_grad_enabled(grad)
 
 
-def _tangents(ctx, args, is_tensor, outputs):
-    """Forward mode: the tangents of the outputs from jvp."""
+def _tangents(ctx, args, is_tensor, outputs, level):
+    """Forward mode: the tangents of the outputs at a level, from jvp."""
     tangents = []
     for a, t in zip(args, is_tensor):
-        h = lib.ad_tangent(a._h) if t else 0
+        h = lib.ad_tangent(a._h, level) if t else 0
         tangents.append(wrap(h) if h else None)
     if all(t is None for t in tangents):
         return
@@ -350,16 +352,20 @@ def _tangents(ctx, args, is_tensor, outputs):
                     wrap(lib.ad_full(lib.ad_dtype_of(a._h), a.shape, a.ndim, 0.0, 0))
                     for a, is_t, t in zip(args, is_tensor, tangents)]
     ctx._jvp_running = True
+    depth = lib.ad_forward_depth(level)
     try:
         got = type(ctx)._function.jvp(ctx, *tangents)
     finally:
         ctx._jvp_running = False
+        lib.ad_forward_depth(depth)
     got = got if isinstance(got, tuple) else (got,)
     places = [k for k, y in enumerate(outputs) if isinstance(y, TensorBase)]
     if len(got) != len(outputs):
         raise RuntimeError(f"{type(ctx)._function.__name__}.jvp returned {len(got)} tangents for {len(outputs)} outputs")
     for k in places:
-        if got[k] is not None and outputs[k].dtype.is_floating_point and lib.ad_set_tangent(outputs[k]._h, got[k]._h) < 0:
+        if got[k] is None or not outputs[k].dtype.is_floating_point:
+            continue
+        if lib.ad_set_tangent(outputs[k]._h, level, got[k]._h) < 0:
             fail()
 
 

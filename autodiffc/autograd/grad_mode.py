@@ -138,3 +138,19 @@ class inference_mode(_Decorator):
     def __exit__(self, *exc):
         _set_inference(self.prev[0])
         _set_grad(self.prev[1])
+
+
+class set_multithreading_enabled(_Decorator):
+    """Accepted for scripts that name it: backward runs on the calling thread in any case."""
+
+    def __init__(self, mode: bool):
+        self.mode = mode
+
+    def clone(self):
+        return self.__class__(self.mode)
+
+    def __enter__(self):
+        return None
+
+    def __exit__(self, *exc):
+        return None

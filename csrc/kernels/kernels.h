@@ -103,4 +103,6 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
     .mask_count = k_mask_count,
+    .index_in = k_index_in,
+    .gather = {k_gather32, k_gather64},
 };

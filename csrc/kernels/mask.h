@@ -1,4 +1,4 @@
-/* Masks: plain loops that the compiler turns into vectors of each instruction set. */
+/* Masks and indices: plain loops that the compiler turns into vectors of each instruction set. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
 #pragma GCC optimize("O3")
@@ -32,6 +32,31 @@ static int64_t k_mask_count(int64_t n, const uint8_t *m) {
     }
     return total;
 }
+
+/* Whether all indices are in [lo, lo + size). */
+static int k_index_in(int64_t n, const int64_t *i, int64_t lo, uint64_t size) {
+    uint64_t most = 0;
+    for (int64_t k = 0; k < n; k++) {
+        uint64_t u = (uint64_t)i[k] - (uint64_t)lo;
+        most = u > most ? u : most;
+    }
+    return n <= 0 || most < size;
+}
+
+/* out[k] = x[i[k] * stride + k * step]; an index outside [0, size) reads the first element instead */
+#define GATHER(T, bits)                                                                                      \
+    static void k_gather##bits(int64_t n, void *out, const void *x, const int64_t *i, int64_t size,          \
+                               int64_t stride, int64_t step) {                                               \
+        T *restrict o = out;                                                                                 \
+        const T *restrict p = x;                                                                             \
+        if (stride == 1 && step == 0)                                                                        \
+            for (int64_t k = 0; k < n; k++) o[k] = p[(uint64_t)i[k] < (uint64_t)size ? i[k] : 0];            \
+        else                                                                                                 \
+            for (int64_t k = 0; k < n; k++)                                                                  \
+                o[k] = p[((uint64_t)i[k] < (uint64_t)size ? i[k] : 0) * stride + k * step];                  \
+    }
+GATHER(uint32_t, 32)
+GATHER(uint64_t, 64)
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC pop_options

@@ -79,6 +79,9 @@ typedef struct kern_table {
     /* out[k] = m[k] ? *value : x[k], by the logarithm of an element's size; and how many of m are set */
     void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);
     int64_t (*mask_count)(int64_t n, const uint8_t *m);
+    int (*index_in)(int64_t n, const int64_t *i, int64_t lo, uint64_t size);
+    /* out[k] = x[i[k] * stride + k * step], of 4-byte and 8-byte elements; memory-safe for any index */
+    void (*gather[2])(int64_t n, void *out, const void *x, const int64_t *i, int64_t size, int64_t stride, int64_t step);
     /* optimizers (kernels/optim.h), for float32 and float64 */
     void (*sgd[2])(int64_t n, void *p, const void *g, void *buffer, const double *h, int nesterov, int maximize);
     void (*adam[2])(int64_t n, void *p, const void *g, void *m, void *v, void *vmax, const double *h, int decoupled,

@@ -18,14 +18,17 @@ typedef struct walk {
     int64_t *counts;
 } walk;
 
+/* No negative indices here: one comparison brings any other into range. */
+static inline int64_t in_range(int64_t i, int64_t size) { return (uint64_t)i < (uint64_t)size ? i : 0; }
+
 #define READ_ROW(T)                                                                                          \
     static void read_##T(int64_t n, const int64_t *i, int64_t size, int64_t stride, const T *x, int64_t xs,  \
                          T *v, int64_t vs) {                                                                 \
-        for (int64_t k = 0; k < n; k++) v[k * vs] = x[index_safe(i[k], size) * stride + k * xs];             \
+        for (int64_t k = 0; k < n; k++) v[k * vs] = x[in_range(i[k], size) * stride + k * xs];               \
     }                                                                                                        \
     static void assign_##T(int64_t n, const int64_t *i, int64_t size, int64_t stride, T *x, int64_t xs,      \
                            const T *v, int64_t vs) {                                                         \
-        for (int64_t k = 0; k < n; k++) x[index_safe(i[k], size) * stride + k * xs] = v[k * vs];             \
+        for (int64_t k = 0; k < n; k++) x[in_range(i[k], size) * stride + k * xs] = v[k * vs];               \
     }
 READ_ROW(uint8_t)
 READ_ROW(uint16_t)
@@ -37,7 +40,7 @@ READ_ROW(uint64_t)
 #define MIN_OF(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
 #define EACH(expr)                                                                                           \
     for (int64_t k = 0; k < n; k++) {                                                                        \
-        int64_t at = index_safe(i[k], size) * stride + k * xs;                                               \
+        int64_t at = in_range(i[k], size) * stride + k * xs;                                                 \
         x[at] = expr;                                                                                        \
     }                                                                                                        \
     break;
@@ -66,7 +69,7 @@ static void reduce_other(const walk *w, int kind, int64_t n, const int64_t *i, c
     int64_t b = dtype_size[w->dtype];
     bool floats = dtype_is_float(w->dtype);
     for (int64_t k = 0; k < n; k++) {
-        char *px = x + (index_safe(i[k], w->size) * w->stride + k * xs) * b;
+        char *px = x + (in_range(i[k], w->size) * w->stride + k * xs) * b;
         const char *pv = v + k * vs * b;
         if (floats) {
             float s[2];
@@ -105,7 +108,11 @@ static void one_row(const walk *w, int64_t n, const int64_t *i, int64_t xat, int
     int64_t b = dtype_size[w->dtype];
     char *x = w->x + xat * b, *v = w->v + vat * b;
     if (w->kind == PUT_COUNT) {
-        for (int64_t k = 0; k < n; k++) w->counts[cat + index_safe(i[k], w->size) * w->cstride + k * cs]++;
+        for (int64_t k = 0; k < n; k++) w->counts[cat + in_range(i[k], w->size) * w->cstride + k * cs]++;
+        return;
+    }
+    if (w->kind == PUT_READ && vs == 1 && b >= 4) {
+        kern->gather[b == 8](n, v, x, i, w->size, w->stride, xs);
         return;
     }
     if (w->kind == PUT_READ || w->kind == PUT_ASSIGN || w->kind == PUT_INIT) {
@@ -419,19 +426,26 @@ static ad_tensor *emit_cover(ad_em *E, ad_tensor *t, const ad_tensor *index) {
     return t;
 }
 
+/* Of a maximum or minimum: which elements of self (mine) and of src (theirs) attain it, and how many do. */
+static bool emit_ties(ad_em *E, const ad_attr *at, ad_tensor *x, ad_tensor *index, ad_tensor *part,
+                      ad_tensor *y, int64_t dim, ad_tensor **mine, ad_tensor **theirs, ad_tensor **ties) {
+    *mine = em_cast(E, em2(E, OP_eq, x, y), y->dtype);
+    if (at->i[2]) *mine = emit_fill(E, *mine, index, 0, dim);
+    *theirs = em_cast(E, em2(E, OP_eq, part, emit_gather(E, y, index, dim)), y->dtype);
+    ad_tensor *n = emit_add(E, *mine, index, *theirs, dim);
+    /* elements out of reach of every tie have none: divide by one there */
+    *ties = n ? em3(E, OP_where, em2(E, OP_eq, n, em_const(E, 0)), em_const(E, 1), n) : NULL;
+    *ties = em_cast(E, *ties, y->dtype);
+    return *ties != NULL;
+}
+
 static void extreme_vjp(ad_vjp *v, ad_tensor *x, ad_tensor *index, ad_tensor *src, ad_tensor *y,
                         int64_t dim) {
     ad_em *E = &v->E;
-    ad_tensor *g = v->g[0], *part = emit_cover(E, src, index);
-    if (!part || !y || E->failed) return;
-    ad_tensor *mine = em_cast(E, em2(E, OP_eq, x, y), g->dtype);
-    if (v->at->i[2]) mine = emit_fill(E, mine, index, 0, dim);
-    ad_tensor *theirs = em_cast(E, em2(E, OP_eq, part, emit_gather(E, y, index, dim)), g->dtype);
-    ad_tensor *ties = emit_add(E, mine, index, theirs, dim);
-    /* elements out of reach of every tie have none: divide by one there */
-    if (!ties) return;
-    ties = em3(E, OP_where, em2(E, OP_eq, ties, em_const(E, 0)), em_const(E, 1), ties);
-    ad_tensor *share = em2(E, OP_div, g, em_cast(E, ties, g->dtype));
+    ad_tensor *part = emit_cover(E, src, index), *mine, *theirs, *ties;
+    if (!part || !y || E->failed || !emit_ties(E, v->at, x, index, part, y, dim, &mine, &theirs, &ties))
+        return;
+    ad_tensor *share = em2(E, OP_div, v->g[0], ties);
     if (vjp_needs(v, 0)) v->gin[0] = em2(E, OP_mul, share, mine);
     if (vjp_needs(v, 2))
         v->gin[2] = emit_fit(E, em2(E, OP_mul, emit_gather(E, share, index, dim), theirs), vjp_meta(v, 2));
@@ -459,36 +473,72 @@ static bool zeros_met(const ad_tensor *zeros) {
 
 /* The product of all but one: the result over the one, and where that is zero the product without it. The
  * forms keep what a zero multiplies, so that second derivatives see it. */
+static ad_tensor *product_by_self(ad_em *E, const ad_attr *by, ad_tensor *x, ad_tensor *index,
+                                  ad_tensor *part, int64_t dim) {
+    ad_attr at = {.i = {dim, PUT_MUL}};
+    ad_tensor *zero = em_const(E, 0), *one = em_const(E, 1);
+    if (by->i[2]) x = emit_fill(E, x, index, 1, dim); /* where the own value is replaced it counts as one */
+    if (!x) return NULL;
+    ad_tensor *xs = em_cast(E, em3(E, OP_where, em2(E, OP_eq, x, zero), one, x), x->dtype);
+    ad_tensor *others = xs ? em_op(E, OP_scatter_reduce, 3, (ad_tensor *[]){xs, index, part}, &at) : NULL;
+    ad_tensor *d = em2(E, OP_div, others, xs);
+    return by->i[2] ? emit_fill(E, d, index, 0, dim) : d;
+}
+static ad_tensor *product_by_src(ad_em *E, const ad_attr *by, ad_tensor *x, ad_tensor *index, ad_tensor *part,
+                                 ad_tensor *y, int64_t dim, bool *met) {
+    ad_attr at = {.i = {dim, PUT_MUL}};
+    ad_tensor *zero = em_const(E, 0), *one = em_const(E, 1);
+    if (by->i[2]) x = emit_fill(E, x, index, 1, dim);
+    if (!x) return NULL;
+    ad_tensor *is0 = em2(E, OP_eq, part, zero);
+    ad_tensor *ss = em_cast(E, em3(E, OP_where, is0, one, part), x->dtype);
+    ad_tensor *zeros =
+        emit_add(E, em_zeros(E, x->dtype, x->ndim, x->sizes), index, em_cast(E, is0, x->dtype), dim);
+    ad_tensor *others = ss ? em_op(E, OP_scatter_reduce, 3, (ad_tensor *[]){x, index, ss}, &at) : NULL;
+    if (!zeros || !others) return NULL;
+    *met = zeros_met(zeros);
+    ad_tensor *lone = em2(E, OP_mul, others, em_cast(E, em2(E, OP_eq, zeros, one), x->dtype));
+    ad_tensor *rest = em2(E, OP_div, emit_gather(E, y, index, dim), ss);
+    return em3(E, OP_where, is0, emit_gather(E, lone, index, dim), rest);
+}
+
 static void product_vjp(ad_vjp *v, ad_tensor *x, ad_tensor *index, ad_tensor *src, ad_tensor *y,
                         int64_t dim) {
     ad_em *E = &v->E;
     ad_tensor *g = v->g[0], *part = emit_cover(E, src, index);
-    ad_attr at = {.i = {dim, PUT_MUL}};
-    bool own = !v->at->i[2];
-    if (!own) x = emit_fill(E, x, index, 1, dim); /* where the own value is replaced it counts as one */
-    ad_tensor *zero = em_const(E, 0), *one = em_const(E, 1);
-    if (!part || !y || !x || E->failed) return;
-    if (vjp_needs(v, 0)) {
-        ad_tensor *xs = em_cast(E, em3(E, OP_where, em2(E, OP_eq, x, zero), one, x), g->dtype);
-        ad_tensor *others = xs ? em_op(E, OP_scatter_reduce, 3, (ad_tensor *[]){xs, index, part}, &at) : NULL;
-        ad_tensor *d = em2(E, OP_mul, g, em2(E, OP_div, others, xs));
-        v->gin[0] = own ? d : emit_fill(E, d, index, 0, dim);
-    }
+    if (!part || !y || E->failed) return;
+    if (vjp_needs(v, 0)) v->gin[0] = em2(E, OP_mul, g, product_by_self(E, v->at, x, index, part, dim));
     if (vjp_needs(v, 2)) {
-        const ad_meta *m = vjp_meta(v, 0);
-        ad_tensor *is0 = em2(E, OP_eq, part, zero);
-        ad_tensor *ss = em_cast(E, em3(E, OP_where, is0, one, part), g->dtype);
-        ad_tensor *zeros =
-            emit_add(E, em_zeros(E, g->dtype, m->ndim, m->sizes), index, em_cast(E, is0, g->dtype), dim);
-        ad_tensor *others = ss ? em_op(E, OP_scatter_reduce, 3, (ad_tensor *[]){x, index, ss}, &at) : NULL;
-        if (!zeros || !others) return;
-        ad_tensor *lone = em2(E, OP_mul, others, em_cast(E, em2(E, OP_eq, zeros, one), g->dtype));
-        ad_tensor *rest = em2(E, OP_div, emit_gather(E, y, index, dim), ss);
-        ad_tensor *d = em3(E, OP_where, is0, emit_gather(E, lone, index, dim), rest);
+        bool met = false;
+        ad_tensor *d = product_by_src(E, v->at, x, index, part, y, dim, &met);
         d = em2(E, OP_mul, emit_gather(E, g, index, dim), d);
-        if (d && !tls.no_grad && zeros_met(zeros)) d = em1(E, OP_once_only, d);
+        if (d && !tls.no_grad && met) d = em1(E, OP_once_only, d);
         v->gin[2] = emit_fit(E, d, vjp_meta(v, 2));
     }
+}
+
+/* Tangents of a product, maximum or minimum, from the same factors. */
+static void reduced_jvp(ad_jvp *j, int kind, int64_t dim) {
+    const ad_call *c = j->c;
+    ad_em *E = &j->E;
+    ad_tensor *x = c->in[0], *index = c->in[1], *src = c->in[2], *y = c->out[0], *tx = j->t[0], *ts = j->t[2];
+    if (c->at->i[3]) {
+        src = em_expand(E, em_cast(E, src, x->dtype), index->ndim, index->sizes);
+        ts = em_expand(E, em_cast(E, ts, x->dtype), index->ndim, index->sizes);
+    }
+    ad_tensor *part = emit_cover(E, src, index), *by_x = NULL, *by_src = NULL, *ties = NULL;
+    bool met;
+    ts = emit_cover(E, ts, index);
+    if (!part || E->failed) return;
+    if (kind != PUT_MUL) {
+        if (!emit_ties(E, c->at, x, index, part, y, dim, &by_x, &by_src, &ties)) return;
+    } else {
+        if (tx) by_x = product_by_self(E, c->at, x, index, part, dim);
+        if (ts) by_src = product_by_src(E, c->at, x, index, part, y, dim, &met);
+    }
+    ad_tensor *sum = tx ? em2(E, OP_mul, tx, by_x) : em_zeros(E, y->dtype, y->ndim, y->sizes);
+    if (ts) sum = emit_add(E, sum, index, em2(E, OP_mul, ts, by_src), dim);
+    j->tout[0] = ties ? em2(E, OP_div, sum, ties) : sum;
 }
 
 static ad_tensor *emit_scatter_counts(ad_vjp *v, ad_tensor *index, int64_t dim) {
@@ -538,8 +588,7 @@ void scatter_jvp(ad_jvp *j) {
     ad_em *E = &j->E;
     int kind = (int)c->at->i[1];
     if (kind == PUT_MUL || kind == PUT_MAX || kind == PUT_MIN) {
-        ad_fail(AD_ERR_NOT_IMPLEMENTED, "scatter_reduce has no forward-mode rule for prod, amax and amin");
-        E->failed = true;
+        reduced_jvp(j, kind, dim_wrap(c->at->i[0], c->out[0]->ndim));
         return;
     }
     const ad_tensor *x = c->out[0], *src = c->in[2];

@@ -49,6 +49,9 @@ bool index_bad(const ad_tensor *idx, int64_t lo, int64_t hi, int64_t *bad) {
     rows_start(&r, idx);
     do {
         const char *p = (const char *)tensor_data(idx) + r.at * dtype_size[idx->dtype];
+        if (idx->dtype == AD_I64 && r.stride == 1 && lo < hi &&
+            kern->index_in(r.n, (const int64_t *)p, lo, (uint64_t)hi - (uint64_t)lo))
+            continue;
         if (idx->dtype == AD_I64 ? scan_int64_t((const int64_t *)p, r.n, r.stride, lo, hi, bad)
                                  : scan_int32_t((const int32_t *)p, r.n, r.stride, lo, hi, bad))
             return true;

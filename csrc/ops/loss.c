@@ -271,11 +271,8 @@ void cross_entropy_jvp(ad_jvp *j) {
     ad_tensor *x = c->in[0], *t = j->t[0], *soft;
     ad_attr at = {.i = {class_dim(x->ndim), -1}}, sum = {.i = {1, -1}, .list = at.i, .nlist = 1};
     if (!t) return;
-    bool was = tls.forward;
-    tls.forward = false;
     soft = em2(&j->E, OP_mul, em_op(&j->E, OP_softmax, 1, &x, &at), t);
     if (soft) soft = em_op(&j->E, OP_sum, 1, &soft, &sum);
     t = em2(&j->E, OP_sub, t, soft);
     if (t) j->tout[0] = em_op(&j->E, OP_nll, 3, (ad_tensor *[]){t, c->in[1], c->in[2]}, c->at);
-    tls.forward = was;
 }

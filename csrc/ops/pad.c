@@ -34,28 +34,95 @@ int pad_infer(ad_call *c) {
     return 0;
 }
 
+typedef struct pad_job {
+    int ndim; /* the last dimension is a row: what follows it unpadded is part of it */
+    int64_t out_sizes[AD_MAXDIM], in_sizes[AD_MAXDIM], in_strides[AD_MAXDIM], before[AD_MAXDIM];
+    char *out;
+    const char *x;
+    int64_t size;
+    _Alignas(8) char value[8];
+} pad_job;
+
+static inline void copy_one(char *to, const char *from, int64_t size) {
+    if (size == 4) memcpy(to, from, 4);
+    else if (size == 8) memcpy(to, from, 8);
+    else memcpy(to, from, (size_t)size);
+}
+
+static void fill_elements(const pad_job *j, char *p, int64_t n) {
+    for (int64_t k = 0; k < n; k++) copy_one(p + k * j->size, j->value, j->size);
+}
+
+static void pad_rows(int64_t begin, int64_t end, void *ctx) {
+    const pad_job *j = ctx;
+    int last = j->ndim - 1;
+    int64_t n = j->out_sizes[last], size = j->in_sizes[last], before = j->before[last], index[AD_MAXDIM];
+    int64_t from = before > 0 ? before : 0, to = size + before < n ? size + before : n, rest = begin;
+    if (from > n) from = n;
+    if (to < from) to = from;
+    for (int d = last - 1; d >= 0; d--) {
+        index[d] = rest % j->out_sizes[d];
+        rest /= j->out_sizes[d];
+    }
+    for (int64_t r = begin; r < end; r++) {
+        char *out = j->out + r * n * j->size;
+        int64_t at = 0;
+        bool inside = true;
+        for (int d = 0; d < last; d++) {
+            int64_t i = index[d] - j->before[d];
+            inside &= i >= 0 && i < j->in_sizes[d];
+            at += i * j->in_strides[d];
+        }
+        if (!inside) fill_elements(j, out, n);
+        else {
+            const char *x = j->x + (at + (from - before) * j->in_strides[last]) * j->size;
+            fill_elements(j, out, from);
+            if (j->in_strides[last] == 1) memcpy(out + from * j->size, x, (size_t)((to - from) * j->size));
+            else
+                for (int64_t k = 0; k < to - from; k++)
+                    copy_one(out + (from + k) * j->size, x + k * j->in_strides[last] * j->size, j->size);
+            fill_elements(j, out + to * j->size, n - to);
+        }
+        for (int d = last - 1; d >= 0; d--) {
+            if (++index[d] < j->out_sizes[d]) break;
+            index[d] = 0;
+        }
+    }
+}
+
 void pad_run(const ad_call *c) {
     const ad_tensor *x = c->in[0];
-    ad_tensor *out = c->out[0], from = *x, to = *out;
-    int64_t sizes[AD_MAXDIM];
+    ad_tensor *out = c->out[0];
+    pad_job j = {.out = tensor_data(out), .x = tensor_data(x), .size = dtype_size[out->dtype]};
     if (!out->numel) return;
-    ad_attr fill = {.i = {out->dtype, c->at->i[1]}, .f = {c->at->f[0]}};
-    ad_call f = {.nout = 1, .out = &out, .at = &fill};
-    full_run(&f);
-    memcpy(sizes, x->sizes, (size_t)x->ndim * sizeof *sizes);
-    from.numel = 1;
-    for (int d = 0; d < x->ndim; d++) {
-        int64_t k = 2 * (x->ndim - 1 - d), before = k < c->at->nlist ? c->at->list[k] : 0,
-                after = k < c->at->nlist ? c->at->list[k + 1] : 0;
-        sizes[d] += (before < 0 ? before : 0) + (after < 0 ? after : 0);
-        if (before < 0) from.offset -= before * x->strides[d];
-        if (before > 0) to.offset += before * out->strides[d];
-        if (sizes[d] <= 0) return;
-        from.numel *= sizes[d];
+    if (dtype_is_float(out->dtype)) dtype_stores[out->dtype][CT_F64](1, j.value, 0, &c->at->f[0]);
+    else dtype_stores[out->dtype][CT_I64](1, j.value, 0, &c->at->i[1]);
+    if (!x->ndim) {
+        memcpy(j.out, j.x, (size_t)j.size);
+        return;
     }
-    from.sizes = to.sizes = sizes;
-    to.numel = from.numel;
-    tensor_copy_data(&to, &from);
+    for (int d = 0; d < x->ndim; d++) {
+        int64_t k = 2 * (x->ndim - 1 - d);
+        j.out_sizes[d] = out->sizes[d];
+        j.in_sizes[d] = x->sizes[d];
+        j.in_strides[d] = x->strides[d];
+        j.before[d] = k < c->at->nlist ? c->at->list[k] : 0;
+    }
+    j.ndim = x->ndim;
+    while (j.ndim > 1) { /* an unpadded last dimension joins the one before it */
+        int a = j.ndim - 2, b = j.ndim - 1;
+        if (j.out_sizes[b] != j.in_sizes[b] || j.before[b] ||
+            j.in_strides[a] != j.in_sizes[b] * j.in_strides[b])
+            break;
+        int64_t n = j.in_sizes[b];
+        j.out_sizes[a] *= n;
+        j.in_sizes[a] *= n;
+        j.before[a] *= n;
+        j.in_strides[a] = j.in_strides[b];
+        j.ndim--;
+    }
+    int64_t n = j.out_sizes[j.ndim - 1], grain = (1 << 15) / n;
+    pool_parallel_for(out->numel / n, grain ? grain : 1, pad_rows, &j);
 }
 void pad_vjp(ad_vjp *v) {
     int64_t back[2 * AD_MAXDIM];
@@ -172,13 +239,13 @@ static void edge_batch(const edge_job *j, int64_t in_at, int64_t out_at) {
                     memcpy(big + from * b, small + (from - before) * b, (size_t)((to - from) * b));
                 else
                     for (int64_t k = from; k < to; k++)
-                        memcpy(big + k * os * b, small + (k - before) * is * b, (size_t)b);
+                        copy_one(big + k * os * b, small + (k - before) * is * b, b);
                 o = to - 1;
                 continue;
             }
             int64_t i = source_of(j->mode, o, before, size, n);
             if (j->adjoint) row_add(j->dtype, 1, small + i * is * b, 1, big + o * os * b, 1);
-            else memcpy(big + o * os * b, small + i * is * b, (size_t)b);
+            else copy_one(big + o * os * b, small + i * is * b, b);
         }
         for (int d = last - 1; d >= j->first; d--) {
             if (++index[d - j->first] < j->out_sizes[d]) break;

@@ -177,8 +177,6 @@ void pair_loss_vjp(ad_vjp *v) {
 void pair_loss_jvp(ad_jvp *j) {
     const ad_call *c = j->c;
     ad_tensor *sum = NULL;
-    bool was = tls.forward;
-    tls.forward = false;
     for (int which = 0; which < 2; which++) {
         if (!j->t[which]) continue;
         ad_tensor *d =
@@ -189,5 +187,4 @@ void pair_loss_jvp(ad_jvp *j) {
     ad_attr at = {.i = {0, -1}};
     if (c->at->i[1] && sum) sum = em_op(&j->E, c->at->i[1] == 1 ? OP_mean : OP_sum, 1, &sum, &at);
     j->tout[0] = sum;
-    tls.forward = was;
 }

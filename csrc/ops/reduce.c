@@ -433,8 +433,6 @@ static void slope_jvp(ad_jvp *j, slope rule) {
     ad_tensor *x = c->in[0];
     ad_meta m = {.dtype = x->dtype, .ndim = x->ndim, .sizes = x->sizes};
     int64_t kept[AD_MAXDIM];
-    bool was = tls.forward;
-    tls.forward = false; /* tangents of the first order alone */
     kept_sizes(x->ndim, x->sizes, c->at, kept);
     ad_tensor *y = em_reshape(&j->E, c->out[0], x->ndim, kept);
     ad_attr one = {.i = {c->out[0]->dtype, 1}, .f = {1}, .list = kept, .nlist = x->ndim};
@@ -445,7 +443,6 @@ static void slope_jvp(ad_jvp *j, slope rule) {
             em_cast(&j->E, em_sum_dims(&j->E, em_expand(&j->E, d, x->ndim, x->sizes), c->at, c->at->i[0]),
                     c->out[0]->dtype);
     }
-    tls.forward = was;
 }
 
 #define RULES(name, rule)                                                                                    \

@@ -174,8 +174,6 @@ void linear_scan_vjp(ad_vjp *v) {
 void linear_scan_jvp(ad_jvp *j) { /* y' = scan(a, a' y_before + b') */
     const ad_call *c = j->c;
     int64_t dim = c->at->i[0], back = c->at->i[1];
-    bool was = tls.forward;
-    tls.forward = false;
     ad_tensor *b = j->t[1];
     if (j->t[0]) {
         ad_tensor *t = back ? em_shift(&j->E, j->t[0], dim, -1, 0) : j->t[0];
@@ -183,7 +181,6 @@ void linear_scan_jvp(ad_jvp *j) { /* y' = scan(a, a' y_before + b') */
         b = b ? em2(&j->E, OP_add, b, m) : m;
     }
     j->tout[0] = em_scan(&j->E, c->in[0], b, dim, back);
-    tls.forward = was;
 }
 
 /* ---- shift: every element one place along the dimension, i[1] = 1 or -1, the free place filled with i[2]
@@ -221,14 +218,11 @@ void cumprod_vjp(
 }
 void cumprod_jvp(ad_jvp *j) {
     const ad_call *c = j->c;
-    bool was = tls.forward;
-    tls.forward = false;
     int64_t dim = c->at->i[0];
     ad_tensor *x = em_cast(&j->E, c->in[0], c->out[0]->dtype),
               *before = em_shift(&j->E, c->out[0], dim, 1, 1);
     j->tout[0] =
         em_scan(&j->E, x, em2(&j->E, OP_mul, em_cast(&j->E, j->t[0], c->out[0]->dtype), before), dim, false);
-    tls.forward = was;
 }
 
 /* ---- logcumsumexp ---- */
@@ -257,12 +251,9 @@ void logcumsumexp_vjp(ad_vjp *v) {
 }
 void logcumsumexp_jvp(ad_jvp *j) {
     int64_t dim = j->c->at->i[0];
-    bool was = tls.forward;
-    tls.forward = false;
     ad_tensor *w, *e;
     logcumsumexp_weights(&j->E, j->c->in[0], j->c->out[0], dim, &w, &e);
     j->tout[0] = em_scan(&j->E, w, em2(&j->E, OP_mul, e, j->t[0]), dim, false);
-    tls.forward = was;
 }
 
 /* ---- cummax, cummin ---- */

@@ -149,12 +149,9 @@ void softmax_jvp(ad_jvp *j) { /* the Jacobian is symmetric */
     j->tout[0] = em_grad(&j->E, OP_softmax_grad, j->t[0], j->c->out[0], j->c->at->i[0]);
 }
 void log_softmax_jvp(ad_jvp *j) {
-    bool was = tls.forward;
-    tls.forward = false;
     ad_tensor *y = j->c->out[0], *t = em_cast(&j->E, j->t[0], y->dtype);
     j->tout[0] = em2(&j->E, OP_sub, t,
                      em_sum_line(&j->E, em2(&j->E, OP_mul, em1(&j->E, OP_exp, y), t), j->c->at->i[0]));
-    tls.forward = was;
 }
 
 /* softmax_grad(g, y) = y * (g - sum(g * y)) */

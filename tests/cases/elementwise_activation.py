@@ -14,15 +14,23 @@ def activation(name, ref, *args, method=None, inplace=None, **kwargs):
     variant = "/" + ",".join(map(str, args)) if args else ""
     more = {"dtypes": "fh", "elementwise": True, "bench": (1000, 1000), **kwargs}
     case = Case(
-        F + name + variant, lambda T, a: getattr(T.nn.functional, name)(a, *args), ref, [X],
-        raises=((lambda T: getattr(T.nn.functional, name)("a"), TypeError),), method=method, inplace=inplace, **more,
+        F + name + variant,
+        lambda T, a: getattr(T.nn.functional, name)(a, *args),
+        ref,
+        [X],
+        raises=((lambda T: getattr(T.nn.functional, name)("a"), TypeError),),
+        method=method,
+        inplace=inplace,
+        **more,
     )
     return case
 
 
 def written(name, ref, *args):
     """The form that writes its input: the test is of values and gradients, with a clone to write to."""
-    return Case(F + name + "/inplace", lambda T, a: getattr(T.nn.functional, name)(a * 1, *args, inplace=True), ref, [X])
+    return Case(
+        F + name + "/inplace", lambda T, a: getattr(T.nn.functional, name)(a * 1, *args, inplace=True), ref, [X]
+    )
 
 
 def erf(x):
@@ -106,15 +114,35 @@ CASES = [
     written("hardsigmoid", hardsigmoid),
     written("hardswish", lambda x: x * hardsigmoid(x)),
     written("threshold", lambda x: np.where(x <= 0.3, 20, x), 0.3, 20.0),
-    Case(F + "prelu", lambda T, a, w: T.nn.functional.prelu(a, w), lambda a, w: leaky(a, w.reshape(-1, 1)),
-         [In(2, 3, 5, lo=-5, hi=5), In(3)],
-         raises=((lambda T: T.nn.functional.prelu(T.ones(2, 3), T.ones(2)), RuntimeError),
-                 (lambda T: T.nn.functional.prelu(T.ones(2, 3), T.ones(3).double()), RuntimeError))),
+    Case(
+        F + "prelu",
+        lambda T, a, w: T.nn.functional.prelu(a, w),
+        lambda a, w: leaky(a, w.reshape(-1, 1)),
+        [In(2, 3, 5, lo=-5, hi=5), In(3)],
+        raises=(
+            (lambda T: T.nn.functional.prelu(T.ones(2, 3), T.ones(2)), RuntimeError),
+            (lambda T: T.nn.functional.prelu(T.ones(2, 3), T.ones(3).double()), RuntimeError),
+        ),
+    ),
     Case(F + "prelu/one weight", lambda T, a, w: T.nn.functional.prelu(a, w), leaky, [X, In(1)]),
-    Case(F + "glu", lambda T, a: T.nn.functional.glu(a, 1), lambda a: a[:, :3] * sigmoid(a[:, 3:]), [X],
-         raises=((lambda T: T.nn.functional.glu(T.ones(3)), RuntimeError),)),
-    Case("relu", lambda T, a: T.relu(a), lambda a: np.maximum(a, 0), [X], dtypes="fhi", method="relu", inplace="relu_",
-         elementwise=True, raises=((lambda T: T.relu(T.ones(2) > 0), RuntimeError),)),
+    Case(
+        F + "glu",
+        lambda T, a: T.nn.functional.glu(a, 1),
+        lambda a: a[:, :3] * sigmoid(a[:, 3:]),
+        [X],
+        raises=((lambda T: T.nn.functional.glu(T.ones(3)), RuntimeError),),
+    ),
+    Case(
+        "relu",
+        lambda T, a: T.relu(a),
+        lambda a: np.maximum(a, 0),
+        [X],
+        dtypes="fhi",
+        method="relu",
+        inplace="relu_",
+        elementwise=True,
+        raises=((lambda T: T.relu(T.ones(2) > 0), RuntimeError),),
+    ),
 ]
 REFUSED = (
     (lambda T: T.nn.functional.gelu(T.ones(2), "sigmoid"), RuntimeError),

@@ -35,19 +35,41 @@ def unary(name, ref, spec=ANY, dtypes="fhib", aliases=(), **more):
     if name not in ("sign", "sgn", "logical_not", "bitwise_not"):
         ref = wide(ref)
     more = {"method": name, "inplace": name + "_", "elementwise": True, **more}
-    yield Case(name, lambda T, a: getattr(T, name)(a), ref, [spec], dtypes=dtypes,
-               raises=((lambda T: getattr(T, name)("a"), TypeError), (lambda T: getattr(T, name)(3.0), TypeError)), **more)
+    yield Case(
+        name,
+        lambda T, a: getattr(T, name)(a),
+        ref,
+        [spec],
+        dtypes=dtypes,
+        raises=((lambda T: getattr(T, name)("a"), TypeError), (lambda T: getattr(T, name)(3.0), TypeError)),
+        **more,
+    )
     for alias in aliases:
-        yield Case(alias, lambda T, a: getattr(T, alias)(a), ref, [spec], **{**more, "method": None, "inplace": None})
+        yield Case(
+            alias,
+            lambda T, a, alias=alias: getattr(T, alias)(a),
+            ref,
+            [spec],
+            **{**more, "method": None, "inplace": None},
+        )
 
 
 def special(name, ref, spec=ANY, dtypes="f", **more):
-    return Case(f"special.{name}", lambda T, a: getattr(T.special, name)(a), ref, [spec], dtypes=dtypes, elementwise=True, **more)
+    return Case(
+        f"special.{name}",
+        lambda T, a: getattr(T.special, name)(a),
+        ref,
+        [spec],
+        dtypes=dtypes,
+        elementwise=True,
+        **more,
+    )
 
 
 def flag(name, ref):
-    return Case(name, lambda T, a: getattr(T, name)(a), ref, [ANY], dtypes="fhib", grad=False, elementwise=True,
-                method=name)
+    return Case(
+        name, lambda T, a: getattr(T, name)(a), ref, [ANY], dtypes="fhib", grad=False, elementwise=True, method=name
+    )
 
 
 def sign(x):
@@ -98,22 +120,72 @@ CASES = [
     *unary("round", np.round, dtypes="fhi", grad=False),
     *unary("frac", lambda x: x - np.trunc(x), dtypes="fh"),
     *unary("positive", lambda x: x, dtypes="fhi", inplace=None),
-    Case("round/decimals", lambda T, a: T.round(a, decimals=2), lambda a: np.round(a, 2), [ANY], grad=False, method="round",
-         inplace="round_", raises=((lambda T: T.round(T.ones(2).long(), decimals=1), RuntimeError),)),
-    Case("logit", lambda T, a: T.logit(a), lambda a: np.log(a / (1 - a)), [In(3, 4, lo=0.05, hi=0.95)], method="logit",
-         inplace="logit_", elementwise=True, nonfinite=False, tol=1e-5),
-    Case("logit/eps", lambda T, a: T.logit(a, 0.2), lambda a: np.log(np.clip(a, 0.2, 0.8) / (1 - np.clip(a, 0.2, 0.8))),
-         [In(3, 4, lo=0.05, hi=0.95)], method="logit", inplace="logit_", tol=1e-5),
-    Case("polygamma", lambda T, a: T.polygamma(2, a), None, [POSITIVE], elementwise=True, nonfinite=False,
-         raises=((lambda T: T.polygamma(-1, T.ones(2)), RuntimeError),)),
-    Case("mvlgamma", lambda T, a: T.mvlgamma(a, 2),
-         lambda a: each(math.lgamma)(a) + each(math.lgamma)(a - 0.5) + 0.5 * math.log(math.pi),
-         [In(3, 4, lo=1, hi=4)], method="mvlgamma", tol=1e-5),
-    Case("nan_to_num", lambda T, a: T.nan_to_num(a, 1.0, 2.0, -3.0),
-         lambda a: np.nan_to_num(a, nan=1.0, posinf=2.0, neginf=-3.0), [ANY], dtypes="fh", method="nan_to_num",
-         inplace="nan_to_num_", elementwise=True),
-    Case("nan_to_num/integers", lambda T, a: T.nan_to_num(a), lambda a: a, [ANY], dtypes="ib", grad=False,
-         method="nan_to_num"),
+    Case(
+        "round/decimals",
+        lambda T, a: T.round(a, decimals=2),
+        lambda a: np.round(a, 2),
+        [ANY],
+        grad=False,
+        method="round",
+        inplace="round_",
+        raises=((lambda T: T.round(T.ones(2).long(), decimals=1), RuntimeError),),
+    ),
+    Case(
+        "logit",
+        lambda T, a: T.logit(a),
+        lambda a: np.log(a / (1 - a)),
+        [In(3, 4, lo=0.05, hi=0.95)],
+        method="logit",
+        inplace="logit_",
+        elementwise=True,
+        nonfinite=False,
+        tol=1e-5,
+    ),
+    Case(
+        "logit/eps",
+        lambda T, a: T.logit(a, 0.2),
+        lambda a: np.log(np.clip(a, 0.2, 0.8) / (1 - np.clip(a, 0.2, 0.8))),
+        [In(3, 4, lo=0.05, hi=0.95)],
+        method="logit",
+        inplace="logit_",
+        tol=1e-5,
+    ),
+    Case(
+        "polygamma",
+        lambda T, a: T.polygamma(2, a),
+        None,
+        [POSITIVE],
+        elementwise=True,
+        nonfinite=False,
+        raises=((lambda T: T.polygamma(-1, T.ones(2)), RuntimeError),),
+    ),
+    Case(
+        "mvlgamma",
+        lambda T, a: T.mvlgamma(a, 2),
+        lambda a: each(math.lgamma)(a) + each(math.lgamma)(a - 0.5) + 0.5 * math.log(math.pi),
+        [In(3, 4, lo=1, hi=4)],
+        method="mvlgamma",
+        tol=1e-5,
+    ),
+    Case(
+        "nan_to_num",
+        lambda T, a: T.nan_to_num(a, 1.0, 2.0, -3.0),
+        lambda a: np.nan_to_num(a, nan=1.0, posinf=2.0, neginf=-3.0),
+        [ANY],
+        dtypes="fh",
+        method="nan_to_num",
+        inplace="nan_to_num_",
+        elementwise=True,
+    ),
+    Case(
+        "nan_to_num/integers",
+        lambda T, a: T.nan_to_num(a),
+        lambda a: a,
+        [ANY],
+        dtypes="ib",
+        grad=False,
+        method="nan_to_num",
+    ),
     flag("isnan", np.isnan),
     flag("isinf", np.isinf),
     flag("isfinite", np.isfinite),
@@ -134,8 +206,19 @@ CASES = [
     special("i1e", None, nonfinite=False),
     special("psi", None, POSITIVE, tol={"float64": 1e-8}, nonfinite=False),
     special("gammaln", each(math.lgamma), POSITIVE, nonfinite=False),
-    Case("special.xlog1py", lambda T, a, b: T.special.xlog1py(a, b), lambda a, b: a * np.log1p(b), [ANY, POSITIVE],
-         broadcast=True, elementwise=True, nonfinite=False),
-    Case("special.zeta", lambda T, a, b: T.special.zeta(a, b), None,
-         [In(3, 4, lo=1.5, hi=4, requires_grad=False), POSITIVE]),
+    Case(
+        "special.xlog1py",
+        lambda T, a, b: T.special.xlog1py(a, b),
+        lambda a, b: a * np.log1p(b),
+        [ANY, POSITIVE],
+        broadcast=True,
+        elementwise=True,
+        nonfinite=False,
+    ),
+    Case(
+        "special.zeta",
+        lambda T, a, b: T.special.zeta(a, b),
+        None,
+        [In(3, 4, lo=1.5, hi=4, requires_grad=False), POSITIVE],
+    ),
 ]
