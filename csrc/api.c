@@ -409,18 +409,31 @@ ad_handle ad_op2f_(int op, ad_handle a, double s) { return with_scalar_(op, a, w
 ad_handle ad_op2i_(int op, ad_handle a, int64_t s) { return with_scalar_(op, a, wrapped(AD_I64, 0, s)); }
 ad_handle ad_op2b_(int op, ad_handle a, int s) { return with_scalar_(op, a, wrapped(AD_BOOL, 0, s)); }
 
-ad_handle ad_copy_out(ad_handle src_h, ad_handle out_h) {
+/* Whether ad_copy_out() would do: everything that can be told before `out` is touched. */
+int ad_fits_out(ad_handle src_h, ad_handle out_h) {
     ad_tensor *src = T(src_h), *out = T(out_h);
+    if (!out) return ad_fail(AD_ERR_TYPE, "out is no tensor");
     if ((dtype_is_float(src->dtype) && !dtype_is_float(out->dtype)) ||
         (src->dtype != AD_BOOL && out->dtype == AD_BOOL))
         return ad_fail(AD_ERR_RUNTIME, "result type %s can't be cast to the desired output type %s",
-                       dtype_class[src->dtype], dtype_class[out->dtype]),
-               0;
+                       dtype_class[src->dtype], dtype_class[out->dtype]);
     if (!tls.no_grad && (tensor_wants_grad(src) || tensor_wants_grad(out)))
         return ad_fail(AD_ERR_RUNTIME,
                        "functions with out=... arguments don't support automatic differentiation, but one of "
-                       "the arguments requires grad."),
-               0;
+                       "the arguments requires grad.");
+    if (out->storage->readonly)
+        return ad_fail(AD_ERR_RUNTIME, "out= lies in read-only memory (it came from a read-only array)");
+    bool same = tensor_same_sizes(src, out);
+    if (!same && (size_t)(src->numel + out->offset) * dtype_size[out->dtype] > out->storage->nbytes &&
+        (!out->storage->block || out->storage->owner))
+        return ad_fail(AD_ERR_RUNTIME, "Trying to resize storage that is not resizable");
+    return same ? graph_check_inplace(out, false) : 0;
+}
+
+/* out= : out takes the size and the values of src, or is left as it was. */
+ad_handle ad_copy_out(ad_handle src_h, ad_handle out_h) {
+    ad_tensor *src = T(src_h), *out = T(out_h);
+    if (ad_fits_out(src_h, out_h)) return 0;
     if (ad_resize(out_h, src->sizes, src->ndim)) return 0;
     return H(ad_apply_inplace(OP_copy, 2, (ad_tensor *[]){out, src}, NULL));
 }

@@ -320,7 +320,7 @@ def call(name, fn, args, kwargs, problems, log):
     except FINE as e:
         if isinstance(e, SystemError):
             problems.append(f"{text}: SystemError {e}")
-        if "internal" in str(e) or "_h" in str(e) or "ad_" in str(e) or "cdata" in str(e) or "initializer" in str(e):
+        if any(s in str(e) for s in ("internal:", "'_h'", "lib.", "cdata", "initializer", "from _native")):
             problems.append(f"{text}: unclear {type(e).__name__}: {e}")
         for t, b in zip(inputs, before):
             after = state(t)

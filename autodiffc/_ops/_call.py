@@ -320,10 +320,28 @@ def to_out(h, out):
     return out
 
 
+def to_outs(name, results, outs):
+    """Copies several results into the tensors given as out=: into all of them or, after an error, into none."""
+    if not isinstance(outs, (tuple, list)) or len(outs) != len(results):
+        raise TypeError(f"{name}(): argument 'out' must be a tuple of {len(results)} Tensors, not {type(outs).__name__}")
+    for out in outs:
+        if not isinstance(out, TensorBase):
+            raise TypeError(f"{name}(): argument 'out' must be a tuple of Tensors, but one is {type(out).__name__}")
+    for r, out in zip(results, outs):
+        if lib.ad_fits_out(r._h, out._h) < 0:
+            fail()
+    for r, out in zip(results, outs):
+        h = lib.ad_copy_out(r._h, out._h)
+        if not h:
+            fail()
+        lib.ad_release(h)
+    return tuple(outs)
+
+
 def op_name(op):
     return ffi.string(lib.ad_op_name(op)).decode()
 
 
 __all__ = ["OP", "TensorBase", "apply", "binary", "fail", "in_place", "inplace", "inplace_operator", "inplace_unary",
            "ints", "lib", "listed", "not_a_tensor", "number", "number_tensor", "op_name", "operator", "sizes",
-           "tensors_only", "ternary", "to_out", "unary", "wrap"]
+           "tensors_only", "ternary", "to_out", "to_outs", "unary", "wrap"]
