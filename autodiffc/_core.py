@@ -131,8 +131,8 @@ def drop(key):
 
 
 @ffi.def_extern()
-def py_drop(key, _held=_held):  # bound here: at exit, tensors outlive this module's names
-    dropped = getattr(_held.pop(key, None), "node_dropped", None)
+def py_drop(key, _pop=_held.pop):  # bound, because graphs may outlive the names of this module at exit
+    dropped = getattr(_pop(key, None), "node_dropped", None)
     if dropped is not None:
         dropped()
 

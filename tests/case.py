@@ -94,7 +94,8 @@ class Case:
     method, inplace: names of the method and in-place method that do the same with the first tensor as self.
     tol: tolerance in float32, or a dict of tolerances by dtype name. broadcast: sizes of inputs broadcast.
     elementwise: also empty, 0-d, and (nonfinite) NaN and infinite inputs.
-    raises: (fn, ErrorClass) pairs. capture: can be captured and replayed. bench: larger sizes.
+    raises: (fn, ErrorClass) pairs. capture: can be captured and replayed. bench: larger sizes, one
+    tuple for all inputs or one each.
     """
 
     name: str
@@ -119,6 +120,8 @@ class Case:
         self.id = self.name
         if self.gradgrad is None:
             self.gradgrad = self.grad
+        if self.bench and isinstance(self.bench[0], int):
+            self.bench = (self.bench,) * len(self.inputs)
         unknown = set(self.dtypes) - set(DTYPES)
         if unknown:
             raise ValueError(f"{self.name}: unknown dtypes {unknown}")

@@ -181,6 +181,90 @@ def test_long_chain_of_second_gradients(stats):
     assert stats() == before
 
 
+def test_hook_that_raises_half_way(stats):
+    w = leaf(3)
+    gc.collect()
+    before = stats()
+
+    def bad(g):
+        raise KeyError("half-way")
+
+    for _ in range(50):
+        y = (w * 2.0).relu()
+        y.register_hook(bad)
+        z = (y.exp() * y).sum()
+        with pytest.raises(KeyError, match="half-way"):
+            z.backward()
+        assert w.grad is None
+    del y, z
+    gc.collect()
+    assert stats() == before
+
+
+def test_hook_that_closes_over_its_tensor(stats):
+    gc.collect()
+    before = stats()
+    for _ in range(20):
+        w = leaf(3)
+        y = w * 2.0
+        handle = y.register_hook(lambda g, y=y: g + y.detach())
+        y.sum().backward()
+        handle.remove()
+        w.register_hook(lambda g: None)
+    del w, y, handle
+    gc.collect()
+    assert stats() == before
+
+
+def test_function_context_is_released(stats):
+    class Twice(T.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            ctx.own = x.detach()
+            return x * 2.0
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return g * 2.0 + x * 0.0
+
+    w = leaf(3)
+    gc.collect()
+    before = stats()
+    for _ in range(50):
+        y = Twice.apply(w)
+        y.sum().backward()
+        w.grad = None
+        Twice.apply(w)  # dropped without a backward
+    del y
+    gc.collect()
+    assert stats() == before
+
+
+def test_function_that_raises_half_way(stats):
+    class Bad(T.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * 2.0
+
+        @staticmethod
+        def backward(ctx, g):
+            raise ValueError("in backward")
+
+    w = leaf(3)
+    gc.collect()
+    before = stats()
+    for _ in range(20):
+        y = Bad.apply(w * 1.0).exp().sum()
+        with pytest.raises(ValueError, match="in backward"):
+            y.backward()
+    del y
+    gc.collect()
+    assert stats() == before
+
+
 # ---- allocations that fail ----
 
 
