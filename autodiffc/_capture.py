@@ -221,8 +221,8 @@ class CompiledStep:
                 for t, s in zip(tensors, stand_ins):
                     if t.requires_grad:
                         raise CaptureError(
-                            "an argument of a captured step requires grad: keep parameters in the enclosing scope or in "
-                            "a module, and pass data as arguments"
+                            "an argument of a captured step requires grad: keep parameters in the enclosing scope or "
+                            "in a module, and pass data as arguments"
                         )
                     s.__dict__.update(t.__dict__)
                 marks = iter(stand_ins)

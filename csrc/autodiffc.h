@@ -18,6 +18,8 @@ enum {
 };
 
 typedef struct ad_callbacks {
+    void *(*let_go)(void);       /* gives up the interpreter's lock, which every call comes in with */
+    void (*take_back)(void *);   /* takes it again, with what let_go returned */
     int (*backward)(int64_t key, int nout, ad_handle *grads, int nin, ad_handle *result);
     ad_handle (*hook)(int64_t key, ad_handle grad); /* 0: unchanged; -1: raised */
     void (*drop)(int64_t key);                      /* the core has let go of a Python object */

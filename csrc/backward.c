@@ -542,6 +542,7 @@ int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int r
             tensor_unref(v->g[k]);
             v->g[k] = NULL;
         }
+        if ((steps & 63) == 0) interpreter_take(interpreter_release()); /* other threads' turn */
         if ((steps & 15) == 0 && pool_cancelled() && pool_take_cancelled()) {
             ad_fail(AD_ERR_INTERRUPT, "interrupted in backward");
             goto done;

@@ -52,6 +52,14 @@ const char *fmt_sizes(int ndim, const int64_t *sizes);
 
 /* ---- short locks (lock.c) --------------------------------------------------------------------- */
 
+/* The interpreter's lock. Every call comes in with it. Work that takes longer than giving it up and taking it
+ * again runs without it; such work may not call Python, but for what takes it itself. */
+extern ad_callbacks graph_callbacks;
+static inline void *interpreter_release(void) { return graph_callbacks.let_go ? graph_callbacks.let_go() : NULL; }
+static inline void interpreter_take(void *state) {
+    if (state) graph_callbacks.take_back(state);
+}
+
 typedef _Atomic uint32_t ad_lock; /* 0: free */
 extern uint32_t lock_generation;  /* changes only in a child process, before it has threads */
 void lock_wait(ad_lock *l);
@@ -446,7 +454,6 @@ static inline bool vjp_needs(const ad_vjp *v, int i) {
     return v->node->edges[i].node || v->node->edges[i].leaf;
 }
 static inline const ad_meta *vjp_meta(const ad_vjp *v, int i) { return &v->node->min[i]; }
-extern ad_callbacks graph_callbacks;
 extern _Atomic int graph_anomaly; /* 1: remember where nodes are made; 2: look for NaN as well */
 
 /* ---- elementwise loops (ops/elementwise.c) ------------------------------------------------------ */

@@ -44,6 +44,7 @@ typedef struct ad_program {
     char *arena, *scratch;
     size_t arena_bytes, scratch_bytes, unplanned_bytes;
     int64_t recorded, fused;
+    bool is_long; /* worth giving up the interpreter's lock for */
     _Atomic int running;
 } ad_program;
 
@@ -63,6 +64,7 @@ int program_rewrite(instr *i, const ad_op *op, int nin, int nout, ad_tensor **ro
 
 /* Whether an argument, as it is bound now, shares memory with what the program writes of others. */
 bool program_aliases(const ad_program *p);
+bool call_is_long(const ad_call *c); /* op.c */
 
 /* Turns the recorded calls into the planned program: what is dead, what is fused, where values live. */
 int plan_program(ad_program *p);

@@ -338,10 +338,12 @@ int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handl
         return 1;
     }
     int shield = pool_shield(1); /* a step that began is finished: Ctrl-C waits for it */
+    void *interpreter = p->is_long ? interpreter_release() : NULL;
     for (int64_t k = 0; k < p->n; k++) {
         const instr *i = &p->code[k];
         if (!i->dead) i->call.op->run(&i->call);
     }
+    interpreter_take(interpreter);
     pool_shield(shield);
     for (int64_t k = 0; k < p->nwritten; k++)
         atomic_fetch_add_explicit(&p->written[k]->version, 1, memory_order_relaxed);
