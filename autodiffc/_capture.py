@@ -136,19 +136,24 @@ class Program:
         """1 when modes and gradients are as they were when the step was recorded, 0 when they are not, -1 when a tensor
         that the step used has since been pointed at other memory, reshaped, frozen or unfrozen."""
         if lib.ad_grad_enabled() != self.grad_enabled:
-            return False
+            return 0
+        if self.changes != (self.registries[0] if self.registries else 0):
+            now, fits = self.registries[0], self._modules_fit()
+            if fits != 1:
+                return fits
+            self.changes = now
+        for guard in self.guards:
+            if not guard():
+                return 0
+        return lib.ad_program_fits(self.handle)
+
+    def _modules_fit(self):
+        """As fits(), of the modules alone. Asked only when some module anywhere has changed its mode or members."""
         for ref, training, _ in self.modules:
             module = ref()
             if module is None or module.training != training:
-                return False
-        if self.registries is not None and self.registries[0] != self.changes:
-            for ref, _, members in self.modules:
-                if not _same(members, _members(ref())):
-                    return -1
-            self.changes = self.registries[0]
-        if not all(guard() for guard in self.guards):
-            return False
-        return lib.ad_program_fits(self.handle)
+                return 0
+        return 1 if all(_same(members, _members(ref())) for ref, _, members in self.modules) else -1
 
     def replay(self, tensors):
         """Runs the program. Returns None when the tensors are of other sizes, else a tuple with the result."""

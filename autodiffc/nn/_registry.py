@@ -15,7 +15,7 @@ from typing import Any
 _missing = object()
 
 changes = [0]
-"""How often any module's parameters, buffers or submodules were exchanged: captured steps look at it."""
+"""How often any module's mode, parameters, buffers or submodules changed: captured steps look at it."""
 
 
 class Registry(dict):
