@@ -122,6 +122,7 @@ ad_handle ad_opn_(int op, const ad_handle *in, int64_t nin, const int64_t *i, in
                   int64_t nf, const int64_t *list, int64_t nlist);
 int ad_result_count(void);      /* outputs of the last call that had several */
 ad_handle ad_take_result(int k); /* moves output k out */
+int ad_fits_out(ad_handle src, ad_handle out);
 ad_handle ad_copy_out(ad_handle src, ad_handle out); /* out= : resizes, checks the dtype, copies */
 
 /* indexing: an expression is a list of codes (ops/indexing.c) and the tensors that it names, in order */

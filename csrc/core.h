@@ -95,6 +95,9 @@ typedef struct ad_storage {
     int64_t owner;     /* key of the Python object that owns foreign memory, else 0 */
     int32_t readonly;
     _Atomic int32_t pinned; /* how many of the references are captured programs' */
+    struct ad_storage *backing; /* whose memory this is: set where a captured step's argument stands in for another */
+    _Atomic uint32_t moved; /* how often a tensor on it was pointed elsewhere, reshaped in place, or had its
+                               requires_grad changed: a program that was recorded before no longer fits */
 } ad_storage;
 
 enum {
@@ -159,6 +162,8 @@ bool dims_equal(int na, const int64_t *a, int nb, const int64_t *b);
 bool tensor_same_sizes(const ad_tensor *a, const ad_tensor *b);
 /* Whether the elements of `t` may overlap each other in memory (expanded dimensions). */
 bool tensor_self_overlaps(const ad_tensor *t);
+/* The addresses between which the elements lie. */
+void tensor_reach(const ad_tensor *t, const char **begin, const char **end);
 /* Whether a and b, of one storage, may share some but not all positions. Equal geometry is no overlap. */
 bool tensor_disjoint(const ad_tensor *a, const ad_tensor *b); /* of one storage: spans that do not meet */
 bool tensor_partial_overlap(const ad_tensor *a, const ad_tensor *b);
@@ -418,6 +423,7 @@ int forward_apply(ad_call *c);
 int graph_record(ad_call *c);
 /* Checks and bookkeeping around an in-place write of t; `wants`: its history is going to be recorded. */
 int graph_check_inplace(ad_tensor *t, bool wants);
+int graph_check_inputs(const ad_call *c); /* whether the history of each input can be told: before a write */
 bool graph_wants(const ad_call *c);
 int graph_rebase(ad_tensor *t, ad_node *n, uint32_t nr); /* n (taken) computed t, which was written in place */
 int graph_record_inplace(ad_call *c);
