@@ -4,6 +4,7 @@ A tensor is an integer handle, a counted reference to a C struct. Every call tha
 a new reference, which `wrap` puts into a Tensor; the Tensor gives it back when it is collected.
 """
 
+import atexit
 import os
 import sys
 import threading
@@ -131,7 +132,7 @@ def drop(key):
 
 
 @ffi.def_extern()
-def py_drop(key):
+def py_drop(key, _held=_held):  # a default: at exit the module's names go first
     dropped = getattr(_held.pop(key, None), "node_dropped", None)
     if dropped is not None:
         dropped()
@@ -169,3 +170,10 @@ def start(**callbacks):
     })
     if lib.ad_init(_callbacks):
         fail()
+
+
+@atexit.register
+def _quiet():
+    """What the core lets go of while the interpreter goes down needs no call back any more."""
+    _callbacks.drop = ffi.NULL
+    lib.ad_init(_callbacks)
