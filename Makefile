@@ -25,11 +25,11 @@ build: ## the extension beside the sources, for working on them
 	$(PYTHON) setup.py -q build_ext --inplace
 
 asan: $(BIN)/python ## the tests under AddressSanitizer and UBSan
-	$(BIN)/python -m pip install -q ".[test]" setuptools
+	$(BIN)/python -m pip install -q ".[test]" "setuptools>=70.1"
 	sh tests/sanitize.sh asan $(BIN)/python -n auto
 
 tsan: $(BIN)/python ## the tests of threads under ThreadSanitizer
-	$(BIN)/python -m pip install -q ".[test]" setuptools
+	$(BIN)/python -m pip install -q ".[test]" "setuptools>=70.1"
 	sh tests/sanitize.sh tsan $(BIN)/python
 
 lint: ## what CI checks of the form

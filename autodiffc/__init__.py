@@ -36,14 +36,11 @@ short, int, long = int16, int32, int64
 from . import autograd
 from ._ops.creation import (
     arange,
-    as_tensor,
-    asarray,
     empty,
     empty_like,
     empty_permuted,
     empty_strided,
     eye,
-    frombuffer,
     full,
     full_like,
     linspace,
@@ -51,13 +48,13 @@ from ._ops.creation import (
     ones,
     ones_like,
     scalar_tensor,
-    tensor,
     tril_indices,
     triu_indices,
     zeros,
     zeros_like,
 )
 from ._ops.creation import range_ as range
+from ._ops.from_data import as_tensor, asarray, frombuffer, tensor
 from ._ops.shape import (
     adjoint,
     as_strided,
@@ -190,7 +187,8 @@ from ._ops.rearrange import (
     vander,
     view_copy,
 )
-from ._ops.shape import detach, fill
+from ._ops.shape import detach
+from ._ops.write import fill
 from .interop import from_dlpack, from_numpy, to_dlpack
 
 __version__ = "0.1.0"
@@ -475,6 +473,8 @@ from ._ops.linalg import (
     inverse,
     kron,
     logdet,
+    lu,
+    lu_solve,
     matmul,
     matrix_power,
     mm,
@@ -559,7 +559,7 @@ _LAZY_NAMES = {
     "install": "_hook",
     "uninstall": "_hook",
     **dict.fromkeys(
-        ["cholesky_inverse", "cholesky_solve", "lu_solve", "lu_unpack", "matrix_exp", "triangular_solve"], "linalg"
+        ["cholesky_inverse", "cholesky_solve", "lu_unpack", "matrix_exp", "orgqr", "triangular_solve"], "linalg"
     ),
 }
 

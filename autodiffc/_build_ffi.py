@@ -90,8 +90,8 @@ static intptr_t dlpack_open(intptr_t capsule, int *versioned) {
 
 
 def sources() -> list[str]:
-    """C files relative to the project, as setuptools wants them."""
-    return [os.path.relpath(p, ROOT) for d in ("", "ops", "isa") for p in sorted((CSRC / d).glob("*.c"))]
+    """C files relative to the project, as setuptools wants them; first those that take longest."""
+    return [os.path.relpath(p, ROOT) for d in ("isa", "", "ops") for p in sorted((CSRC / d).glob("*.c"))]
 
 
 ffibuilder = cffi.FFI()

@@ -132,8 +132,8 @@ def drop(key):
 
 
 @ffi.def_extern()
-def py_drop(key, _held=_held):  # a default: at exit the module's names go first
-    dropped = getattr(_held.pop(key, None), "node_dropped", None)
+def py_drop(key, _pop=_held.pop):  # bound, because graphs may outlive the names of this module at exit
+    dropped = getattr(_pop(key, None), "node_dropped", None)
     if dropped is not None:
         dropped()
 

@@ -6,7 +6,7 @@ from . import _core, _dtype
 from ._core import TensorBase, fail
 from ._dtype import DTYPES
 from ._native import lib
-from ._ops import creation
+from ._ops import creation, from_data
 
 
 def legacy_new(cls, d, args, device=None):
@@ -24,7 +24,7 @@ def legacy_new(cls, d, args, device=None):
             raise TypeError(f"expected {d} (got {first.dtype})")
         h = lib.ad_op1(_core.OP["alias"], first._h)
     else:
-        made = creation.tensor(first, dtype=d)
+        made = from_data.tensor(first, dtype=d)
         lib.ad_retain(made._h)
         h = made._h
     if not h:

@@ -28,7 +28,7 @@ def adopt(array):
     """from_numpy for arrays that the library has made itself, also in a step that is being captured."""
     d = FROM_NUMPY.get(array.dtype)
     if d is None:
-        from ._ops.creation import array_dtype
+        from ._ops.from_data import array_dtype
 
         if array_dtype(array):
             raise ValueError(
@@ -327,6 +327,6 @@ def bool_(self, memory_format=None):
 
 
 def tensor(data, dtype=None):
-    from ._ops.creation import tensor
+    from ._ops.from_data import tensor
 
     return tensor(data, dtype=dtype)

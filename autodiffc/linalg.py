@@ -13,11 +13,12 @@ import numpy as np
 from . import _capture, interop, return_types
 from ._core import OP, TensorBase
 from ._ops import _call
-from ._ops.creation import eye, zeros_like
-from ._ops.linalg import _to, matmul, matrix_power, multi_dot, tensordot
+from ._ops.creation import eye
+from ._ops.linalg import _to, matmul, matrix_power, multi_dot
 from ._ops.linalg import linalg_cross as cross
 from ._ops.reduce import vector_norm
-from .autograd import Function, is_grad_enabled, no_grad
+from .autograd import enable_grad, grad, is_grad_enabled, no_grad
+from .autograd.function import Function
 
 
 class LinAlgError(RuntimeError):
@@ -45,8 +46,8 @@ def _matrices(name, a, square=False, argument="A"):
 
 def _same_dtype(name, a, b):
     if a.dtype is not b.dtype:
-        raise RuntimeError(f"{name}: Expected A and B to have the same dtype, but found A of type {a.dtype} and B of type "
-                           f"{b.dtype} instead")
+        raise RuntimeError(f"{name}: Expected A and B to have the same dtype, but found A of type {a.dtype} and B of "
+                           f"type {b.dtype} instead")
 
 
 def _batch(name, a, b):
@@ -95,18 +96,14 @@ def _numpy(t):
 
 
 class _Computed(Function):
-    """What NumPy computes, as one operation of the graph; `work` says what and how it is differentiated."""
+    """An operation that NumPy computes, with its rules; see _computed()."""
 
     @staticmethod
-    def forward(ctx, work, *inputs):
-        name, compute, _, _ = work
-        try:
-            arrays = compute(*[_numpy(t) for t in inputs])
-        except np.linalg.LinAlgError as e:
-            raise LinAlgError(f"{name}: {e}") from None
-        outs = tuple(interop.from_numpy(np.ascontiguousarray(a)) for a in arrays)
-        ctx.work, ctx.inputs = work, len(inputs)
+    def forward(ctx, compute, rule, tangent, *inputs):
+        outs = tuple(interop.from_numpy(np.asarray(a, order="C")) for a in compute(*[_numpy(t) for t in inputs]))
+        ctx.rule, ctx.tangent, ctx.split = rule, tangent, len(inputs)
         ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(*[t for t in outs if not t.dtype.is_floating_point])
         ctx.save_for_backward(*inputs, *outs)
         ctx.save_for_forward(*inputs, *outs)
         return outs
@@ -114,17 +111,34 @@ class _Computed(Function):
     @staticmethod
     def backward(ctx, *grads):
         saved = ctx.saved_tensors
-        return None, *ctx.work[2](list(grads), saved[:ctx.inputs], saved[ctx.inputs:])
+        return (None, None, None, *ctx.rule(grads, saved[: ctx.split], saved[ctx.split :]))
 
     @staticmethod
-    def jvp(ctx, _, *tangents):
-        name, _, _, tangent = ctx.work
-        if tangent is None:
-            raise NotImplementedError(f"{name} has no forward-mode rule; use reverse mode (backward)")
-        saved = ctx.saved_tensors
-        inputs = saved[:ctx.inputs]
-        tangents = [t if t is not None else zeros_like(x) for t, x in zip(tangents, inputs)]
-        return tuple(tangent(tangents, inputs, saved[ctx.inputs:]))
+    def jvp(ctx, *tangents):
+        x, y = ctx.saved_tensors[: ctx.split], ctx.saved_tensors[ctx.split :]
+        if ctx.tangent is None:
+            return _transposed(ctx.rule, tangents[3:], x, y)
+        given = [v * 0 if t is None else t for t, v in zip(tangents[3:], x)]
+        return tuple(ctx.tangent(given, x, y))
+
+
+def _transposed(rule, tangents, x, y):
+    """The tangents of the outputs, from the gradient rule: it is linear in the gradients, and the transpose of what
+    it does to them is what the operation does to tangents."""
+    with enable_grad():
+        u = [v.detach() * 0 if v.dtype.is_floating_point else None for v in y]
+        probes = [v.requires_grad_() for v in u if v is not None]
+        total = _sum([(g * t).sum() for g, t in zip(rule(u, x, y), tangents) if g is not None and t is not None])
+    got = iter(grad(total, probes, create_graph=is_grad_enabled(), allow_unused=True))
+    out = []
+    for v in y:
+        t = next(got) if v.dtype.is_floating_point else None
+        out.append(v * 0 if t is None and v.dtype.is_floating_point else t)
+    return tuple(out)
+
+
+_functions = {}
+"""The subclass of _Computed for each name, so that graphs and messages show it."""
 
 
 def _computed(name, inputs, compute, rule, tangent=None):
@@ -134,7 +148,14 @@ def _computed(name, inputs, compute, rule, tangent=None):
     tangent for each output.
     """
     _capture.refuse(name)
-    return list(_Computed.apply((name, compute, rule, tangent), *inputs))
+    kind = _functions.get(name)
+    if kind is None:
+        title = "".join(w.capitalize() for w in name.replace(".", "_").split("_"))
+        kind = _functions[name] = type(title, (_Computed,), {})
+    try:
+        return kind.apply(compute, rule, tangent, *inputs)
+    except np.linalg.LinAlgError as e:
+        raise LinAlgError(f"{name}: {e}") from None
 
 
 # ---- solving ----
@@ -148,7 +169,8 @@ def inv(A, *, out=None):
         try:
             return (np.linalg.inv(a),)
         except np.linalg.LinAlgError:
-            raise np.linalg.LinAlgError("The inversion could not be completed because the input matrix is singular.") from None
+            raise np.linalg.LinAlgError("The inversion could not be completed because the input matrix is "
+                                        "singular.") from None
 
     (y,) = _computed(
         "linalg.inv", [A], compute,
@@ -159,10 +181,10 @@ def inv(A, *, out=None):
 
 def inv_ex(A, *, check_errors=False, out=None):
     """(inverse, info): info is 0, or positive for a singular matrix, whose inverse is then not valid."""
-    return return_types.linalg_inv_ex(_extended("linalg.inv_ex", inv, A, check_errors))
+    return return_types.linalg_inv_ex(_extended(inv, A, check_errors))
 
 
-def _extended(name, fn, A, check_errors):
+def _extended(fn, A, check_errors):
     from ._ops.creation import full, zeros
 
     batch = A.shape[:-2] if isinstance(A, TensorBase) else ()
@@ -208,11 +230,12 @@ def solve(A, B, *, left=True, out=None):
     _same_dtype("linalg.solve", A, B)
     vector = B.ndim == 1 or (A.ndim - 1 == B.ndim and B.shape == A.shape[:-1])
     if vector and not left:
-        raise RuntimeError("linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this "
-                           "case linalg.solve is equivalent to B / A.squeeze(-1)")
+        raise RuntimeError("linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. "
+                           "In this case linalg.solve is equivalent to B / A.squeeze(-1)")
     b = B.unsqueeze(-1) if vector else B
     if (b.shape[-2] if left else b.shape[-1]) != A.shape[-1]:
-        raise RuntimeError(f"linalg.solve: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
+        raise RuntimeError(f"linalg.solve: Incompatible shapes of A and B for the equation "
+                           f"{'AX = B' if left else 'XA = B'} "
                            f"({A.shape[-2]}x{A.shape[-1]} and {b.shape[-2]}x{b.shape[-1]})")
     a, b = _batch("linalg.solve", A, b)
     x = _solved(a, b) if left else _flip(_solved(_flip(a), _flip(b)))
@@ -257,7 +280,10 @@ def _triangular(A, B, upper, unit):
         part = _triu(t[0], int(unit)) if upper else _tril(t[0], -int(unit))
         return [_triangular(x[0], t[1] - part @ y[0], upper, unit)]
 
-    return _computed("linalg.solve_triangular", [A, B], lambda a, b: (_substitute(a, b, upper, unit),), rule, tangent)[0]
+    def compute(a, b):
+        return (_substitute(a, b, upper, unit),)
+
+    return _computed("linalg.solve_triangular", [A, B], compute, rule, tangent)[0]
 
 
 def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
@@ -267,10 +293,12 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
     _same_dtype("linalg.solve_triangular", A, B)
     if (B.shape[-2] if left else B.shape[-1]) != A.shape[-1]:
         raise RuntimeError("linalg.solve_triangular: Incompatible shapes of A and B for the equation "
-                           f"{'AX = B' if left else 'XA = B'} ({A.shape[-2]}x{A.shape[-1]} and {B.shape[-2]}x{B.shape[-1]})")
+                           f"{'AX = B' if left else 'XA = B'} ({A.shape[-2]}x{A.shape[-1]} and "
+                           f"{B.shape[-2]}x{B.shape[-1]})")
     a, b = _batch("linalg.solve_triangular", A, B)
-    x = _triangular(a, b, upper, unitriangular) if left else _flip(_triangular(_flip(a), _flip(b), not upper, unitriangular))
-    return _to(x, out)
+    if left:
+        return _to(_triangular(a, b, upper, unitriangular), out)
+    return _to(_flip(_triangular(_flip(a), _flip(b), not upper, unitriangular)), out)
 
 
 def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False, *, out=None):
@@ -299,8 +327,8 @@ def tensorinv(A, ind=2, *, out=None):
         raise RuntimeError("Expected a strictly positive integer for 'ind'")
     m, n = math.prod(A.shape[:ind]), math.prod(A.shape[ind:])
     if m != n:
-        raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but "
-                           f"got {n} != {m}")
+        raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[ind:]) == "
+                           f"prod(self.shape[:ind]), but got {n} != {m}")
     return _to(inv(A.reshape(m, n)).reshape(A.shape[ind:] + A.shape[:ind]), out)
 
 
@@ -349,7 +377,7 @@ def slogdet(A, *, out=None):
         return [y[0] * 0, (inv(x[0]) @ t[0]).diagonal(0, -2, -1).sum(-1)]
 
     sign, log = _computed("linalg.slogdet", [A], compute, rule, tangent)
-    return return_types.linalg_slogdet((sign.detach(), log))
+    return return_types.linalg_slogdet((sign, log))
 
 
 def logdet(input):
@@ -396,7 +424,7 @@ def _cholesky(A):
 
 def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
     """(L, info): info is 0, or positive for a matrix that is not positive-definite, whose L is then not valid."""
-    return return_types.linalg_cholesky_ex(_extended("linalg.cholesky_ex", lambda a: cholesky(a, upper=upper), A, check_errors))
+    return return_types.linalg_cholesky_ex(_extended(lambda a: cholesky(a, upper=upper), A, check_errors))
 
 
 def cholesky_solve(B, L, upper=False, *, out=None):
@@ -404,8 +432,8 @@ def cholesky_solve(B, L, upper=False, *, out=None):
     _matrices("cholesky_solve", B, argument="B")
     _matrices("cholesky_solve", L, True, "L")
     if B.shape[-2] != L.shape[-1]:
-        raise RuntimeError(f"Incompatible matrix sizes for cholesky_solve: each A matrix is {L.shape[-1]} by {L.shape[-1]} but "
-                           f"each b matrix is {B.shape[-2]} by {B.shape[-1]}")
+        raise RuntimeError(f"Incompatible matrix sizes for cholesky_solve: each A matrix is {L.shape[-1]} by "
+                           f"{L.shape[-1]} but each b matrix is {B.shape[-2]} by {B.shape[-1]}")
     lower, b = _batch("cholesky_solve", _flip(L) if upper else L, B)
     return _to(_triangular(_flip(lower), _triangular(lower, b, False, False), True, False), out)
 
@@ -420,7 +448,8 @@ def qr(A, mode="reduced", *, out=None):
     """(Q, R) of A = Q R. mode: "reduced", "complete" (Q square) or "r" (no Q: an empty tensor)."""
     _matrices("linalg.qr", A)
     if mode not in ("reduced", "complete", "r"):
-        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'")
+        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or "
+                           "'complete'")
     m, n = A.shape[-2:]
 
     def compute(a):
@@ -430,8 +459,8 @@ def qr(A, mode="reduced", *, out=None):
 
     def rule(g, x, y):
         if mode == "r":
-            raise RuntimeError("The derivative of linalg.qr depends on Q, which is not computed when mode='r'. Please use "
-                               "linalg.qr(A, mode='reduced') if you are going to require gradients.")
+            raise RuntimeError("The derivative of linalg.qr depends on Q, which is not computed when mode='r'. Please "
+                               "use linalg.qr(A, mode='reduced') if you are going to require gradients.")
         if mode == "complete" and m > n:
             raise RuntimeError("The QR decomposition is not differentiable when mode='complete' and nrows > ncols.")
         (q, r), (gq, gr) = y, g
@@ -469,7 +498,8 @@ def eigh(A, UPLO="L", *, out=None):
         if gv is not None:
             ones = eye(values.shape[-1], dtype=values.dtype)
             gaps = values.unsqueeze(-2) - values.unsqueeze(-1) + ones
-            inside = _sum([inside, _flip(v) @ gv / gaps * (1 - ones)])
+            turned = _flip(v) @ gv / gaps * (1 - ones)
+            inside = _sum([inside, (turned + _flip(turned)) * 0.5])
         return [v @ inside @ _flip(v)]
 
     return return_types.linalg_eigh(_computed("linalg.eigh", [A], lambda a: np.linalg.eigh(a, UPLO.upper()), rule))
@@ -484,22 +514,25 @@ def eigvalsh(A, UPLO="L", *, out=None):
     """The eigenvalues, ascending, of symmetric matrices."""
     _matrices("linalg.eigvalsh", A, True)
     _triangle(UPLO)
-    if is_grad_enabled() and A.requires_grad:
-        return _to(eigh(A, UPLO)[0], out)
-    return _to(_computed("linalg.eigvalsh", [A], lambda a: (np.linalg.eigvalsh(a, UPLO.upper()),), None)[0], out)
+
+    def rule(g, x, y):
+        v = eigh(x[0], UPLO)[1]
+        return [(v * g[0].unsqueeze(-2)) @ _flip(v)]
+
+    return _to(_computed("linalg.eigvalsh", [A], lambda a: (np.linalg.eigvalsh(a, UPLO.upper()),), rule)[0], out)
 
 
 def eig(A, *, out=None):
     """Not provided, as eigenvalues are complex in general: NotImplementedError. eigh() has those of symmetric
     matrices."""
-    raise NotImplementedError("linalg.eig: complex tensors are not supported; use linalg.eigh for symmetric matrices, or "
-                              "numpy.linalg.eig on A.numpy()")
+    raise NotImplementedError("linalg.eig: complex tensors are not supported; use linalg.eigh for symmetric matrices, "
+                              "or numpy.linalg.eig on A.numpy()")
 
 
 def eigvals(A, *, out=None):
     """Not provided, as eigenvalues are complex in general: NotImplementedError."""
-    raise NotImplementedError("linalg.eigvals: complex tensors are not supported; use linalg.eigvalsh for symmetric matrices, "
-                              "or numpy.linalg.eigvals on A.numpy()")
+    raise NotImplementedError("linalg.eigvals: complex tensors are not supported; use linalg.eigvalsh for symmetric "
+                              "matrices, or numpy.linalg.eigvals on A.numpy()")
 
 
 def _svd_arrays(a, full):
@@ -579,18 +612,33 @@ def lu_factor(A, *, pivot=True, out=None):
         return lu, order
 
     def rule(g, x, y):
-        if m != n:
-            raise NotImplementedError("the derivative of linalg.lu_factor is implemented for square matrices, not for "
-                                      f"{m} x {n}")
-        lu = y[0]
-        lower = _tril(lu, -1) + eye(n, dtype=lu.dtype)
-        upper = _triu(lu)
-        inside = _tril(_flip(lower) @ _tril(g[0], -1), -1) + _triu(_triu(g[0]) @ _flip(upper))
-        s = _triangular(_flip(lower), inside, True, True)  # L^-T (...) U^-T
-        s = _flip(_triangular(upper, _flip(s), True, False))
-        return [_permutation(y[1], m, lu.dtype) @ s]
+        return [_permutation(y[1], m, A.dtype) @ _lu_gradient(y[0], g[0])]
 
     return return_types.linalg_lu_factor(_computed("linalg.lu_factor", [A], compute, rule))
+
+
+def _lu_gradient(lu, g):
+    """The gradient of P^T A, of size [m, n], by its square part and the rows or columns that are left over."""
+    from ._ops.shape import cat
+
+    m, n = lu.shape[-2:]
+    k = min(m, n)
+    top, g_top = lu.narrow(-2, 0, k).narrow(-1, 0, k), g.narrow(-2, 0, k).narrow(-1, 0, k)
+    lower, upper = _tril(top, -1) + eye(k, dtype=lu.dtype), _triu(top)
+    below, right = _flip(lower) @ _tril(g_top, -1), _triu(g_top) @ _flip(upper)
+    if m > n:
+        rest, g_rest = lu.narrow(-2, k, m - k), g.narrow(-2, k, m - k)
+        right = right - _flip(rest) @ g_rest
+    if m < n:
+        rest, g_rest = lu.narrow(-1, k, n - k), g.narrow(-1, k, n - k)
+        below = below - g_rest @ _flip(rest)
+    s = _triangular(_flip(lower), _tril(below, -1) + _triu(right), True, True)  # L^-T (...) U^-T
+    s = _flip(_triangular(upper, _flip(s), True, False))
+    if m > n:
+        return cat([s, _flip(_triangular(upper, _flip(g_rest), True, False))], -2)
+    if m < n:
+        return cat([s, _triangular(_flip(lower), g_rest, True, True)], -1)
+    return s
 
 
 def _eliminate(a, order, pivot):
@@ -660,6 +708,35 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
     return _to(solve_triangular(upper, x, upper=True), out)
 
 
+def householder_product(input, tau, *, out=None):
+    """The first columns of the product of reflections I - tau_k v_k v_k^T, whose vectors are input's columns below
+    a 1 on the diagonal."""
+    _matrices("linalg.householder_product", input, argument="input")
+    m, n = input.shape[-2:]
+    if m < n:
+        raise RuntimeError("torch.linalg.householder_product: input.shape[-2] must be greater than or equal to "
+                           f"input.shape[-1], got {list(input.shape)}")
+    k = tau.shape[-1]
+    if k > n or tau.shape[:-1] != input.shape[:-2] or tau.dtype is not input.dtype:
+        raise RuntimeError("torch.linalg.householder_product: input and tau must have the same dtype and batch, and "
+                           f"tau at most {n} elements, got {list(input.shape)} and {list(tau.shape)}")
+    vectors = _tril(input, -1) + eye(m, n, dtype=input.dtype)
+    q = eye(m, n, dtype=input.dtype)
+    for i in reversed(range(k)):
+        v = vectors.narrow(-1, i, 1)
+        q = q - (tau.narrow(-1, i, 1).unsqueeze(-1) * v) @ (_flip(v) @ q)
+    q = q.expand(input.shape) if k else q + input * 0
+    return _to(q, out)
+
+
+orgqr = householder_product
+
+
+def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
+    """The diagonals of matrices: Tensor.diagonal() over the last two dimensions."""
+    return A.diagonal(offset, dim1, dim2)
+
+
 # ---- by singular values ----
 
 
@@ -702,12 +779,11 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
         if not a.size:
             return (np.zeros((*a.shape[:-2], n, m), a.dtype),)
         if hermitian:
-            s, v = np.linalg.eigh(a)
-            u, vh = v, np.swapaxes(v, -1, -2)
+            s, u = np.linalg.eigh(a)
+            vh = np.swapaxes(u, -1, -2)
         else:
             u, s, vh = np.linalg.svd(a, full_matrices=False)
-        bound = np.asarray(_tolerance("linalg.pinv", A, abs(s), atol, rtol))[..., None]
-        keep = abs(s) > bound
+        keep = abs(s) > np.asarray(_tolerance("linalg.pinv", A, abs(s), atol, rtol))[..., None]
         t = np.where(keep, 1 / np.where(keep, s, 1), 0).astype(a.dtype)
         return (np.matmul(np.swapaxes(vh, -1, -2) * t[..., None, :], np.swapaxes(u, -1, -2)),)
 
@@ -740,16 +816,16 @@ def lstsq(A, B, rcond=None, *, driver=None):
     b = B.unsqueeze(-1) if vector else B
     driver = driver or "gelsy"
     x = pinv(A, rtol=rcond) @ b
+    from ._ops.creation import empty
+
+    none = empty(0, dtype=A.dtype)
     with no_grad():
         s = svdvals(A)
         ranks = matrix_rank(A, rtol=rcond)
-        from ._ops.creation import empty
-
-        none = empty(0, dtype=A.dtype)
-        residuals = none
-        if m > n and driver != "gelsy" and bool((ranks == n).all()):
-            r = A.detach() @ x.detach() - b.detach()
-            residuals = (r * r).sum(-2)
+    residuals = x.sum() * 0 + none  # empty, of this graph
+    if m > n and driver != "gelsy" and bool((ranks == n).all()):
+        r = A @ x - b
+        residuals = (r * r).sum(-2)
     x = x.squeeze(-1) if vector else x
     rank = ranks if driver != "gels" else empty(0, dtype=ranks.dtype)
     return return_types.linalg_lstsq((x, residuals, rank, s if driver in ("gelsd", "gelss") else none))
@@ -855,6 +931,9 @@ def vander(x, N=None):
     """The powers of each element: x**0 to x**(N - 1), N the size of x's last dimension by default."""
     from ._ops.shape import cat
 
+    if not x.ndim:
+        x = x.unsqueeze(0)
+
     n = x.shape[-1] if N is None else N
     if n <= 1:
         raise RuntimeError(f"N must be greater than 1, but got {n}" if N is not None else
@@ -877,8 +956,10 @@ def matrix_exp(A):
     _capture.refuse("linalg.matrix_exp")
     if not A.numel():
         return A.clone()
+    if A.dtype.itemsize < 8:  # the squarings lose digits that float32 cannot spare
+        return matrix_exp(A.double()).to(A.dtype)
     largest = float(_numpy(matrix_norm(A.detach(), 1)).max())
-    halvings = max(0, math.ceil(math.log2(largest / _PADE_RADIUS))) if largest > _PADE_RADIUS and largest < math.inf else 0
+    halvings = math.ceil(math.log2(largest / _PADE_RADIUS)) if _PADE_RADIUS < largest < math.inf else 0
     if halvings:
         A = A * 0.5**halvings
     one = eye(A.shape[-1], dtype=A.dtype)
@@ -894,7 +975,10 @@ def matrix_exp(A):
     return x
 
 
-__all__ = ["LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "eig", "eigh", "eigvals", "eigvalsh", "inv",
-           "inv_ex", "lstsq", "lu", "lu_factor", "lu_factor_ex", "lu_solve", "matmul", "matrix_exp", "matrix_norm",
-           "matrix_power", "matrix_rank", "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex",
-           "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve", "vander", "vecdot", "vector_norm"]
+__all__ = [
+    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals",
+    "eigvalsh", "householder_product", "inv", "inv_ex", "lstsq", "lu", "lu_factor", "lu_factor_ex", "lu_solve",
+    "matmul", "matrix_exp", "matrix_norm", "matrix_power", "matrix_rank", "multi_dot", "norm", "pinv", "qr",
+    "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve", "vander",
+    "vecdot", "vector_norm",
+]

@@ -12,7 +12,7 @@ from ._core import OP, TensorBase, fail, wrap
 from ._dtype import DTYPES, Size
 from ._legacy import legacy_new
 from ._native import ffi, lib
-from ._ops import _call, activation, arithmetic, compare, creation, distinct, math, random, reduce
+from ._ops import _call, activation, arithmetic, compare, creation, distinct, from_data, math, random, reduce, write
 from ._ops import index as indexing
 from ._ops import linalg as linear
 from ._ops import rearrange as moved
@@ -291,7 +291,7 @@ class Tensor(TensorObject):
     # ---- creation ----
 
     new_zeros, new_ones, new_full = creation.new_zeros, creation.new_ones, creation.new_full
-    new_empty, new_empty_strided, new_tensor = creation.new_empty, creation.new_empty_strided, creation.new_tensor
+    new_empty, new_empty_strided, new_tensor = creation.new_empty, creation.new_empty_strided, from_data.new_tensor
 
     # ---- views and shape ----
 
@@ -307,8 +307,8 @@ class Tensor(TensorObject):
     hsplit, vsplit, dsplit = views.hsplit, views.vsplit, views.dsplit
     unfold, diagonal, as_strided = views.unfold, views.diagonal, views.as_strided
     as_strided_scatter = views.as_strided_scatter
-    squeeze_, unsqueeze_, transpose_, t_ = views.squeeze_, views.unsqueeze_, views.transpose_, views.t_
-    swapaxes_, swapdims_, as_strided_ = views.swapaxes_, views.swapdims_, views.as_strided_
+    squeeze_, unsqueeze_, transpose_, t_ = write.squeeze_, write.unsqueeze_, write.transpose_, write.t_
+    swapaxes_, swapdims_, as_strided_ = write.swapaxes_, write.swapdims_, write.as_strided_
     T, mT, H, mH = property(views.T), property(views.mT), property(views.H), property(views.mH)
     flip, fliplr, flipud, roll, rot90 = moved.flip, moved.fliplr, moved.flipud, moved.roll, moved.rot90
     repeat, tile, repeat_interleave = moved.repeat, moved.tile, moved.repeat_interleave
@@ -317,7 +317,7 @@ class Tensor(TensorObject):
     unsafe_chunk, unsafe_split = moved.unsafe_chunk, moved.unsafe_split
     unsafe_split_with_sizes = moved.unsafe_split_with_sizes
     resize_, resize_as_, set_ = moved.resize_, moved.resize_as_, moved.set_
-    copy_, fill_, zero_ = views.copy_, views.fill_, views.zero_
+    copy_, fill_, zero_ = write.copy_, write.fill_, write.zero_
 
     # ---- elementwise ----
 
@@ -421,7 +421,8 @@ class Tensor(TensorObject):
 
     # ---- products ----
 
-    __matmul__, matmul, mm, bmm = linear.matmul_operator, linear.matmul, linear.mm, linear.bmm
+    __matmul__, __rmatmul__ = linear.matmul_operator, linear.reflected_matmul_operator
+    matmul, mm, bmm = linear.matmul, linear.mm, linear.bmm
     mv, dot, vdot, inner, outer = linear.mv, linear.dot, linear.vdot, linear.inner, linear.outer
     ger, kron, cross, trace = linear.ger, linear.kron, linear.cross, linear.trace
     addmm, addmv, addr, addbmm, baddbmm = linear.addmm, linear.addmv, linear.addr, linear.addbmm, linear.baddbmm

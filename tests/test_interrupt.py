@@ -9,10 +9,11 @@ import pytest
 from . import child
 
 SETUP = """
-import sys, time
+import signal, sys, time
 import numpy as np
 import autodiffc as T
 from autodiffc._native import lib
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 
 def ready():
     print("ready", flush=True)

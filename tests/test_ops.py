@@ -293,6 +293,7 @@ def test_wrong_count(name):
 
 # Functions that take any number of tensors.
 VARIADIC = {
+    "chain_matmul",
     "meshgrid",
     "broadcast_tensors",
     "block_diag",

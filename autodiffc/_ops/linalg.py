@@ -56,6 +56,13 @@ def matmul_operator(self, other):
     return _done(_matmul(self._h, other._h))
 
 
+def reflected_matmul_operator(self, other):
+    """other @ self."""
+    if not isinstance(other, TensorBase):
+        return NotImplemented
+    return _done(_matmul(other._h, self._h))
+
+
 def mm(input, mat2, *, out=None):
     """The product of two matrices. RuntimeError unless both are 2-D, of one dtype and of sizes that fit."""
     return _done(_two(_MM, input, mat2, "mm", "mat2"), out)
@@ -80,7 +87,8 @@ def dot(input, tensor, *, out=None):
     if input.ndim != 1 or tensor.ndim != 1:
         raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
     if input.dtype is not tensor.dtype:
-        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {input.dtype} and {tensor.dtype}")
+        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {input.dtype} and "
+                           f"{tensor.dtype}")
     return _done(_matmul(input._h, tensor._h), out)
 
 
@@ -132,14 +140,12 @@ def linear(input, weight, bias=None):
 
 
 def _scalar(v, name, what, dtype):
-    """A factor; integer tensors take integers only."""
+    """A factor; for integer tensors it is cut to an integer."""
     if isinstance(v, TensorBase):
         v = v.item()
     if not isinstance(v, (int, float)):
-        v = _call.number(v, OP["mm"])
-    if not dtype.is_floating_point and isinstance(v, float):
-        raise RuntimeError(f"For integral input tensors, argument {what} must not be a floating point number.")
-    return v
+        v = _call.number(v, name, what)
+    return v if dtype.is_floating_point else int(v)
 
 
 def _plus(name, input, product, beta, alpha, out=None):
@@ -191,6 +197,9 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
         return _to(input | result if beta else result, out)
     if isinstance(beta, bool) or isinstance(alpha, bool):
         raise RuntimeError("Boolean beta only supported for Boolean results.")
+    if not product.dtype.is_floating_point and (isinstance(beta, float) or isinstance(alpha, float)):
+        raise RuntimeError(f"For integral input tensors, argument {'beta' if isinstance(beta, float) else 'alpha'} "
+                           "must not be a floating point number.")
     return _plus("addr", input, product, beta, alpha, out)
 
 
@@ -244,7 +253,8 @@ def multi_dot(tensors, *, out=None):
     for k, t in enumerate(tensors):
         if t.ndim != 2 and (t.ndim != 1 or 0 < k < n - 1):
             raise RuntimeError(f"multi_dot(): tensor {k} must be 2D but got {t.ndim}D" if 0 < k < n - 1 else
-                               f"multi_dot(): the {'first' if k == 0 else 'last'} tensor must be 1D or 2D but got {t.ndim}D")
+                               f"multi_dot(): the {'first' if k == 0 else 'last'} tensor must be 1D or 2D but got "
+                               f"{t.ndim}D")
         if t.dtype is not dtype:
             raise RuntimeError(f"multi_dot(): all tensors must have be the same dtype but got {dtype} and {t.dtype}")
     first, last = tensors[0].ndim == 1, tensors[-1].ndim == 1
@@ -365,15 +375,16 @@ def _labels(text, where):
     while k < len(text):
         c = text[k]
         if c == ".":
-            if text[k : k + 3] != "..." or _ELLIPSIS in out:
-                raise RuntimeError(f"einsum(): found '.' for {where} that is not part of any ellipsis" if text[k : k + 3] != "..."
-                                   else f"einsum(): found '.' for {where} for which an ellipsis was already found")
+            if text[k : k + 3] != "...":
+                raise RuntimeError(f"einsum(): found '.' for {where} that is not part of any ellipsis")
+            if _ELLIPSIS in out:
+                raise RuntimeError(f"einsum(): found '.' for {where} for which an ellipsis was already found")
             out.append(_ELLIPSIS)
             k += 3
             continue
         if not (c.isascii() and c.isalpha()):
-            raise RuntimeError(f"einsum(): invalid subscript given at index {k} in the equation string, subscripts must be in "
-                               f"[a-zA-Z], got {c!r}")
+            raise RuntimeError(f"einsum(): invalid subscript given at index {k} in the equation string, subscripts "
+                               f"must be in [a-zA-Z], got {c!r}")
         out.append(ord(c) - ord("A") if c.isupper() else 26 + ord(c) - ord("a"))
         k += 1
     return out
@@ -382,8 +393,8 @@ def _labels(text, where):
 def _parse(args):
     """(operands, labels of each, labels of the output or None)."""
     if not args:
-        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand and "
-                         "its subscripts list")
+        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one "
+                         "operand and its subscripts list")
     if isinstance(args[0], str):
         operands = args[1:]
         if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
@@ -395,19 +406,19 @@ def _parse(args):
         if not operands:
             raise RuntimeError("einsum(): must provide at least one operand")
         if len(terms) != len(operands):
-            raise RuntimeError(f"einsum(): {'fewer' if len(terms) > len(operands) else 'more'} operands were provided than "
-                               "specified in the equation")
+            raise RuntimeError(f"einsum(): {'fewer' if len(terms) > len(operands) else 'more'} operands were provided "
+                               "than specified in the equation")
         labels = [_labels(t, f"operand {k}") for k, t in enumerate(terms)]
         return operands, labels, _labels(right, "the output") if arrow else None
     if len(args) < 2:
-        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand and "
-                         "its subscripts list")
+        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one "
+                         "operand and its subscripts list")
     lists = [[_ELLIPSIS if s is Ellipsis else s for s in sub] for sub in args[1::2]]
     for sub in lists:
         for s in sub:
             if not isinstance(s, int) or (s != _ELLIPSIS and not 0 <= s < 52):
-                raise ValueError("einsum(): subscripts in the list must be Ellipsis or integers within the range [0, 52), got "
-                                 f"{s!r}")
+                raise ValueError("einsum(): subscripts in the list must be Ellipsis or integers within the range [0, "
+                                 f"52), got {s!r}")
     operands = args[: len(args) - len(args) % 2 : 2]
     return operands, lists[: len(operands)], list(_output_list(args[-1])) if len(args) % 2 else None
 
@@ -415,8 +426,8 @@ def _parse(args):
 def _output_list(sub):
     for s in sub:
         if s is not Ellipsis and (not isinstance(s, int) or not 0 <= s < 52):
-            raise ValueError("einsum(): subscripts in the list must be Ellipsis or integers within the range [0, 52), got "
-                             f"{s!r}")
+            raise ValueError("einsum(): subscripts in the list must be Ellipsis or integers within the range [0, 52), "
+                             f"got {s!r}")
         yield _ELLIPSIS if s is Ellipsis else s
 
 
@@ -442,16 +453,18 @@ def einsum(*args):
                                f"{'is more than' if named > t.ndim else 'does not match'} the number of dimensions "
                                f"({t.ndim}) for operand {k}" + ("" if named > t.ndim else " and no ellipsis was given"))
         spread = max(spread, t.ndim - named)
-    wide = [[v for one in lab for v in (range(52 + spread - (t.ndim - len(lab) + 1), 52 + spread) if one == _ELLIPSIS else (one,))]
-            for t, lab in zip(operands, labels)]
     dots = list(range(52, 52 + spread))
+    wide = []
+    for t, lab in zip(operands, labels):
+        own = dots[spread - (t.ndim - len(lab) + 1) :]  # the last ones, as in broadcasting
+        wide.append([v for one in lab for v in (own if one == _ELLIPSIS else (one,))])
     count, size = {}, {}
     for k, (t, lab) in enumerate(zip(operands, wide)):
         for v, n in zip(lab, t.shape):
             count[v] = count.get(v, 0) + 1
             if size.get(v, 1) != 1 and n not in (1, size[v]):
-                raise RuntimeError(f"einsum(): subscript {_name_of(v)} has size {n} for operand {k} which does not broadcast "
-                                   f"with previously seen size {size[v]}")
+                raise RuntimeError(f"einsum(): subscript {_name_of(v)} has size {n} for operand {k} which does not "
+                                   f"broadcast with previously seen size {size[v]}")
             size[v] = n if size.get(v, 1) == 1 else size[v]
     if output is None:
         keep = dots + sorted(v for v, n in count.items() if n == 1 and v < 52)
@@ -461,8 +474,8 @@ def einsum(*args):
             if keep.count(v) > 1:
                 raise RuntimeError(f"einsum(): output subscript {_name_of(v)} appears more than once in the output")
             if v not in count and v < 52:
-                raise RuntimeError(f"einsum(): output subscript {_name_of(v)} does not appear in the equation for any input "
-                                   "operand")
+                raise RuntimeError(f"einsum(): output subscript {_name_of(v)} does not appear in the equation for any "
+                                   "input operand")
     parts = [_diagonals(t, lab, k) for k, (t, lab) in enumerate(zip(operands, wide))]
     t, lab = parts[0]
     for k in range(1, len(parts)):
@@ -482,8 +495,8 @@ def _diagonals(t, lab, k):
             i = lab.index(v)
             j = lab.index(v, i + 1)
             if t.shape[i] != t.shape[j]:
-                raise RuntimeError(f"einsum(): subscript {_name_of(v)} is repeated for operand {k} but the sizes don't match, "
-                                   f"{t.shape[j]} != {t.shape[i]}")
+                raise RuntimeError(f"einsum(): subscript {_name_of(v)} is repeated for operand {k} but the sizes "
+                                   f"don't match, {t.shape[j]} != {t.shape[i]}")
             t = t.diagonal(0, i, j)
             del lab[j], lab[i]
             lab.append(v)
@@ -506,9 +519,10 @@ def _contract(a, la, b, lb, later):
     size = dict(zip(lb, b.shape)) | dict(zip(la, a.shape))
     if not inner_:
         pos = batch + only_a + only_b
-        x = a.permute([la.index(v) for v in batch + only_a]).reshape([size[v] for v in batch + only_a] + [1] * len(only_b))
-        y = b.permute([lb.index(v) for v in batch + only_b]).reshape([size[v] for v in batch] + [1] * len(only_a)
-                                                                      + [size[v] for v in only_b])
+        x_size = [size[v] for v in batch + only_a] + [1] * len(only_b)
+        y_size = [size[v] for v in batch] + [1] * len(only_a) + [size[v] for v in only_b]
+        x = a.permute([la.index(v) for v in batch + only_a]).reshape(x_size)
+        y = b.permute([lb.index(v) for v in batch + only_b]).reshape(y_size)
         return x * y, pos
 
     def total(labels):
@@ -548,7 +562,8 @@ def linalg_cross(input, other, *, dim=-1, out=None):
     """The cross product of vectors of 3 along dim; the other dimensions broadcast."""
     _check("linalg.cross", ("input", input), ("other", other))
     if input.ndim != other.ndim:
-        raise RuntimeError(f"linalg.cross: inputs must have the same number of dimensions, got {input.ndim} and {other.ndim}")
+        raise RuntimeError(f"linalg.cross: inputs must have the same number of dimensions, got {input.ndim} and "
+                           f"{other.ndim}")
     d = _wrapped(dim, input.ndim)
     if not input.ndim or input.shape[d] != 3 or other.shape[d] != 3:
         raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got "
@@ -593,7 +608,7 @@ def matrix_power(input, n, *, out=None):
     if n == 0:
         from .creation import eye
 
-        return _to(eye(input.shape[-1], dtype=input.dtype).expand(input.shape).clone(), out)
+        return _to(input.clone().copy_(eye(input.shape[-1], dtype=input.dtype)), out)
     result = None
     while n:
         if n & 1:
@@ -664,3 +679,18 @@ def svd(input, some=True, compute_uv=True, *, out=None):
                                  z.expand(*input.shape[:-2], n, n).clone()))
     u, s, vh = linalg.svd(input, full_matrices=not some)
     return return_types.svd((u, s, vh.transpose(-2, -1)))
+
+
+def lu(A, pivot=True, get_infos=False, out=None):
+    """(LU, pivots), and the numbers of zero pivots with get_infos: linalg.lu_factor() under its older name."""
+    from ..linalg import lu_factor_ex
+
+    factors, pivots, infos = lu_factor_ex(A, pivot=pivot)
+    return (factors, pivots, infos) if get_infos else (factors, pivots)
+
+
+def lu_solve(b, LU_data, LU_pivots, *, out=None):
+    """linalg.lu_solve() with the right side first."""
+    from ..linalg import lu_solve
+
+    return lu_solve(LU_data, LU_pivots, b, out=out)

@@ -111,16 +111,18 @@ def _sized(name, args, size):
 # ---- new tensors ----
 
 
-def rand(*sizes, size=None, generator=None, names=None, out=None, dtype=None, layout=None, device=None, pin_memory=False,
-         requires_grad=False):
+def rand(*sizes, size=None, generator=None, names=None, out=None, dtype=None, layout=None, device=None,
+         pin_memory=False, requires_grad=False):
     """Uniform numbers of [0, 1). NotImplementedError for integer dtypes, RuntimeError for negative sizes."""
-    return _made(_UNIFORM, "rand", _sized("rand", sizes, size), 0.0, 1.0, generator, dtype, layout, device, requires_grad, out)
+    size = _sized("rand", sizes, size)
+    return _made(_UNIFORM, "rand", size, 0.0, 1.0, generator, dtype, layout, device, requires_grad, out)
 
 
-def randn(*sizes, size=None, generator=None, names=None, out=None, dtype=None, layout=None, device=None, pin_memory=False,
-          requires_grad=False):
+def randn(*sizes, size=None, generator=None, names=None, out=None, dtype=None, layout=None, device=None,
+          pin_memory=False, requires_grad=False):
     """Numbers of the standard normal distribution. NotImplementedError for integer dtypes."""
-    return _made(_NORMAL, "randn", _sized("randn", sizes, size), 0.0, 1.0, generator, dtype, layout, device, requires_grad, out)
+    size = _sized("randn", sizes, size)
+    return _made(_NORMAL, "randn", size, 0.0, 1.0, generator, dtype, layout, device, requires_grad, out)
 
 
 def randint(*args, low=None, high=None, size=None, generator=None, out=None, dtype=None, layout=None, device=None,
@@ -132,7 +134,8 @@ def randint(*args, low=None, high=None, size=None, generator=None, out=None, dty
     args = list(args)
     if size is None:
         if len(args) + (low is not None) + (high is not None) < 2:
-            raise TypeError("randint(): expected (int high, tuple of ints size) or (int low, int high, tuple of ints size)")
+            raise TypeError("randint(): expected (int high, tuple of ints size) or (int low, int high, tuple of ints "
+                            "size)")
         size = args.pop()
     if not isinstance(size, (tuple, list)):
         raise TypeError(f"randint(): argument 'size' must be tuple of ints, not {type(size).__name__}")
@@ -155,8 +158,8 @@ def rand_like(input, *, dtype=None, layout=None, device=None, pin_memory=False, 
     return _like(_UNIFORM, "rand_like", input, 0.0, 1.0, generator, dtype, layout, device, requires_grad, memory_format)
 
 
-def randn_like(input, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, memory_format=None,
-               generator=None):
+def randn_like(input, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False,
+               memory_format=None, generator=None):
     """randn() of input's size and dtype."""
     return _like(_NORMAL, "randn_like", input, 0.0, 1.0, generator, dtype, layout, device, requires_grad, memory_format)
 
@@ -173,18 +176,20 @@ def randint_like(input, *args, low=None, high=None, dtype=None, layout=None, dev
     elif args or high is None:
         raise TypeError("randint_like(): expected (Tensor input, int high) or (Tensor input, int low, int high)")
     ints = (_FULL, _int(0 if low is None else low, "randint_like", "low"), _int(high, "randint_like", "high"))
-    return _like(_RANDINT, "randint_like", input, 0.0, 0.0, generator, dtype, layout, device, requires_grad, memory_format, ints)
+    return _like(_RANDINT, "randint_like", input, 0.0, 0.0, generator, dtype, layout, device, requires_grad,
+                 memory_format, ints)
 
 
-def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
+def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, pin_memory=False,
+             requires_grad=False):
     """A random permutation of the integers 0 to n - 1. RuntimeError when n is negative or the dtype too small."""
     n = _int(n, "randperm", "n")
     if device is not None or layout is not None:
         check_options(device, layout, "randperm")
     if dtype is None:
         dtype = out.dtype if isinstance(out, TensorBase) else _dtype.int64
-    h = lib.ad_opn(OP["randperm"], (), 0, (code_of(dtype, "randperm"), 0, 0, 0, 0, 0, 0, _handle(generator, "randperm")), 8,
-                   (), 0, (n,), 1)
+    g = _handle(generator, "randperm")
+    h = lib.ad_opn(OP["randperm"], (), 0, (code_of(dtype, "randperm"), 0, 0, 0, 0, 0, 0, g), 8, (), 0, (n,), 1)
     if not h:
         fail()
     if out is not None:
@@ -217,7 +222,8 @@ def normal(mean=None, std=1.0, size=None, *, generator=None, out=None, dtype=Non
             tensors[k] = v._h
         else:
             floats[k] = _float(v, "normal", "std" if k else "mean")
-    h = lib.ad_opn(OP["normal_each"], tensors, 2, (0, 0, 0, 0, 0, 0, 0, _handle(generator, "normal")), 8, floats, 2, (), 0)
+    g = _handle(generator, "normal")
+    h = lib.ad_opn(OP["normal_each"], tensors, 2, (0, 0, 0, 0, 0, 0, 0, g), 8, floats, 2, (), 0)
     if not h:
         fail()
     return wrap(h) if out is None else _call.to_out(h, _tensor(out, "normal", "out"))
@@ -267,8 +273,8 @@ def poisson(input, generator=None):
 
 def binomial(count, prob, generator=None):
     """Not provided: NotImplementedError."""
-    raise NotImplementedError("binomial() is not provided; numpy.random.Generator.binomial with from_numpy() gives such "
-                              "numbers (of another stream than PyTorch's)")
+    raise NotImplementedError("binomial() is not provided; numpy.random.Generator.binomial with from_numpy() gives "
+                              "such numbers (of another stream than PyTorch's)")
 
 
 # ---- in place ----
@@ -345,7 +351,8 @@ def random_(self, *args, generator=None, to=None, **kw):
         ints = (_FROM, _int(low, "random_", "from"), 0)
     else:
         ints = (_FULL, _int(low, "random_", "from"), _int(to, "random_", "to"))
-    return _call.in_place(_RANDINT, _tensor(self, "random_", "self"), (), (0, 0, *ints, 0, 0, _handle(generator, "random_")))
+    g = _handle(generator, "random_")
+    return _call.in_place(_RANDINT, _tensor(self, "random_", "self"), (), (0, 0, *ints, 0, 0, g))
 
 
 # ---- dropout ----

@@ -5,7 +5,7 @@ import itertools
 from .. import _dtype
 from .._core import OP, TensorBase
 from .._native import lib
-from . import _call, creation
+from . import _call, creation, from_data
 from . import shape as views
 from ._call import ints, listed, not_a_tensor
 from .shape import shape_of, wrapped_dim
@@ -167,7 +167,7 @@ def _interleaved_index(repeats, have, output_size):
     if output_size is not None and output_size != sum(counts):
         raise RuntimeError(f"repeat_interleave: Invalid output_size, expected {sum(counts)} but got {output_size}")
     found = list(itertools.chain.from_iterable(itertools.repeat(k, c) for k, c in enumerate(counts)))
-    return creation.tensor(found, dtype=_dtype.int64 if have is not None else repeats.dtype)
+    return from_data.tensor(found, dtype=_dtype.int64 if have is not None else repeats.dtype)
 
 
 # ---- triangles and diagonals ----
@@ -327,7 +327,7 @@ def combinations(input, r=2, with_replacement=False):
     ways = (itertools.combinations_with_replacement if with_replacement else itertools.combinations)(
         range(input.numel()), r
     )
-    index = creation.tensor([k for way in ways for k in way], dtype=_dtype.int64)
+    index = from_data.tensor([k for way in ways for k in way], dtype=_dtype.int64)
     return views.reshape(input.index_select(0, index), (index.numel() // r, r))
 
 

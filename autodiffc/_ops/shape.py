@@ -10,9 +10,8 @@ from ._call import ints, listed, not_a_tensor
 _VIEW, _TRANSPOSE, _PERMUTE, _EXPAND = OP["view"], OP["transpose"], OP["permute"], OP["expand"]
 _SQUEEZE, _UNSQUEEZE, _SELECT, _SLICE = OP["squeeze"], OP["unsqueeze"], OP["select"], OP["slice"]
 _DIAGONAL, _UNFOLD, _SPLIT, _AS_STRIDED = OP["diagonal"], OP["unfold"], OP["split"], OP["as_strided"]
-_CAT, _FLIP, _ROLL, _UNVIEW = OP["cat"], OP["flip"], OP["roll"], OP["unview"]
+_CAT = OP["cat"]
 _LONG = 1 << 63
-_FLOAT16 = _dtype.float16.code
 
 
 def shape_of(t):
@@ -137,7 +136,7 @@ def is_contiguous(self, memory_format=_dtype.contiguous_format) -> bool:
     return True
 
 
-_CONTIGUOUS, _CLONE, _COPY = OP["contiguous"], OP["clone"], OP["copy"]
+_CONTIGUOUS, _CLONE = OP["contiguous"], OP["clone"]
 
 
 def clone(input, *, memory_format=_dtype.preserve_format):
@@ -631,92 +630,3 @@ def column_stack(tensors, *, out=None):
     """hstack() that makes vectors into columns."""
     columns = [t if lib.ad_ndim(t._h) > 1 else reshape(t, (-1, 1)) for t in _tensor_list("column_stack", tensors)]
     return hstack(columns, out=out)
-
-
-# ---- in place: the tensor itself is shown in another way ----
-
-
-def _become(self, view):
-    if lib.ad_become(self._h, view._h) < 0:
-        fail()
-    return self
-
-
-def unsqueeze_(self, dim):
-    """unsqueeze() of this very tensor."""
-    return _become(self, unsqueeze(self, dim))
-
-
-def squeeze_(self, dim=None):
-    """squeeze() of this very tensor."""
-    return _become(self, squeeze(self, dim))
-
-
-def transpose_(self, dim0, dim1):
-    """transpose() of this very tensor."""
-    return _become(self, transpose(self, dim0, dim1))
-
-
-def swapaxes_(self, axis0, axis1):
-    """swapaxes() of this very tensor."""
-    return _become(self, transpose(self, axis0, axis1))
-
-
-def swapdims_(self, dim0, dim1):
-    """swapdims() of this very tensor."""
-    return _become(self, transpose(self, dim0, dim1))
-
-
-def t_(self):
-    """t() of this very tensor."""
-    return _become(self, t(self))
-
-
-def as_strided_(self, size, stride, storage_offset=None):
-    """as_strided() of this very tensor."""
-    return _become(self, as_strided(self, size, stride, storage_offset))
-
-
-# ---- values written ----
-
-
-def copy_(self, src, non_blocking=False):
-    """self overwritten by src, broadcast and converted; gradients flow to src."""
-    if not isinstance(src, TensorBase):
-        if not isinstance(src, (int, float, bool)):
-            raise not_a_tensor("copy_", src, "other")
-        return fill_(self, src)
-    h = lib.ad_op2_(_COPY, self._h, src._h)
-    if not h:
-        fail()
-    lib.ad_release(h)
-    return self
-
-
-def fill_(self, value):
-    """Every element set to a number or a 0-d tensor."""
-    if isinstance(value, TensorBase):
-        if lib.ad_ndim(value._h):
-            raise RuntimeError(
-                f"fill_ only supports 0-dimension value tensor but got tensor with {lib.ad_ndim(value._h)} dimensions."
-            )
-        return copy_(self, value)
-    from .creation import fitted, plain_number
-
-    code = lib.ad_dtype_of(self._h)
-    v = fitted(plain_number(value, "fill_"), code)
-    s = wrap(lib.ad_scalar_f(v, code) if code >= _FLOAT16 else lib.ad_scalar_i(v, code))
-    return copy_(self, s)
-
-
-def fill(input, value):
-    """A tensor like input with every element set to a number or a 0-d tensor."""
-    if not isinstance(input, TensorBase):
-        raise not_a_tensor("fill", input)
-    y = clone(input)
-    return fill_(y, value)
-
-
-def zero_(self):
-    """Every element set to zero."""
-    return fill_(self, 0)

@@ -1,0 +1,96 @@
+"""What changes a tensor itself: another shape for it, other values in it."""
+
+from .. import _dtype
+from .._core import OP, TensorBase, fail, wrap
+from .._native import lib
+from . import shape
+from ._call import not_a_tensor
+from .creation import fitted, plain_number
+
+_COPY, _FLOAT16 = OP["copy"], _dtype.float16.code
+
+
+# ---- in place: the tensor itself is shown in another way ----
+
+
+def _become(self, view):
+    if lib.ad_become(self._h, view._h) < 0:
+        fail()
+    return self
+
+
+def unsqueeze_(self, dim):
+    """unsqueeze() of this very tensor."""
+    return _become(self, shape.unsqueeze(self, dim))
+
+
+def squeeze_(self, dim=None):
+    """squeeze() of this very tensor."""
+    return _become(self, shape.squeeze(self, dim))
+
+
+def transpose_(self, dim0, dim1):
+    """transpose() of this very tensor."""
+    return _become(self, shape.transpose(self, dim0, dim1))
+
+
+def swapaxes_(self, axis0, axis1):
+    """swapaxes() of this very tensor."""
+    return _become(self, shape.transpose(self, axis0, axis1))
+
+
+def swapdims_(self, dim0, dim1):
+    """swapdims() of this very tensor."""
+    return _become(self, shape.transpose(self, dim0, dim1))
+
+
+def t_(self):
+    """t() of this very tensor."""
+    return _become(self, shape.t(self))
+
+
+def as_strided_(self, size, stride, storage_offset=None):
+    """as_strided() of this very tensor."""
+    return _become(self, shape.as_strided(self, size, stride, storage_offset))
+
+
+# ---- values written ----
+
+
+def copy_(self, src, non_blocking=False):
+    """self overwritten by src, broadcast and converted; gradients flow to src."""
+    if not isinstance(src, TensorBase):
+        if not isinstance(src, (int, float, bool)):
+            raise not_a_tensor("copy_", src, "other")
+        return fill_(self, src)
+    h = lib.ad_op2_(_COPY, self._h, src._h)
+    if not h:
+        fail()
+    lib.ad_release(h)
+    return self
+
+
+def fill_(self, value):
+    """Every element set to a number or a 0-d tensor."""
+    if isinstance(value, TensorBase):
+        if lib.ad_ndim(value._h):
+            raise RuntimeError(
+                f"fill_ only supports 0-dimension value tensor but got tensor with {lib.ad_ndim(value._h)} dimensions."
+            )
+        return copy_(self, value)
+    code = lib.ad_dtype_of(self._h)
+    v = fitted(plain_number(value, "fill_"), code)
+    s = wrap(lib.ad_scalar_f(v, code) if code >= _FLOAT16 else lib.ad_scalar_i(v, code))
+    return copy_(self, s)
+
+
+def fill(input, value):
+    """A tensor like input with every element set to a number or a 0-d tensor."""
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor("fill", input)
+    return fill_(shape.clone(input), value)
+
+
+def zero_(self):
+    """Every element set to zero."""
+    return fill_(self, 0)
