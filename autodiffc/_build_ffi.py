@@ -26,6 +26,8 @@ def cdef() -> str:
         ad_handle py_unpack(int64_t);
     }
     int check_interrupt(void);
+    void *let_go(void);
+    void take_back(void *state);
     intptr_t dlpack_capsule(intptr_t managed, int versioned);
     intptr_t dlpack_open(intptr_t capsule, int *versioned);
     """
@@ -33,6 +35,17 @@ def cdef() -> str:
 
 SOURCE = """
 #include "autodiffc.h"
+
+/* The binding's functions keep the interpreter's lock: giving it up and taking it again costs more than
+ * a small operation. The core gives it up itself around work that takes longer (execute() in op.c, the replay in
+ * step.c). */
+#undef Py_BEGIN_ALLOW_THREADS
+#undef Py_END_ALLOW_THREADS
+#define Py_BEGIN_ALLOW_THREADS {
+#define Py_END_ALLOW_THREADS }
+
+static void *let_go(void) { return PyEval_SaveThread(); }
+static void take_back(void *state) { PyEval_RestoreThread(state); }
 
 /* Runs Python's signal handlers, so that Ctrl-C is answered inside a long call. What they raise waits in
  * autodiffc._core.interrupt until that call has returned. */

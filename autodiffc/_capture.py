@@ -42,7 +42,25 @@ class Recording:
         self.slots.append((lib.ad_capture_position(), values))
 
     def note_module(self, module, _args=None):
-        self.modules.setdefault(id(module), (weakref.ref(module), module.training))
+        if id(module) not in self.modules:
+            self.modules[id(module)] = (weakref.ref(module), module.training, _members(module))
+
+    def check_modules(self):
+        """Refuses a step that gave a module other tensors: a replay would not."""
+        for ref, _, members in self.modules.values():
+            module = ref()
+            if module is not None and not _same(members, _members(module)):
+                raise CaptureError(f"the captured step exchanged a parameter, buffer or submodule of {type(module).__name__}: "
+                                   "a replay could not; write into the tensor in place")
+
+
+def _members(module):
+    """What a module computes with, as a list of objects."""
+    return [*module._parameters.values(), *module._buffers.values(), *module._modules.values()]
+
+
+def _same(a, b):
+    return len(a) == len(b) and all(x is y for x, y in zip(a, b))
 
 
 def refuse(what):
@@ -104,6 +122,8 @@ class Program:
         self.structure = structure  # keeps the objects that the key names by id
         self.grad_enabled = lib.ad_grad_enabled()
         self.modules = list(recording.modules.values())
+        self.registries = sys.modules[__package__ + ".nn._registry"].changes if self.modules else None
+        self.changes = self.registries[0] if self.modules else 0
         self.guards = recording.guards
         self.slots = [[call, values, None] for call, values in recording.slots]
         self.result, self.sources = result, sources
@@ -113,16 +133,27 @@ class Program:
         self.lock = threading.Lock()  # one replay at a time: they share the buffers
 
     def fits(self):
-        """Whether modes and gradients are as they were when the step was recorded."""
+        """1 when modes and gradients are as they were when the step was recorded, 0 when they are not, -1 when a tensor
+        that the step used has since been pointed at other memory, reshaped, frozen or unfrozen."""
         if lib.ad_grad_enabled() != self.grad_enabled:
-            return False
-        for ref, training in self.modules:
+            return 0
+        if self.changes != (self.registries[0] if self.registries else 0):
+            now, fits = self.registries[0], self._modules_fit()
+            if fits != 1:
+                return fits
+            self.changes = now
+        for guard in self.guards:
+            if not guard():
+                return 0
+        return lib.ad_program_fits(self.handle)
+
+    def _modules_fit(self):
+        """As fits(), of the modules alone. Asked only when some module anywhere has changed its mode or members."""
+        for ref, training, _ in self.modules:
             module = ref()
             if module is None or module.training != training:
-                return False
-        if not all(guard() for guard in self.guards):
-            return False
-        return lib.ad_program_fits(self.handle) == 1
+                return 0
+        return 1 if all(_same(members, _members(ref())) for ref, _, members in self.modules) else -1
 
     def replay(self, tensors):
         """Runs the program. Returns None when the tensors are of other sizes, else a tuple with the result."""
@@ -168,11 +199,18 @@ class CompiledStep:
         programs = self.programs.get(key)
         if programs is None:
             programs = self.programs[key] = []
-        for p in programs:
-            if p.fits():
+        stale = []
+        for p in list(programs):
+            fits = p.fits()
+            if fits < 0:
+                stale.append(p)
+            elif fits:
                 done = p.replay(tensors)
                 if done is not None:
                     return done[0]
+        for p in stale:  # another thread may have dropped it already
+            if p in programs:
+                programs.remove(p)
         return self._record(programs, tensors, structure, args, kwargs)
 
     def _record(self, programs, tensors, structure, args, kwargs):
@@ -188,14 +226,15 @@ class CompiledStep:
                 for t, s in zip(tensors, stand_ins):
                     if t.requires_grad:
                         raise CaptureError(
-                            "an argument of a captured step requires grad: keep parameters in the enclosing scope or in "
-                            "a module, and pass data as arguments"
+                            "an argument of a captured step requires grad: keep parameters in the enclosing scope or "
+                            "in a module, and pass data as arguments"
                         )
                     s.__dict__.update(t.__dict__)
                 marks = iter(stand_ins)
                 call_args, call_kwargs = _map(args, marks), _map(kwargs, marks)
                 result = self.fn(*call_args, **call_kwargs)
                 del call_args, call_kwargs
+                r.check_modules()
                 leaves = []
                 _flatten(result, leaves)
                 sources, outs = [], []

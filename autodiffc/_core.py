@@ -163,6 +163,7 @@ def start(**callbacks):
     """Hands the core what it calls back; the rest of it is in autograd._hooks."""
     global _callbacks
     _callbacks = ffi.new("ad_callbacks *", {
+        "let_go": ffi.addressof(lib, "let_go"), "take_back": ffi.addressof(lib, "take_back"),
         "backward": lib.py_backward, "hook": callbacks["py_hook"], "drop": lib.py_drop,
         "node_hook": callbacks["py_node_hook"], "trace": callbacks["py_trace"], "blame": callbacks["py_blame"],
         "pack": callbacks["py_pack"], "unpack": callbacks["py_unpack"],
@@ -170,9 +171,9 @@ def start(**callbacks):
     })
     if lib.ad_init(_callbacks):
         fail()
+    atexit.register(_quiet)
 
 
-@atexit.register
 def _quiet():
     """What the core lets go of while the interpreter goes down needs no call back any more."""
     _callbacks.drop = ffi.NULL

@@ -139,9 +139,9 @@ class Tensor(TensorObject):
     @requires_grad.setter
     def requires_grad(self, on):
         if not lib.ad_is_leaf(self._h):
-            raise RuntimeError("you can only change requires_grad flags of leaf variables." + (
-                "" if on else " If you want to use a computed variable in a subgraph that doesn't require differentiation "
-                "use var_no_grad = var.detach()."))
+            hint = " If you want to use a computed variable in a subgraph that doesn't require differentiation use " \
+                   "var_no_grad = var.detach()."
+            raise RuntimeError("you can only change requires_grad flags of leaf variables." + ("" if on else hint))
         if lib.ad_set_requires_grad(self._h, bool(on)) < 0:
             fail()
 
@@ -415,7 +415,8 @@ class Tensor(TensorObject):
     softmax, log_softmax = reduce.softmax, reduce.log_softmax
     max, min = reduce.max, reduce.min
     unique, unique_consecutive, bincount = distinct.unique, distinct.unique_consecutive, distinct.bincount
-    histc, histogram, quantile, nanquantile = distinct.histc, distinct.histogram, distinct.quantile, distinct.nanquantile
+    histc, histogram = distinct.histc, distinct.histogram
+    quantile, nanquantile = distinct.quantile, distinct.nanquantile
     sort, argsort, msort, topk, kthvalue = order.sort, order.argsort, order.msort, order.topk, order.kthvalue
     mode, median, nanmedian = order.mode, order.median, order.nanmedian
 

@@ -1,6 +1,7 @@
 """What a user pays before the first step: import time, installed size, memory."""
 
 import importlib.util
+import os
 import pathlib
 import statistics
 import subprocess
@@ -8,7 +9,10 @@ import sys
 
 
 def _run(code):
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    """What a fresh interpreter prints, with compiled bytecode as an installation leaves it."""
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def import_seconds(module, rounds=7):

@@ -185,6 +185,7 @@ int ad_set_data(ad_handle h, ad_handle src_h) {
     if (tls.capture) return program_refuse("pointing a tensor at other memory (.data = ..., set_())");
     if (tensor_set_geometry(t, src->ndim, src->sizes, src->strides)) return -1;
     atomic_fetch_add(&src->storage->refs, 1);
+    atomic_fetch_add(&t->storage->moved, 1);
     storage_release(t->storage);
     t->storage = src->storage;
     t->offset = src->offset;
@@ -226,6 +227,7 @@ int ad_resize(ad_handle h, const int64_t *sizes, int64_t ndim) {
         __builtin_mul_overflow(need, (int64_t)dtype_size[t->dtype], &need))
         return ad_fail(AD_ERR_RUNTIME, "the storage of a tensor of size %s overflows int64",
                        fmt_sizes((int)ndim, sizes));
+    atomic_fetch_add(&t->storage->moved, 1);
     if ((size_t)need > t->storage->nbytes) {
         if (!t->storage->block || t->storage->owner)
             return ad_fail(AD_ERR_RUNTIME, "Trying to resize storage that is not resizable");
@@ -407,18 +409,31 @@ ad_handle ad_op2f_(int op, ad_handle a, double s) { return with_scalar_(op, a, w
 ad_handle ad_op2i_(int op, ad_handle a, int64_t s) { return with_scalar_(op, a, wrapped(AD_I64, 0, s)); }
 ad_handle ad_op2b_(int op, ad_handle a, int s) { return with_scalar_(op, a, wrapped(AD_BOOL, 0, s)); }
 
-ad_handle ad_copy_out(ad_handle src_h, ad_handle out_h) {
+/* Whether ad_copy_out() would do: everything that can be told before `out` is touched. */
+int ad_fits_out(ad_handle src_h, ad_handle out_h) {
     ad_tensor *src = T(src_h), *out = T(out_h);
+    if (!out) return ad_fail(AD_ERR_TYPE, "out is no tensor");
     if ((dtype_is_float(src->dtype) && !dtype_is_float(out->dtype)) ||
         (src->dtype != AD_BOOL && out->dtype == AD_BOOL))
         return ad_fail(AD_ERR_RUNTIME, "result type %s can't be cast to the desired output type %s",
-                       dtype_class[src->dtype], dtype_class[out->dtype]),
-               0;
+                       dtype_class[src->dtype], dtype_class[out->dtype]);
     if (!tls.no_grad && (tensor_wants_grad(src) || tensor_wants_grad(out)))
         return ad_fail(AD_ERR_RUNTIME,
                        "functions with out=... arguments don't support automatic differentiation, but one of "
-                       "the arguments requires grad."),
-               0;
+                       "the arguments requires grad.");
+    if (out->storage->readonly)
+        return ad_fail(AD_ERR_RUNTIME, "out= lies in read-only memory (it came from a read-only array)");
+    bool same = tensor_same_sizes(src, out);
+    if (!same && (size_t)(src->numel + out->offset) * dtype_size[out->dtype] > out->storage->nbytes &&
+        (!out->storage->block || out->storage->owner))
+        return ad_fail(AD_ERR_RUNTIME, "Trying to resize storage that is not resizable");
+    return same ? graph_check_inplace(out, false) : 0;
+}
+
+/* out= : out takes the size and the values of src, or is left as it was. */
+ad_handle ad_copy_out(ad_handle src_h, ad_handle out_h) {
+    ad_tensor *src = T(src_h), *out = T(out_h);
+    if (ad_fits_out(src_h, out_h)) return 0;
     if (ad_resize(out_h, src->sizes, src->ndim)) return 0;
     return H(ad_apply_inplace(OP_copy, 2, (ad_tensor *[]){out, src}, NULL));
 }
@@ -441,6 +456,8 @@ int ad_set_requires_grad(ad_handle h, int on) {
         return ad_fail(
             AD_ERR_RUNTIME,
             "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
+    if (!on == !(t->flags & AD_T_REQUIRES_GRAD)) return 0;
+    atomic_fetch_add(&t->storage->moved, 1);
     t->flags = (uint16_t)(on ? t->flags | AD_T_REQUIRES_GRAD : t->flags & ~AD_T_REQUIRES_GRAD);
     return 0;
 }
@@ -490,6 +507,7 @@ int ad_detach_(ad_handle h) {
                        "True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
                        "these gradients.");
     graph_set_history(t, NULL, 0);
+    if (t->flags & AD_T_REQUIRES_GRAD) atomic_fetch_add(&t->storage->moved, 1);
     t->flags &= (uint16_t)~AD_T_REQUIRES_GRAD;
     t->epoch++;
     return 0;

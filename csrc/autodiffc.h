@@ -18,6 +18,8 @@ enum {
 };
 
 typedef struct ad_callbacks {
+    void *(*let_go)(void);       /* gives up the interpreter's lock, which every call comes in with */
+    void (*take_back)(void *);   /* takes it again, with what let_go returned */
     int (*backward)(int64_t key, int nout, ad_handle *grads, int nin, ad_handle *result);
     ad_handle (*hook)(int64_t key, ad_handle grad); /* 0: unchanged; -1: raised */
     void (*drop)(int64_t key);                      /* the core has let go of a Python object */
@@ -120,6 +122,7 @@ ad_handle ad_opn_(int op, const ad_handle *in, int64_t nin, const int64_t *i, in
                   int64_t nf, const int64_t *list, int64_t nlist);
 int ad_result_count(void);      /* outputs of the last call that had several */
 ad_handle ad_take_result(int k); /* moves output k out */
+int ad_fits_out(ad_handle src, ad_handle out);
 ad_handle ad_copy_out(ad_handle src, ad_handle out); /* out= : resizes, checks the dtype, copies */
 
 /* indexing: an expression is a list of codes (ops/indexing.c) and the tensors that it names, in order */

@@ -1,5 +1,6 @@
 /* The backward walk. Nodes are visited by falling creation number, so each node comes after all that
  * used its outputs; leaves come last. The walk is a loop over a heap: no recursion, whatever the depth. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "pool.h"
@@ -187,8 +188,16 @@ ad_lock *grad_lock(const ad_tensor *t) {
     return &locks[hash_ptr(t) % 32];
 }
 
+static int check_like(const char *what, ad_tensor *g, int dtype, int ndim, const int64_t *sizes) {
+    if (dims_equal(ndim, sizes, g->ndim, g->sizes) && g->dtype == dtype) return 0;
+    return ad_fail(AD_ERR_RUNTIME, "%s: got a gradient of size %s and %s, expected %s and %s", what,
+                   fmt_sizes(g->ndim, g->sizes), dtype_name[g->dtype], fmt_sizes(ndim, sizes), dtype_name[dtype]);
+}
+
 static int set_grad(ad_tensor *t, ad_tensor *g, bool create_graph) {
     ad_tensor *in[2] = {NULL, g}, *now, *old = NULL;
+    /* .data, resize_ or set_ can have changed the tensor since the graph was made, and its .grad. */
+    if (check_like("the gradient of a tensor that was changed since its graph was made", g, t->dtype, t->ndim, t->sizes)) return -1;
     if (tls.capture && program_touch_grad(t, false)) return -1;
     lock_take(grad_lock(t));
     if (!t->grad) {
@@ -196,6 +205,8 @@ static int set_grad(ad_tensor *t, ad_tensor *g, bool create_graph) {
         bool fits = dims_equal(t->ndim, t->strides, g->ndim, g->strides) ||
                     (tensor_is_contiguous(t) && tensor_is_contiguous(g));
         now = !create_graph && ours && fits ? tensor_ref(g) : ad_apply1(OP_clone, 1, &g, NULL);
+    } else if (check_like("a .grad of another size or dtype than its tensor's", t->grad, t->dtype, t->ndim, t->sizes)) {
+        now = NULL;
     } else {
         in[0] = t->grad;
         now = create_graph ? ad_apply1(OP_add, 2, in, NULL) : ad_apply_inplace(OP_add, 2, in, NULL);
@@ -254,7 +265,11 @@ static int run_hooks(ad_hook *const *list, ad_tensor **g, int ng, bool create_gr
         }
         ad_handle r = graph_callbacks.hook(todo[k].key, (ad_handle)*slot);
         if (r == -1) status = ad_fail(AD_ERR_PYTHON, "a hook raised");
-        else if (r) {
+        else if (r && check_like("a hook changed the kind of a gradient", (ad_tensor *)r, (*slot)->dtype, (*slot)->ndim,
+                                 (*slot)->sizes)) {
+            tensor_unref((ad_tensor *)r);
+            status = -1;
+        } else if (r) {
             tensor_unref(*slot);
             *slot = (ad_tensor *)r;
         }
@@ -374,6 +389,17 @@ static int visit_node(walk *w, int64_t index) {
     for (int k = 0; k < ng; k++) some |= g[k] != NULL;
     if (!any || !some) return 0;
     if (run_node_hooks(&n->hooks, HOOK_PRE, g, ng, NULL, 0, NULL)) return -1;
+    some = false;
+    for (int k = 0; k < ng; k++) { /* hooks take gradients away and give others, .data and resize_ change tensors */
+        const ad_meta *m = &n->mout[k];
+        some |= g[k] != NULL;
+        if (!g[k] || (dims_equal(m->ndim, m->sizes, g[k]->ndim, g[k]->sizes) && m->dtype == g[k]->dtype)) continue;
+        char what[128], title[64];
+        node_title(n, title, sizeof title);
+        snprintf(what, sizeof what, "%s: a hook or a change of a tensor between forward and backward", title);
+        return check_like(what, g[k], m->dtype, m->ndim, m->sizes);
+    }
+    if (!some) return 0;
     if (ng == 1) { /* the visits may move while the rule's results are sent */
         g_one = g[0];
         g = &g_one;
@@ -516,6 +542,7 @@ int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int r
             tensor_unref(v->g[k]);
             v->g[k] = NULL;
         }
+        if ((steps & 63) == 0) interpreter_take(interpreter_release()); /* other threads' turn */
         if ((steps & 15) == 0 && pool_cancelled() && pool_take_cancelled()) {
             ad_fail(AD_ERR_INTERRUPT, "interrupted in backward");
             goto done;

@@ -52,6 +52,14 @@ const char *fmt_sizes(int ndim, const int64_t *sizes);
 
 /* ---- short locks (lock.c) --------------------------------------------------------------------- */
 
+/* The interpreter's lock. Every call comes in with it. Work that takes longer than giving it up and taking it
+ * again runs without it; such work may not call Python, but for what takes it itself. */
+extern ad_callbacks graph_callbacks;
+static inline void *interpreter_release(void) { return graph_callbacks.let_go ? graph_callbacks.let_go() : NULL; }
+static inline void interpreter_take(void *state) {
+    if (state) graph_callbacks.take_back(state);
+}
+
 typedef _Atomic uint32_t ad_lock; /* 0: free */
 extern uint32_t lock_generation;  /* changes only in a child process, before it has threads */
 void lock_wait(ad_lock *l);
@@ -87,6 +95,9 @@ typedef struct ad_storage {
     int64_t owner;     /* key of the Python object that owns foreign memory, else 0 */
     int32_t readonly;
     _Atomic int32_t pinned; /* how many of the references are captured programs' */
+    struct ad_storage *backing; /* whose memory this is: set where a captured step's argument stands in for another */
+    _Atomic uint32_t moved; /* how often a tensor on it was pointed elsewhere, reshaped in place, or had its
+                               requires_grad changed: a program that was recorded before no longer fits */
 } ad_storage;
 
 enum {
@@ -151,6 +162,8 @@ bool dims_equal(int na, const int64_t *a, int nb, const int64_t *b);
 bool tensor_same_sizes(const ad_tensor *a, const ad_tensor *b);
 /* Whether the elements of `t` may overlap each other in memory (expanded dimensions). */
 bool tensor_self_overlaps(const ad_tensor *t);
+/* The addresses between which the elements lie. */
+void tensor_reach(const ad_tensor *t, const char **begin, const char **end);
 /* Whether a and b, of one storage, may share some but not all positions. Equal geometry is no overlap. */
 bool tensor_disjoint(const ad_tensor *a, const ad_tensor *b); /* of one storage: spans that do not meet */
 bool tensor_partial_overlap(const ad_tensor *a, const ad_tensor *b);
@@ -441,7 +454,6 @@ static inline bool vjp_needs(const ad_vjp *v, int i) {
     return v->node->edges[i].node || v->node->edges[i].leaf;
 }
 static inline const ad_meta *vjp_meta(const ad_vjp *v, int i) { return &v->node->min[i]; }
-extern ad_callbacks graph_callbacks;
 void graph_drop(int64_t key); /* lets go of a Python object; 0 for none */
 extern _Atomic int graph_anomaly; /* 1: remember where nodes are made; 2: look for NaN as well */
 

@@ -69,6 +69,15 @@ static int make_contiguous(int nin, ad_tensor *const *in, ad_tensor **own) {
     return n;
 }
 
+/* Whether a call takes longer than giving up the interpreter's lock and taking it again, which is worth some
+ * thousand elements. */
+bool call_is_long(const ad_call *c) {
+    int64_t n = 0;
+    for (int i = 0; i < c->nin; i++) n += c->in[i] ? c->in[i]->numel : 0;
+    for (int k = 0; k < c->nout; k++) n += c->out[k]->numel;
+    return n > 8192;
+}
+
 /* Runs a call whose outputs are in place: scratch, run, and the program that is being captured. */
 static int execute(ad_call *c) {
     size_t bytes = c->op->scratch ? c->op->scratch(c) : 0;
@@ -76,7 +85,10 @@ static int execute(ad_call *c) {
     /* What is written in place is never left half-written: Ctrl-C waits for it. */
     bool whole = c->inplace || (c->op->flags & AD_OP_INPLACE);
     int shield = whole ? pool_shield(1) : 0;
+    void *interpreter = call_is_long(c) ? interpreter_release() : NULL;
+    if ((c->op->flags & AD_OP_SELF) && !c->inplace) tensor_copy_data(c->out[0], c->in[0]);
     c->op->run(c);
+    interpreter_take(interpreter);
     if (whole) pool_shield(shield);
     if (bytes) mem_free(c->scratch, bytes);
     return AD_UNLIKELY(pool_take_cancelled()) ? ad_fail(AD_ERR_INTERRUPT, "interrupted in %s", c->op->name)
@@ -148,7 +160,6 @@ static int call(ad_call *c, ad_tensor *target) {
     for (; made < c->nout; made++)
         if (AD_UNLIKELY(!(c->out[made] = make_output(c, made)))) goto fail;
     if (!(op->flags & AD_OP_VIEW)) {
-        if ((op->flags & AD_OP_SELF) && !target) tensor_copy_data(c->out[0], c->in[0]);
         if (execute(c)) goto fail;
         if (AD_UNLIKELY(tls.capture != NULL) && program_append(c)) goto fail;
     }

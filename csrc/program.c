@@ -265,12 +265,62 @@ static int finish(plan *w) {
             v->s->pinned++;
             p->written[p->nwritten++] = v->s;
         }
+        p->is_long |= call_is_long(&i->call);
         size_t bytes = i->call.op->scratch ? i->call.op->scratch(&i->call) : 0;
         if (bytes > p->scratch_bytes) p->scratch_bytes = bytes;
+    }
+    p->watched = mem_alloc((size_t)(w->n + 1) * sizeof *p->watched);
+    if (!p->watched) return -1;
+    p->watched_cap = w->n + 1;
+    for (int64_t k = 0; k < w->n; k++) {
+        ad_storage *s = w->v[k].s;
+        if (w->v[k].internal || s->backing) continue; /* arguments are other ones at each replay */
+        atomic_fetch_add(&s->refs, 1);
+        s->pinned++;
+        p->watched[p->nwatched++] = (watch){s, atomic_load(&s->moved)};
     }
     if (p->scratch_bytes && !(p->scratch = mem_alloc(p->scratch_bytes))) return -1;
     for (int64_t k = 0; k < p->n; k++) p->code[k].call.scratch = p->scratch;
     return 0;
+}
+
+/* ---- arguments that share memory ---- */
+
+static bool meets(const ad_tensor *t, const char *begin, const char *end) {
+    const char *b, *e;
+    tensor_reach(t, &b, &e);
+    return b < end && begin < e;
+}
+
+bool program_aliases(const ad_program *p) {
+    for (int64_t i = 0; i < p->nwritten; i++) {
+        const ad_storage *s = p->written[i];
+        const char *begin = s->data, *end = begin + s->nbytes;
+        for (int64_t k = 0; k < p->nargs; k++) /* of an argument only its own elements, not all of its memory */
+            if (p->args[k]->storage == s) tensor_reach(p->args[k], &begin, &end);
+        for (int64_t k = 0; k < p->nargs; k++)
+            if (p->args[k]->storage != s && meets(p->args[k], begin, end)) return true;
+    }
+    return false;
+}
+
+/* Fusing and folding take storages to be apart: is each argument apart from what the recorded calls write? */
+static bool aliased(const plan *w) {
+    const ad_program *p = w->p;
+    for (int64_t a = 0; a < p->nargs; a++)
+        for (int64_t k = 0; k < p->n; k++) {
+            const ad_call *c = &p->code[k].call;
+            for (int o = 0; o < c->nout + (c->op->flags & AD_OP_INPLACE ? c->nin : 0); o++) {
+                const ad_tensor *t = o < c->nout ? c->out[o] : c->in[o - c->nout];
+                if (!t || t->storage == p->args[a]->storage) continue;
+                const value *v = value_of(w, t->storage);
+                const char *begin, *end;
+                if (v->internal) continue;
+                tensor_reach(t, &begin, &end);
+                if (meets(p->args[a], begin, end)) return true;
+            }
+        }
+    return false;
 }
 
 int plan_program(ad_program *p) {
@@ -278,8 +328,11 @@ int plan_program(ad_program *p) {
     int status = -1;
     if (collect(&w)) goto done;
     drop_dead(&w);
-    fold_activations(&w);
-    if (fuse_elementwise(p) || lay_out(&w) || finish(&w)) goto done;
+    if (!(p->aliased = aliased(&w))) {
+        fold_activations(&w);
+        if (fuse_elementwise(p)) goto done;
+    }
+    if (lay_out(&w) || finish(&w)) goto done;
     status = 0;
 done:
     if (w.v) mem_free(w.v, (size_t)w.cap * sizeof *w.v);

@@ -21,6 +21,12 @@ typedef struct grad_effect {
 } grad_effect;
 #define ANY_GRAD ((ad_tensor *)1)
 
+/* A storage of others that the program touches, and how often a tensor on it had been moved. */
+typedef struct watch {
+    ad_storage *s;
+    uint32_t moved;
+} watch;
+
 typedef struct ad_program {
     instr *code;
     int64_t n, cap;
@@ -32,9 +38,13 @@ typedef struct ad_program {
     int64_t nouts, outs_cap;
     ad_storage **written; /* storages of others that the program writes: their versions count */
     int64_t nwritten, written_cap;
+    watch *watched;
+    int64_t nwatched, watched_cap;
+    bool aliased; /* an argument shared memory that the step writes: its calls keep their order */
     char *arena, *scratch;
     size_t arena_bytes, scratch_bytes, unplanned_bytes;
     int64_t recorded, fused;
+    bool is_long; /* worth giving up the interpreter's lock for */
     _Atomic int running;
 } ad_program;
 
@@ -51,6 +61,10 @@ static inline int32_t storage_users(ad_storage *s) {
 
 /* Gives a recorded call another operation and operands (borrowed; `room` is taken, n + 1 entries). */
 int program_rewrite(instr *i, const ad_op *op, int nin, int nout, ad_tensor **room);
+
+/* Whether an argument, as it is bound now, shares memory with what the program writes of others. */
+bool program_aliases(const ad_program *p);
+bool call_is_long(const ad_call *c); /* op.c */
 
 /* Turns the recorded calls into the planned program: what is dead, what is fused, where values live. */
 int plan_program(ad_program *p);

@@ -130,6 +130,11 @@ static void program_free(ad_program *p) {
         p->written[k]->pinned--;
         storage_release(p->written[k]);
     }
+    for (int64_t k = 0; k < p->nwatched; k++) {
+        p->watched[k].s->pinned--;
+        storage_release(p->watched[k].s);
+    }
+    if (p->watched) mem_free(p->watched, (size_t)p->watched_cap * sizeof *p->watched);
     if (p->cap) mem_free(p->code, (size_t)p->cap * sizeof *p->code);
     if (p->effects_cap) mem_free(p->effects, (size_t)p->effects_cap * sizeof *p->effects);
     if (p->args_cap) mem_free(p->args, (size_t)p->args_cap * sizeof *p->args);
@@ -165,14 +170,76 @@ ad_handle ad_capture_arg(ad_handle h) {
     s->data = t->storage->data;
     s->nbytes = t->storage->nbytes;
     s->readonly = t->storage->readonly;
+    s->backing = t->storage->backing ? t->storage->backing : t->storage; /* a stand-in may outlive the recording */
+    atomic_fetch_add(&s->backing->refs, 1);
     storage_release(a->storage);
     a->storage = s;
     args[p->nargs++] = tensor_ref(a);
     return (ad_handle)a;
 }
 
+/* Writes to stand-ins are writes to the arguments. */
+static void pass_versions(const ad_program *p) {
+    for (int64_t k = 0; k < p->nargs; k++) {
+        ad_storage *s = p->args[k]->storage;
+        atomic_fetch_add(&s->backing->version, atomic_load(&s->version));
+    }
+}
+
+static void rebase(ad_tensor *t, const ad_storage *from, ad_storage *to) {
+    if (!t || t->storage != from) return;
+    t->storage->pinned--;
+    storage_release(t->storage);
+    atomic_fetch_add(&to->refs, 1);
+    to->pinned++;
+    t->storage = to;
+}
+
+/* Whoever kept a stand-in keeps what it was: the program goes on with storages of its own, which replays point at
+ * other memory. */
+static int part_from_stand_ins(ad_program *p) {
+    for (int64_t a = 0; a < p->nargs; a++) {
+        ad_storage *old = p->args[a]->storage, *now = storage_new(0);
+        if (!now) return -1;
+        now->data = old->data;
+        now->nbytes = old->nbytes;
+        now->readonly = old->readonly;
+        for (int64_t k = 0; k < p->n; k++) {
+            const ad_call *c = &p->code[k].call;
+            for (int i = 0; i < c->nin; i++) rebase(c->in[i], old, now);
+            for (int o = 0; o < c->nout; o++) rebase(c->out[o], old, now);
+        }
+        for (int64_t k = 0; k < p->nwritten; k++)
+            if (p->written[k] == old) {
+                old->pinned--;
+                storage_release(old);
+                atomic_fetch_add(&now->refs, 1);
+                now->pinned++;
+                p->written[k] = now;
+            }
+        ad_tensor *t = p->args[a];
+        ad_tensor *mine = tensor_alias(t, t->ndim, t->sizes, t->strides, t->offset);
+        if (!mine) {
+            storage_release(now);
+            return -1;
+        }
+        storage_release(mine->storage);
+        mine->storage = now;
+        for (int64_t k = 0; k < p->nouts; k++)
+            if (p->outs[k]->storage == old) {
+                storage_release(old);
+                atomic_fetch_add(&now->refs, 1);
+                p->outs[k]->storage = now;
+            }
+        p->args[a] = mine;
+        tensor_unref(t);
+    }
+    return 0;
+}
+
 void ad_capture_abort(void) {
     if (!tls.capture) return;
+    pass_versions(tls.capture);
     program_free(tls.capture);
     tls.capture = NULL;
 }
@@ -193,6 +260,7 @@ intptr_t ad_capture_end(const ad_handle *outs, int64_t n) {
     ad_program *p = tls.capture;
     if (!p) return ad_fail(AD_ERR_CAPTURE, "no capture is under way"), 0;
     tls.capture = NULL;
+    pass_versions(p);
     if (n && !(p->outs = mem_alloc((size_t)n * sizeof *p->outs))) goto fail;
     p->outs_cap = n;
     for (int64_t k = 0; k < n; k++) {
@@ -207,9 +275,15 @@ intptr_t ad_capture_end(const ad_handle *outs, int64_t n) {
         if (!p->outs[k]) goto fail;
         p->nouts++;
     }
-    for (int64_t k = 0; k < p->neffects; k++) p->effects[k].exit = tensor_ref(p->effects[k].leaf->grad);
+    for (int64_t k = 0; k < p->neffects; k++) {
+        ad_tensor *g = p->effects[k].exit = tensor_ref(p->effects[k].leaf->grad);
+        if (g && g->storage->backing) {
+            ad_fail(AD_ERR_CAPTURE, "the captured step leaves an argument as a gradient: assign a clone() of it");
+            goto fail;
+        }
+    }
     p->recorded = p->n;
-    if (plan_program(p)) goto fail;
+    if (plan_program(p) || part_from_stand_ins(p)) goto fail;
     return (intptr_t)p;
 fail:
     program_free(p);
@@ -218,9 +292,12 @@ fail:
 
 /* ---- replay ---- */
 
-/* 1 when the program fits the present state of the gradients, 0 when the step must be recorded anew. */
+/* 1 when the program fits the present state of the gradients, 0 when the step must be recorded anew, and -1 when the
+ * program never fits again: a tensor that it used was pointed at other memory, reshaped, frozen or unfrozen. */
 int ad_program_fits(intptr_t h) {
     const ad_program *p = (const ad_program *)h;
+    for (int64_t k = 0; k < p->nwatched; k++)
+        if (atomic_load_explicit(&p->watched[k].s->moved, memory_order_relaxed) != p->watched[k].moved) return -1;
     for (int64_t k = 0; k < p->neffects; k++)
         if (p->effects[k].entry != ANY_GRAD && p->effects[k].leaf->grad != p->effects[k].entry) return 0;
     return 1;
@@ -256,14 +333,25 @@ int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handl
         s->data = (char *)tensor_data(t) - p->args[k]->offset * dtype_size[t->dtype];
         s->nbytes = t->storage->nbytes;
     }
+    if (!p->aliased && program_aliases(p)) {
+        atomic_store(&p->running, 0);
+        return 1;
+    }
     int shield = pool_shield(1); /* a step that began is finished: Ctrl-C waits for it */
+    void *interpreter = p->is_long ? interpreter_release() : NULL;
     for (int64_t k = 0; k < p->n; k++) {
         const instr *i = &p->code[k];
         if (!i->dead) i->call.op->run(&i->call);
     }
+    interpreter_take(interpreter);
     pool_shield(shield);
     for (int64_t k = 0; k < p->nwritten; k++)
         atomic_fetch_add_explicit(&p->written[k]->version, 1, memory_order_relaxed);
+    for (int64_t k = 0; k < nargs; k++) { /* and those of the arguments, which the placeholders counted */
+        ad_storage *s = p->args[k]->storage;
+        uint32_t writes = atomic_exchange_explicit(&s->version, 0, memory_order_relaxed);
+        if (writes) atomic_fetch_add_explicit(&((ad_tensor *)args[k])->storage->version, writes, memory_order_relaxed);
+    }
     for (int64_t k = 0; k < p->neffects; k++) {
         grad_effect *e = &p->effects[k];
         if (e->leaf->grad == e->exit) continue;

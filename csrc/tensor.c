@@ -20,12 +20,15 @@ ad_storage *storage_new(size_t nbytes) {
     s->owner = 0;
     s->readonly = 0;
     atomic_init(&s->pinned, 0);
+    s->backing = NULL;
+    atomic_init(&s->moved, 0);
     return s;
 }
 
 void storage_release(ad_storage *s) {
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1) return;
     graph_drop(s->owner);
+    if (s->backing) storage_release(s->backing); /* which has none itself */
     mem_free_kind(s, s->block, MEM_STORAGE);
 }
 
@@ -110,6 +113,13 @@ static void tensor_span(const ad_tensor *t, int64_t *lo, int64_t *hi) { /* in by
     for (int d = 0; d < t->ndim; d++) last += (t->sizes[d] - 1) * t->strides[d];
     *lo = t->offset * dtype_size[t->dtype];
     *hi = *lo + (last + 1) * dtype_size[t->dtype];
+}
+
+void tensor_reach(const ad_tensor *t, const char **begin, const char **end) {
+    int64_t lo, hi;
+    tensor_span(t, &lo, &hi);
+    *begin = (const char *)t->storage->data + lo;
+    *end = t->numel ? (const char *)t->storage->data + hi : *begin;
 }
 
 bool tensor_disjoint(const ad_tensor *a, const ad_tensor *b) {

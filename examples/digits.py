@@ -81,7 +81,7 @@ def picture(torch, model, history, path):
     _, _, x, y = load_data(torch)
     with torch.no_grad():
         guess = model(x).argmax(dim=1)
-    wrong = [k for k in range(len(y)) if guess[k].item() != y[k].item()][:16]
+    wrong = [k for k in range(len(y)) if guess[k].item() != y[k].item()]
     fig = plt.figure(figsize=(11, 6), layout="constrained")
     left, right = fig.subfigures(1, 2, width_ratios=[1.1, 1])
     loss, acc = left.subplots(2, 1, sharex=True)
@@ -93,10 +93,14 @@ def picture(torch, model, history, path):
     acc.legend()
     for ax in (loss, acc):
         ax.grid(alpha=0.3)
-    right.suptitle(f"{len(wrong)} test digits taken for another")
-    for ax, k in zip(np.ravel(right.subplots(4, 4)), wrong + [None] * (16 - len(wrong))):
+    right.suptitle(f"{len(wrong)} of {len(y)} test digits taken for another: what they are, as what")
+    shown = min(len(wrong), 16)
+    columns = max(int(np.ceil(np.sqrt(shown))), 1)
+    rows = max(-(-shown // columns), 1)
+    for n, ax in enumerate(np.ravel(right.subplots(rows, columns))):
         ax.axis("off")
-        if k is not None:
+        if n < shown:
+            k = wrong[n]
             ax.imshow(x[k].numpy().reshape(8, 8), cmap="gray_r")
             ax.set_title(f"{y[k].item()} as {guess[k].item()}", fontsize=9)
     path.parent.mkdir(exist_ok=True)

@@ -15,8 +15,8 @@ asan)
     flags="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
     # Limits of the address space mean nothing under ASan, and the C tests are built by themselves below.
     select="-m not(slow) --deselect tests/test_c.py --deselect tests/test_memory.py::test_address_space_limit"
-    export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:abort_on_error=1:handle_abort=1
-    export UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc
+    export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:abort_on_error=1:handle_abort=1:log_path=$tree/report
+    export UBSAN_OPTIONS=print_stacktrace=1:log_path=$tree/report PYTHONMALLOC=malloc
     ;;
 tsan)
     flags="-fsanitize=thread"

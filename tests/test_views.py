@@ -242,3 +242,13 @@ def test_no_graph_is_kept_by_itself():
         h.add_(w * h)
     del w, h
     assert counts() == before
+
+
+def test_what_is_overwritten_gets_a_gradient_of_zeros():
+    writes = [lambda y: y.zero_(), lambda y: y.fill_(2.0), lambda y: y.copy_(T.ones(3))]
+    for write in [*writes, lambda y: y.__setitem__(slice(None), 5)]:
+        x = T.ones(3, requires_grad=True)
+        y = x * 1
+        write(y)
+        y.sum().backward()
+        assert x.grad.tolist() == [0.0, 0.0, 0.0]

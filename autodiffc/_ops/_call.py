@@ -171,10 +171,15 @@ def inplace(op):
 
     def method(self, other):
         if isinstance(other, TensorBase):
-            h = lib.ad_op2_(op, self._h, other._h)
+            try:
+                h = lib.ad_op2_(op, self._h, other._h)
+            except AttributeError:
+                raise not_a_tensor(op, self) from None
         else:
             if isinstance(other, np.ndarray) and other.ndim:
                 return method(self, operand(other, self))
+            if not isinstance(self, TensorBase):
+                raise not_a_tensor(op, self)
             s = number(other, op)
             kind = type(s)
             if kind is float:
@@ -208,7 +213,10 @@ def inplace_unary(op):
     """The in-place method of a unary operation."""
 
     def method(self):
-        h = lib.ad_op1_(op, self._h)
+        try:
+            h = lib.ad_op1_(op, self._h)
+        except AttributeError:
+            raise not_a_tensor(op, self) from None
         if not h:
             fail()
         lib.ad_release(h)
@@ -219,10 +227,19 @@ def inplace_unary(op):
 
 def apply(op, tensors, ints=(), floats=(), dims=()):
     """Any operation: tensors (None for an absent one), integer and float attributes, a list of integers."""
-    return wrap(
-        lib.ad_opn(op, [t._h if t is not None else 0 for t in tensors], len(tensors), ints, len(ints), floats,
-                   len(floats), dims, len(dims))
-    )
+    try:
+        handles = [t._h if t is not None else 0 for t in tensors]
+    except AttributeError:
+        raise _first_wrong(op, tensors) from None
+    return wrap(lib.ad_opn(op, handles, len(handles), ints, len(ints), floats, len(floats), dims, len(dims)))
+
+
+def _first_wrong(op, tensors):
+    """The TypeError for the first of the operands that is no tensor."""
+    for k, t in enumerate(tensors):
+        if t is not None and not isinstance(t, TensorBase):
+            return not_a_tensor(op, t, "input" if k == 0 else "other", k + 1)
+    return AttributeError("a tensor without memory: its class's __new__ made none")
 
 
 def not_a_tensor(op, a, argument="input", position=1):
@@ -257,8 +274,11 @@ def listed(op, a, dims, i0=0, i1=0):
 
 def in_place(op, a, tensors=(), ints=(), floats=(), dims=()):
     """Any operation written into `a`, which is returned."""
-    h = lib.ad_opn_(op, [a._h, *[t._h for t in tensors]], 1 + len(tensors), ints, len(ints), floats, len(floats), dims,
-                    len(dims))
+    try:
+        handles = [a._h, *[t._h for t in tensors]]
+    except AttributeError:
+        raise _first_wrong(op, [a, *tensors]) from None
+    h = lib.ad_opn_(op, handles, len(handles), ints, len(ints), floats, len(floats), dims, len(dims))
     if not h:
         fail()
     lib.ad_release(h)
@@ -290,6 +310,8 @@ def to_out(h, out):
     """Copies a result into `out`, which takes its size, and drops the result."""
     try:
         r = lib.ad_copy_out(h, out._h)
+    except AttributeError:
+        raise TypeError(f"argument 'out' must be Tensor, not {type(out).__name__}") from None
     finally:
         lib.ad_release(h)
     if not r:
@@ -298,10 +320,28 @@ def to_out(h, out):
     return out
 
 
+def to_outs(name, results, outs):
+    """Copies several results into the tensors given as out=: into all of them or, after an error, into none."""
+    if not isinstance(outs, (tuple, list)) or len(outs) != len(results):
+        raise TypeError(f"{name}(): argument 'out' must be a tuple of {len(results)} Tensors, not {type(outs).__name__}")
+    for out in outs:
+        if not isinstance(out, TensorBase):
+            raise TypeError(f"{name}(): argument 'out' must be a tuple of Tensors, but one is {type(out).__name__}")
+    for r, out in zip(results, outs):
+        if lib.ad_fits_out(r._h, out._h) < 0:
+            fail()
+    for r, out in zip(results, outs):
+        h = lib.ad_copy_out(r._h, out._h)
+        if not h:
+            fail()
+        lib.ad_release(h)
+    return tuple(outs)
+
+
 def op_name(op):
     return ffi.string(lib.ad_op_name(op)).decode()
 
 
 __all__ = ["OP", "TensorBase", "apply", "binary", "fail", "in_place", "inplace", "inplace_operator", "inplace_unary",
            "ints", "lib", "listed", "not_a_tensor", "number", "number_tensor", "op_name", "operator", "sizes",
-           "tensors_only", "ternary", "to_out", "unary", "wrap"]
+           "tensors_only", "ternary", "to_out", "to_outs", "unary", "wrap"]

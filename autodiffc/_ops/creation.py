@@ -521,8 +521,7 @@ def _tri_indices(name, made_by, row, col, offset, dtype, device):
         raise RuntimeError(f"{name}: row and col must be non-negative, got {row}, {col}")
     check_options(device, None, name)
     found = np.stack(made_by(row, offset, col)).astype(np.int64)
-    t = interop.from_numpy(found)
-    return t if dtype is None else t.to(as_dtype(dtype, name))
+    return from_data.tensor(found, dtype=_dtype.int64 if dtype is None else dtype)
 
 
-from .. import interop  # noqa: E402  (it makes tensors with this module's help)
+from . import from_data  # noqa: E402  (it needs this module)

@@ -191,7 +191,7 @@ def histogram(input, bins, *, range=None, weight=None, density=False, out=None):
     if density:
         hist = hist / (hist.sum() * reduce.diff(edges))
     if out is not None:
-        hist, edges = reduce._finish(hist, out[0]), reduce._finish(edges, out[1])
+        hist, edges = _call.to_outs("histogram", (hist, edges), out)
     return return_types.histogram((hist, edges))
 
 

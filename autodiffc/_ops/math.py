@@ -4,6 +4,7 @@ Integers and bool become the default float dtype, except where said; `out` recei
 """
 from .. import _dtype
 from ._call import OP, TensorBase, binary, inplace, inplace_unary, lib, not_a_tensor, number, ternary, to_out, unary
+from .creation import arange
 
 _LARGEST = {_dtype.float16: 65504.0, _dtype.bfloat16: 3.3895313892515355e38, _dtype.float32: 3.4028234663852886e38,
             _dtype.float64: 1.7976931348623157e308}
@@ -282,10 +283,8 @@ def multigammaln(input, p, *, out=None):
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
     x = input if input.dtype.is_floating_point else input.to(_default())
-    total = lgamma(x)
-    for j in range(1, p):
-        total = total + lgamma(x - 0.5 * j)
-    total = total + p * (p - 1) / 4 * 1.1447298858494002
+    terms = arange(0, p, dtype=x.dtype) * -0.5 + x.unsqueeze(-1)
+    total = lgamma(terms).sum(-1) + p * (p - 1) / 4 * 1.1447298858494002
     return total if out is None else to_out(_kept(total), out)
 
 

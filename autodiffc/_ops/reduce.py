@@ -10,7 +10,7 @@ from .._dtype import DTYPES
 from .._dtype import dtype as _dtype_class
 from .._native import lib
 from . import _call, shape
-from ._call import binary, not_a_tensor, to_out, unary
+from ._call import binary, not_a_tensor, to_out, to_outs, unary
 
 _op1l, _op1i = lib.ad_op1l, lib.ad_op1i
 _new = object.__new__
@@ -158,10 +158,10 @@ def aminmax(input, *, dim=None, keepdim=False, out=None):
     """(min, max), named."""
     low, high = reduce(_AMIN, input, dim, keepdim), reduce(_AMAX, input, dim, keepdim)
     if out is not None:
-        for t in out:
-            if t.dtype is not input.dtype:
+        for t in out if isinstance(out, (tuple, list)) else ():
+            if isinstance(t, TensorBase) and t.dtype is not input.dtype:
                 raise RuntimeError(f"Expected out tensor to have dtype {input.dtype}, but got {t.dtype} instead")
-        low, high = _finish(low, out[0]), _finish(high, out[1])
+        low, high = to_outs("aminmax", (low, high), out)
     return return_types.aminmax((low, high))
 
 
@@ -174,9 +174,10 @@ def pair(kind, op, input, i0, i1=0, i2=0, out=None):
         fail()
     values, indices = wrap(h), wrap(lib.ad_take_result(1))
     if out is not None:
-        if lib.ad_storage_ptr(out[0]._h) == lib.ad_storage_ptr(input._h):
+        if isinstance(out, (tuple, list)) and out and isinstance(out[0], TensorBase) \
+                and lib.ad_storage_ptr(out[0]._h) == lib.ad_storage_ptr(input._h):
             raise RuntimeError(f"unsupported operation: {kind.__name__}() cannot write its result over its input")
-        values, indices = _finish(values, out[0]), _finish(indices, out[1])
+        values, indices = to_outs(kind.__name__, (values, indices), out)
     return kind((values, indices))
 
 

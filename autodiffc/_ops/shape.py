@@ -560,19 +560,19 @@ def _tensor_list(name, tensors, argument="tensors"):
 
 def cat(tensors, dim=0, *, out=None):
     """The tensors one after the other along a dimension; their other sizes must agree."""
-    try:
-        handles = [t._h for t in tensors]
-    except (AttributeError, TypeError):
-        handles = [t._h for t in _tensor_list("cat", tensors)]
-    if isinstance(tensors, TensorBase):
-        raise TypeError("cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
+    try:  # a generator's tensors would be gone before the call
+        handles = [t._h for t in tensors] if isinstance(tensors, (list, tuple)) else _tensor_list("cat", tensors)
+    except AttributeError:
+        handles = _tensor_list("cat", tensors)
     h = lib.ad_opn(_CAT, handles, len(handles), (dim,), 1, (), 0, (), 0)
     if not h:
         fail()
     if out is None:
         return wrap(h)
-    if any(lib.ad_overlaps(t._h, out._h) for t in tensors):
+    if not isinstance(out, TensorBase) or any(lib.ad_overlaps(t._h, out._h) for t in tensors):
         lib.ad_release(h)
+        if not isinstance(out, TensorBase):
+            raise TypeError(f"cat(): argument 'out' must be Tensor, not {type(out).__name__}")
         raise RuntimeError(
             "unsupported operation: the input tensors cannot refer to any of the output memory locations. "
             "Found overlap in an input tensor"

@@ -14,6 +14,9 @@ from typing import Any
 
 _missing = object()
 
+changes = [0]
+"""How often any module's mode, parameters, buffers or submodules changed: captured steps look at it."""
+
 
 class Registry(dict):
     """A dict that repeats its entries in the ``__dict__`` of the module that owns it."""
@@ -53,17 +56,20 @@ class Registry(dict):
 
     def __setitem__(self, name: Any, value: Any) -> None:
         old = self.get(name, _missing)
+        changes[0] += 1
         super().__setitem__(name, value)
         owner = self.owner()
         if owner is not None:
             self._repeat(owner, name, value, old)
 
     def __delitem__(self, name: Any) -> None:
+        changes[0] += 1
         if name in self:
             self._drop(name)
         super().__delitem__(name)
 
     def pop(self, name: Any, *default: Any) -> Any:
+        changes[0] += 1
         if name in self:
             self._drop(name)
         return super().pop(name, *default)
@@ -75,6 +81,7 @@ class Registry(dict):
         return name, self.pop(name)
 
     def clear(self) -> None:
+        changes[0] += 1
         for name in self:
             self._drop(name)
         super().clear()

@@ -18,7 +18,7 @@ from ._hooks import (  # noqa: F401
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
-from ._registry import Registry
+from ._registry import Registry, changes
 from .parameter import Buffer, Parameter
 
 _Self = TypeVar("_Self", bound="Module")
@@ -159,6 +159,8 @@ class Module:
         else:
             if name in _hook_dicts:
                 namespace["_hooked"] = True
+            elif name == "training":
+                changes[0] += 1
             object.__setattr__(self, name, value)
 
     def _set_registry(self, name: str, value: dict) -> None:

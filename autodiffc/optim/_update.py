@@ -83,12 +83,14 @@ def adam(optimizer: Any, index: int, group: dict, n: int, params: Handles, exp_a
 
 def _number(value: Any) -> float:
     """An option as a float. A tensor is read as memory: a captured step refuses item(), and this is read anew."""
+    if type(value) is float:
+        return value
     return float(value.detach().numpy().reshape(())) if isinstance(value, Tensor) else float(value)
 
 
 def _sgd_numbers(group: dict) -> list[float]:
     """The numbers of :func:`sgd` in the order in which the core has them."""
-    return [_number(group[name]) for name in ("lr", "momentum", "dampening", "weight_decay")]
+    return [_number(group["lr"]), _number(group["momentum"]), _number(group["dampening"]), _number(group["weight_decay"])]
 
 
 def _adam_numbers(group: dict) -> list[float]:

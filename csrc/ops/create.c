@@ -56,7 +56,10 @@ void fill_run(const ad_call *c) {
     one.strides = zero;
     tensor_copy_data(out, &one);
 }
-void fill_vjp(ad_vjp *v) { (void)v; } /* nothing of what was there is left */
+void fill_vjp(ad_vjp *v) { /* nothing of what was there is left */
+    const ad_meta *m = vjp_meta(v, 0);
+    if (vjp_needs(v, 0)) v->gin[0] = em_zeros(&v->E, m->dtype, m->ndim, m->sizes);
+}
 void fill_jvp(ad_jvp *j) {
     const ad_tensor *y = j->c->out[0];
     j->tout[0] = em_zeros(&j->E, y->dtype, y->ndim, y->sizes);
@@ -231,7 +234,8 @@ int copy_infer(ad_call *c) {
 }
 void copy_run(const ad_call *c) { tensor_copy_data(c->out[0], c->in[1]); }
 void copy_vjp(ad_vjp *v) {
-    const ad_meta *m = vjp_meta(v, 1);
+    const ad_meta *self = vjp_meta(v, 0), *m = vjp_meta(v, 1);
+    if (vjp_needs(v, 0)) v->gin[0] = em_zeros(&v->E, self->dtype, self->ndim, self->sizes);
     if (vjp_needs(v, 1)) v->gin[1] = em_cast(&v->E, em_sum_to(&v->E, v->g[0], m->ndim, m->sizes), m->dtype);
 }
 void copy_jvp(ad_jvp *j) {

@@ -20,7 +20,7 @@ static int product_spec(ad_call *c) {
     int na = a->ndim - 2, nb = b->ndim - 2, n = na > nb ? na : nb;
     int64_t m = a->sizes[na], k = a->sizes[na + 1], k2 = b->sizes[nb], cols = b->sizes[nb + 1];
     if (same_dtype(a, b, c->op->name)) return -1;
-    if (a->dtype == AD_BOOL) return ad_fail(AD_ERR_RUNTIME, "\"%s\" not implemented for 'Bool'", c->op->name);
+    if (a->dtype == AD_BOOL) return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"%s\" not implemented for 'Bool'", c->op->name);
     if (k != k2)
         return ad_fail(AD_ERR_RUNTIME, "mat1 and mat2 shapes cannot be multiplied (%lldx%lld and %lldx%lld)", (long long)m,
                        (long long)k, (long long)k2, (long long)cols);
@@ -281,6 +281,7 @@ int linear_infer(ad_call *c) {
     if (k != w->sizes[1])
         return ad_fail(AD_ERR_RUNTIME, "mat1 and mat2 shapes cannot be multiplied (%lldx%lld and %lldx%lld)",
                        (long long)(k ? x->numel / k : 0), (long long)k, (long long)w->sizes[1], (long long)n);
+    if (x->dtype == AD_BOOL) return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"linear\" not implemented for 'Bool'");
     if (same_dtype(x, w, "linear") || (b && same_dtype(x, b, "linear"))) return -1;
     if (b && !(b->ndim == 1 && (b->sizes[0] == n || b->sizes[0] == 1)) && b->ndim)
         return ad_fail(AD_ERR_RUNTIME, "linear: the bias of size %s does not fit %lld outputs", fmt_sizes(b->ndim, b->sizes),

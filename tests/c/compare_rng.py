@@ -103,7 +103,7 @@ class Tally:
         print(text + ("   <-- WRONG" if wrong else ""), flush=True)
 
 
-def stream(name, dtype, theirs, ours, sizes=SIZES, seeds=range(3), big=True, exact=True):
+def stream(name, dtype, theirs, ours, sizes=SIZES, seeds=(0, 1, 2), big=True, exact=True):
     """theirs(empty tensor) fills it with torch; ours(code, pointer, n) with the library."""
     t = Tally(f"{name} {str(dtype)[6:]}", exact)
     for n in [*sizes, *([BIG] if big else [])]:
@@ -231,7 +231,8 @@ def samples():
         except RuntimeError:
             continue
         stream("randperm", d, lambda t: torch.randperm(len(t), dtype=t.dtype),
-               lambda c, p, n: lib.rng_randperm(STATE, c, p, n), sizes=[*range(101), top], big=d == torch.int64)  # fmt: skip
+               lambda c, p, n: lib.rng_randperm(STATE, c, p, n), sizes=[*range(101), top],
+               big=d == torch.int64)  # fmt: skip
     for d in FLOATS:
         for replacement in (True, False):
             t = Tally(f"multinomial {str(d)[6:]}, {'with' if replacement else 'without'} replacement")

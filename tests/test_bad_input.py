@@ -1,0 +1,241 @@
+"""Programs that misuse the library: each raises an ordinary error or goes on with right results, and never reads or writes
+memory that is not its own (make asan runs these under AddressSanitizer)."""
+
+import gc
+
+import numpy as np
+import pytest
+
+import autodiffc as T
+from autodiffc import nn
+
+
+def linear_step(seed=0):
+    T.manual_seed(seed)
+    m = nn.Linear(3, 2)
+    opt = T.optim.SGD(m.parameters(), lr=0.1)
+
+    def step(x):
+        opt.zero_grad()
+        loss = m(x).square().sum()
+        loss.backward()
+        opt.step()
+        return loss.detach()
+
+    return m, opt, step
+
+
+def same_as_eager(change):
+    """Steps, a change to the module and optimizer, and steps again: captured and eager must agree."""
+    x = T.arange(12.0).reshape(4, 3) / 10
+    results = []
+    for wrap in (T.compile, lambda f: f):
+        m, opt, step = linear_step()
+        run = wrap(step)
+        losses = [run(x).item() for _ in range(3)]
+        change(m, opt)
+        losses += [run(x).item() for _ in range(3)]
+        results.append((losses, [p.tolist() for p in m.parameters()]))
+    assert results[0] == results[1]
+
+
+class TestCapturedSteps:
+    def test_data_swapped(self):
+        def change(m, opt):
+            m.weight.data = T.ones(2, 3)
+
+        same_as_eager(change)
+
+    def test_parameter_replaced(self):
+        def change(m, opt):
+            m.weight = nn.Parameter(T.ones(2, 3))
+            opt.param_groups[0]["params"][:] = list(m.parameters())
+
+        same_as_eager(change)
+
+    def test_parameter_replaced_behind_the_optimizer(self):
+        m = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+        run = T.compile(lambda x: m(x))
+        x = T.ones(1, 3)
+        with T.no_grad():
+            run(x)
+            m[0].weight = nn.Parameter(T.zeros(2, 3))
+            m[0].bias = nn.Parameter(T.zeros(2))
+            assert run(x).tolist() == [m[1].bias.tolist()]
+            m[1] = nn.Identity()
+            assert run(x).tolist() == [[0.0, 0.0]]
+            assert run(x).tolist() == [[0.0, 0.0]]
+        assert len(run.stats()) == 1
+
+    def test_buffer_exchanged_in_the_step(self):
+        class M(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.register_buffer("n", T.zeros(2))
+
+            def forward(self, x):
+                self.n = self.n + x
+                return self.n * 2
+
+        with pytest.raises(T.CaptureError, match="exchanged"), T.no_grad():
+            T.compile(M())(T.ones(2))
+
+    def test_parameter_frozen_and_thawed(self):
+        def freeze(m, opt):
+            m.weight.requires_grad_(False)
+            m.weight.grad = None
+
+        same_as_eager(freeze)
+
+    def test_storage_swapped_in_place(self):
+        def change(m, opt):
+            m.weight.data.copy_(T.ones(2, 3))
+            with T.no_grad():
+                m.bias.set_(T.zeros(2))
+
+        same_as_eager(change)
+
+    def test_module_reshaped(self):
+        x = T.ones(4, 3)
+        m, opt, step = linear_step()
+        run = T.compile(step)
+        run(x)
+        run(x)
+        m.weight.data = T.ones(5, 3)
+        m.bias.data = T.ones(5)
+        m.weight.grad = m.bias.grad = None
+        assert run(x).item() == pytest.approx(4 * 5 * 16)
+
+    def test_dtype_changed(self):
+        x = T.ones(4, 3)
+        m, opt, step = linear_step()
+        run = T.compile(step)
+        run(x)
+        m.double()
+        with pytest.raises(RuntimeError):
+            run(x)
+        assert run(x.double()).dtype == T.float64
+
+    def test_programs_that_never_fit_are_dropped(self):
+        x = T.ones(4, 3)
+        m, opt, step = linear_step()
+        run = T.compile(step)
+        for _ in range(5):
+            run(x)
+            m.weight.data = T.ones(2, 3)
+        run(x)
+        assert len(run.stats()) == 1
+
+    def test_stand_in_kept_by_the_step(self):
+        kept = []
+
+        @T.compile
+        def step(x):
+            kept.append(x)
+            kept.append(x[1:])
+            return x * 2
+
+        for k in range(20):
+            step(T.full((1000,), float(k)))
+        gc.collect()
+        junk = [T.full((1000,), -1.0) for _ in range(20)]
+        assert len(kept) == 2
+        assert kept[0].tolist() == [0.0] * 1000
+        assert kept[1].tolist() == [0.0] * 999
+        del junk
+
+    def test_argument_left_as_gradient(self):
+        p = T.zeros(3, requires_grad=True)
+
+        @T.compile
+        def step(x):
+            p.grad = x
+
+        with pytest.raises(T.CaptureError, match="gradient"):
+            step(T.ones(3))
+
+    def test_writes_to_arguments_are_counted(self):
+        @T.compile
+        def step(x):
+            x.add_(1)
+            return x.sum()
+
+        x = T.ones(3)
+        for _ in range(3):
+            a = T.ones(3, requires_grad=True)
+            y = (a * x).sum()
+            version = x._version
+            step(x)
+            assert x._version > version
+            with pytest.raises(RuntimeError, match="modified by an inplace"):
+                y.backward()
+        assert x.tolist() == [4.0] * 3
+
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_arguments_that_alias(self, first):
+        def step(x, y):
+            y.mul_(2)
+            z = x + 1
+            y.add_(z)
+            return z * x
+
+        base = np.arange(8.0)
+        pairs = [lambda b: (b[1:], b[:-1]), lambda b: (b[:7].clone(), b[1:])]
+        got = []
+        for f in (T.compile(step), step):
+            b = T.tensor(base)
+            got.append([])
+            for k in (first, 1 - first, first, 1 - first):
+                got[-1].append(f(*pairs[k](b)).tolist())
+            got[-1].append(b.tolist())
+        assert got[0] == got[1]
+
+    def test_argument_that_aliases_a_parameter(self):
+        w = T.arange(6.0)
+
+        def step(x):
+            w.mul_(2)
+            return (x + w[:5]) * x
+
+        got = []
+        for f in (T.compile(step), step):
+            w.copy_(T.arange(6.0))
+            got.append([f(x).tolist() for x in (w[1:], T.ones(5), w[1:], w[:5])])
+        assert got[0] == got[1]
+
+    def test_outside_tensor_reshaped_in_the_step(self):
+        w = T.ones(2, 3)
+
+        @T.compile
+        def step(x):
+            w.t_()
+            return x * 2
+
+        with pytest.raises(T.CaptureError):
+            step(T.ones(2))
+
+    def test_raising_function(self):
+        p = T.ones(3, requires_grad=True)
+        fail = [True]
+
+        class F(T.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x * 2
+
+            @staticmethod
+            def backward(ctx, g):
+                if fail[0]:
+                    raise KeyError("mine")
+                return g * 2
+
+        @T.compile
+        def step(x):
+            p.grad = None
+            F.apply(p * x).sum().backward()
+
+        for _ in range(2):
+            with pytest.raises(KeyError, match="mine"):
+                step(T.ones(3))
+        assert (T.ones(3) + 1).tolist() == [2.0] * 3
+        T.compile(lambda x: x + 1)(T.ones(3))
