@@ -88,14 +88,18 @@ def grad_and_value(func, argnums=0, has_aux=False):
             aux = None
             if has_aux:
                 if not (isinstance(out, tuple) and len(out) == 2):
-                    raise RuntimeError("grad_and_value(f)(*args): output of function f should be a tuple: (output, aux) if "
-                                       "has_aux is True")
+                    raise RuntimeError(
+                        "grad_and_value(f)(*args): output of function f should be a tuple: (output, aux) if "
+                        "has_aux is True"
+                    )
                 out, aux = out
             if not isinstance(out, TensorBase):
                 raise RuntimeError(f"grad_and_value(f)(*args): Expected f(*args) to return a tensor, got {type(out)}")
             if out.ndim:
-                raise RuntimeError("grad_and_value(f)(*args): Expected f(*args) to return a scalar tensor, got tensor with "
-                                   f"{out.ndim} dims. Maybe you wanted to use the vjp or jacrev APIs instead?")
+                raise RuntimeError(
+                    "grad_and_value(f)(*args): Expected f(*args) to return a scalar tensor, got tensor with "
+                    f"{out.ndim} dims. Maybe you wanted to use the vjp or jacrev APIs instead?"
+                )
             keep = recorded and _outside([out], leaves)
             grads = _grads(out, leaves, None, keep)
         _spend(leaves)
@@ -159,7 +163,9 @@ def vjp(func, *primals, has_aux=False):
         aux = None
         if has_aux:
             if not (isinstance(out, tuple) and len(out) == 2):
-                raise RuntimeError("vjp(f, *primals): output of function f should be a tuple: (output, aux) if has_aux is True")
+                raise RuntimeError(
+                    "vjp(f, *primals): output of function f should be a tuple: (output, aux) if has_aux is True"
+                )
             out, aux = out
         ys, out_spec = tree_flatten(out)
         for y in ys:
@@ -173,8 +179,10 @@ def vjp(func, *primals, has_aux=False):
         given = cotangents[0] if len(cotangents) == 1 else cotangents
         vs = tree_leaves(given)
         if len(vs) != len(ys):
-            raise RuntimeError(f"Expected pytree structure of cotangents to be the same as pytree structure of outputs to the "
-                               f"function: {len(vs)} tensors for {len(ys)}")
+            raise RuntimeError(
+                f"Expected pytree structure of cotangents to be the same as pytree structure of outputs to the "
+                f"function: {len(vs)} tensors for {len(ys)}"
+            )
         outer = lib.ad_grad_enabled()
         with _enable_grad():
             create = outer and (keep or any(v.requires_grad for v in vs)) if create_graph is None else create_graph
@@ -194,8 +202,16 @@ def vjp(func, *primals, has_aux=False):
 
 def _grads_of_several(live, leaves, create_graph, retain_graph):
     floats = [x for x in leaves if x.requires_grad]
-    got = iter(_autograd_grad([y for y, _ in live], floats, [v for _, v in live], retain_graph=retain_graph,
-                              create_graph=create_graph, allow_unused=True))
+    got = iter(
+        _autograd_grad(
+            [y for y, _ in live],
+            floats,
+            [v for _, v in live],
+            retain_graph=retain_graph,
+            create_graph=create_graph,
+            allow_unused=True,
+        )
+    )
     result = []
     for x in leaves:
         g = next(got) if x.requires_grad else None
@@ -236,14 +252,18 @@ class _Level:
 def jvp(func, primals, tangents, *, strict=False, has_aux=False):
     """(func(*primals), the Jacobian of func times tangents), by forward mode. With has_aux a third, aux."""
     if not isinstance(primals, tuple):
-        raise RuntimeError(f"jvp(f, primals, tangents): Expected primals to be a tuple. E.g. it should be valid to call "
-                           f"f(*primals), got {type(primals)}")
+        raise RuntimeError(
+            f"jvp(f, primals, tangents): Expected primals to be a tuple. E.g. it should be valid to call "
+            f"f(*primals), got {type(primals)}"
+        )
     xs, spec = tree_flatten(primals)
     ts, t_spec = tree_flatten(tangents)
     if spec != t_spec:
-        raise RuntimeError("jvp(f, primals, tangents): Expected primals and tangents to have the same python structure. For "
-                           f"example, if primals is a tuple of 3 tensors, tangents also must be. Got primals with structure "
-                           f"{spec} and tangents with structure {t_spec}")
+        raise RuntimeError(
+            "jvp(f, primals, tangents): Expected primals and tangents to have the same python structure. For "
+            f"example, if primals is a tuple of 3 tensors, tangents also must be. Got primals with structure "
+            f"{spec} and tangents with structure {t_spec}"
+        )
     for x, t in zip(xs, ts):
         if not isinstance(x, TensorBase) or not isinstance(t, TensorBase):
             raise RuntimeError("jvp(f, primals, tangents): Expected primals and tangents to contain only tensors")
@@ -252,8 +272,10 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
         aux = None
         if has_aux:
             if not (isinstance(out, tuple) and len(out) == 2):
-                raise RuntimeError("jvp(f, primals, tangents): output of function f should be a tuple: (output, aux) if "
-                                   "has_aux is True")
+                raise RuntimeError(
+                    "jvp(f, primals, tangents): output of function f should be a tuple: (output, aux) if "
+                    "has_aux is True"
+                )
             out, aux = out
             aux = tree_map(lambda a: level.open(a)[0] if isinstance(a, TensorBase) else a, aux)
         ys, out_spec = tree_flatten(out)
@@ -295,9 +317,15 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
                     raise RuntimeError(f"jacrev(f): Expected f(*args) to return only tensors, got {type(y)}")
                 flat = y.reshape(-1)
                 rows = [_grads(flat.select(0, i), leaves, None, keep, retain=True) for i in range(y.numel())]
-                result.append(tree_unflatten([
-                    _stack([r[j] for r in rows], (0, *x.shape), x).view((*y.shape, *x.shape)) for j, x in enumerate(leaves)
-                ], spec))
+                result.append(
+                    tree_unflatten(
+                        [
+                            _stack([r[j] for r in rows], (0, *x.shape), x).view((*y.shape, *x.shape))
+                            for j, x in enumerate(leaves)
+                        ],
+                        spec,
+                    )
+                )
         _spend(leaves)
         jac = tree_unflatten(result, out_spec)
         if not has_aux:
@@ -382,8 +410,9 @@ def linearize(func, *primals):
 
 def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
     """Not here: RuntimeError's kin NotImplementedError says how to do without."""
-    raise NotImplementedError("func.vmap: call the function on a batch (operations broadcast), or on each row and stack() the "
-                              "results")
+    raise NotImplementedError(
+        "func.vmap: call the function on a batch (operations broadcast), or on each row and stack() the results"
+    )
 
 
 def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, *, tie_weights=True, strict=False):
@@ -397,11 +426,15 @@ def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, 
                 raise ValueError("Expected all elements of parameter_and_buffer_dicts to be dictionaries")
             repeated = sorted(set(given) & set(d))
             if repeated:
-                raise ValueError(f"{repeated} appeared in multiple dictionaries; behavior of functional call is ambiguous")
+                raise ValueError(
+                    f"{repeated} appeared in multiple dictionaries; behavior of functional call is ambiguous"
+                )
             given.update(d)
     else:
-        raise ValueError(f"Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got "
-                         f"{type(parameter_and_buffer_dicts)}")
+        raise ValueError(
+            f"Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got "
+            f"{type(parameter_and_buffer_dicts)}"
+        )
     args = () if args is None else args if isinstance(args, tuple) else (args,)
     with _Replaced(module, given, tie_weights, strict):
         return module(*args, **(kwargs or {}))
@@ -459,11 +492,24 @@ def stack_module_state(models):
         raise RuntimeError("stack_module_state: Expected at least one model, got 0.")
     if any(type(m) is not type(models[0]) for m in models):
         raise RuntimeError("stack_module_state: Expected all models to be of the same class.")
-    params = {n: stack([dict(m.named_parameters())[n].detach() for m in models]).requires_grad_()
-              for n, _ in models[0].named_parameters()}
+    params = {
+        n: stack([dict(m.named_parameters())[n].detach() for m in models]).requires_grad_()
+        for n, _ in models[0].named_parameters()
+    }
     buffers = {n: stack([dict(m.named_buffers())[n] for m in models]) for n, _ in models[0].named_buffers()}
     return params, buffers
 
 
-__all__ = ["functional_call", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize",
-           "stack_module_state", "vjp", "vmap"]
+__all__ = [
+    "functional_call",
+    "grad",
+    "grad_and_value",
+    "hessian",
+    "jacfwd",
+    "jacrev",
+    "jvp",
+    "linearize",
+    "stack_module_state",
+    "vjp",
+    "vmap",
+]

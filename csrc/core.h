@@ -423,6 +423,7 @@ int forward_apply(ad_call *c);
 int graph_record(ad_call *c);
 /* Checks and bookkeeping around an in-place write of t; `wants`: its history is going to be recorded. */
 int graph_check_inplace(ad_tensor *t, bool wants);
+int graph_check_inputs(const ad_call *c); /* whether the history of each input can be told: before a write */
 bool graph_wants(const ad_call *c);
 int graph_rebase(ad_tensor *t, ad_node *n, uint32_t nr); /* n (taken) computed t, which was written in place */
 int graph_record_inplace(ad_call *c);

@@ -343,6 +343,14 @@ int graph_check_inplace(ad_tensor *t, bool wants) {
     return 0;
 }
 
+int graph_check_inputs(const ad_call *c) {
+    for (int i = 0; i < c->nin; i++) {
+        const ad_tensor *t = c->in[i];
+        if (t && AD_UNLIKELY(tensor_view_stale(t)) && dtype_is_float(t->dtype) && check_view(t, true)) return -1;
+    }
+    return 0;
+}
+
 bool graph_wants(const ad_call *c) { return !tls.no_grad && any_wants(c); }
 
 static void bump(ad_tensor *t) {

@@ -119,7 +119,8 @@ static int check_target(ad_call *c, ad_tensor *target, bool tangents) {
         return ad_fail(AD_ERR_RUNTIME, "result type %s can't be cast to the desired output type %s",
                        dtype_class[s->dtype], dtype_class[target->dtype]);
     s->dtype = target->dtype;
-    if (graph_check_inplace(target, graph_wants(c))) return -1;
+    bool wants = graph_wants(c);
+    if (graph_check_inplace(target, wants) || (wants && graph_check_inputs(c))) return -1;
     for (int i = 1; i < c->nin; i++)
         if (c->in[i] && c->in[i]->storage == target->storage && tensor_partial_overlap(c->in[i], target))
             return ad_fail(

@@ -47,8 +47,18 @@ def _run(outputs, grads, retain_graph, create_graph, inputs, accumulate, allow_u
                 raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
             given.append(g._h if g is not None else 0)
     out = ffi.new("ad_handle[]", len(inputs)) if inputs else ffi.NULL
-    status = lib.ad_backward([t._h for t in outputs], given, len(outputs), bool(retain_graph), bool(create_graph),
-                             [t._h for t in inputs], out, len(inputs), accumulate, allow_unused)
+    status = lib.ad_backward(
+        [t._h for t in outputs],
+        given,
+        len(outputs),
+        bool(retain_graph),
+        bool(create_graph),
+        [t._h for t in inputs],
+        out,
+        len(inputs),
+        accumulate,
+        allow_unused,
+    )
     if status < 0:
         fail()
     return out
@@ -76,16 +86,26 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     _run(tensors, grad_tensors, retain_graph, create_graph, inputs, 1, 1)
 
 
-def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True,
-         allow_unused=None, is_grads_batched=False, materialize_grads=False):
+def grad(
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph=False,
+    only_inputs=True,
+    allow_unused=None,
+    is_grads_batched=False,
+    materialize_grads=False,
+):
     """The gradients of `outputs` (weighted by `grad_outputs`) with respect to `inputs`, as a tuple of Tensors.
 
     With is_grads_batched, `grad_outputs` have one more leading dimension, and so have the results. RuntimeError
     when an input was not used, unless allow_unused, which gives None (or zeros, with materialize_grads) for it.
     """
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
-                         "allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
     outputs, inputs = _tensors("grad", outputs), _tensors("grad", inputs)
     if not inputs:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
@@ -126,8 +146,11 @@ def _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, unused, 
         one = [g.select(0, k) if g is not None else None for g in batched]
         grads = _run(outputs, one, keep or k < n - 1, create_graph, inputs, 0, unused)
         rows.append(_wrapped(grads, inputs, materialize))
-    return tuple(stack(column) if column[0] is not None else None for column in zip(*rows)) if rows else tuple(
-        wrap(lib.ad_full(lib.ad_dtype_of(x._h), (0, *x.shape), x.ndim + 1, 0.0, 0)) for x in inputs)
+    return (
+        tuple(stack(column) if column[0] is not None else None for column in zip(*rows))
+        if rows
+        else tuple(wrap(lib.ad_full(lib.ad_dtype_of(x._h), (0, *x.shape), x.ndim + 1, 0.0, 0)) for x in inputs)
+    )
 
 
 def is_tensor_like(x):
@@ -135,8 +158,6 @@ def is_tensor_like(x):
     return isinstance(x, TensorBase)
 
 
-from .variable import Variable  # noqa: E402,F401
-
-
 from . import forward_ad, functional  # noqa: E402,F401
 from .gradcheck import gradcheck, gradgradcheck  # noqa: E402,F401
+from .variable import Variable  # noqa: E402,F401

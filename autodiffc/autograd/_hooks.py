@@ -42,7 +42,9 @@ class TensorHooks(OwnedHooks):
             if result.shape != grad.shape:
                 raise RuntimeError(f"hook '{name}' has changed the size of value")
             if result.dtype != grad.dtype:
-                raise RuntimeError(f"hook '{name}' has changed the type of value (was {grad.type()} got {result.type()})")
+                raise RuntimeError(
+                    f"hook '{name}' has changed the type of value (was {grad.type()} got {result.type()})"
+                )
             now = result
         return None if now is grad else now
 
@@ -63,8 +65,10 @@ class NodeHooks(OwnedHooks):
                 continue
             result = (result,) if isinstance(result, TensorBase) else tuple(result)
             if len(result) != len(grads):
-                raise RuntimeError(f"hook '{getattr(hook, '__name__', type(hook).__name__)}' has returned an incorrect number "
-                                   f"of values (got {len(result)}, but expected {len(grads)})")
+                raise RuntimeError(
+                    f"hook '{getattr(hook, '__name__', type(hook).__name__)}' has returned an incorrect number "
+                    f"of values (got {len(result)}, but expected {len(grads)})"
+                )
             grads = list(result)
         return grads
 
@@ -219,8 +223,9 @@ def py_unpack(key):
         packed, unpack = _core.held(key)
         t = unpack(packed)
         if not isinstance(t, TensorBase):
-            raise TypeError(f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
-                            f"{type(t).__name__}")
+            raise TypeError(
+                f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(t).__name__}"
+            )
         lib.ad_retain(t._h)
         return t._h
     except BaseException as e:  # carried across the C call, raised again by fail()
@@ -252,13 +257,20 @@ def py_blame(key, name):
     info = _core._held.get(key)
     name = ffi.string(name).decode()
     if info is None:
-        text = f"Error detected in {name}. No forward pass information available. Enable detect anomaly during forward pass for more information."
+        text = (
+            f"Error detected in {name}. No forward pass information available. Enable detect anomaly during forward "
+            "pass for more information."
+        )
     else:
-        text = f"Error detected in {name}. Traceback of forward call that caused the error:\n{''.join(info['traceback_'])}"
+        text = (
+            f"Error detected in {name}. Traceback of forward call that caused the error:\n{''.join(info['traceback_'])}"
+        )
         while info.get("parent_"):
             info = info["parent_"]
-            text += ("\n\nPrevious calculation was induced by it. Traceback of forward call that induced the previous "
-                     f"calculation:\n{''.join(info['traceback_'])}")
+            text += (
+                "\n\nPrevious calculation was induced by it. Traceback of forward call that induced the previous "
+                f"calculation:\n{''.join(info['traceback_'])}"
+            )
     error = _core._pending.__dict__.get("error")
     try:
         warnings.warn(text, stacklevel=1)
@@ -270,11 +282,20 @@ def py_blame(key, name):
 
 def warn_grad_of_result():
     """What .grad says on the result of an operation that does not retain it."""
-    warnings.warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
-                  "populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf "
-                  "Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure "
-                  "you access the leaf Tensor instead.", stacklevel=3)
+    warnings.warn(
+        "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
+        "populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf "
+        "Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure "
+        "you access the leaf Tensor instead.",
+        stacklevel=3,
+    )
 
 
-_core.start(py_hook=lib.py_hook, py_node_hook=lib.py_node_hook, py_pack=lib.py_pack, py_unpack=lib.py_unpack,
-            py_trace=lib.py_trace, py_blame=lib.py_blame)
+_core.start(
+    py_hook=lib.py_hook,
+    py_node_hook=lib.py_node_hook,
+    py_pack=lib.py_pack,
+    py_unpack=lib.py_unpack,
+    py_trace=lib.py_trace,
+    py_blame=lib.py_blame,
+)

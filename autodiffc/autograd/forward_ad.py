@@ -23,8 +23,9 @@ def exit_dual_level(*, level=None):
     """Closes the level that is open: tensors lose the tangents that they carried in it."""
     count = lib.ad_level_count()
     if level is not None and level != count - 1:
-        raise RuntimeError("Trying to exit a forward AD level that was not the last one that was created. This is not "
-                           "supported.")
+        raise RuntimeError(
+            "Trying to exit a forward AD level that was not the last one that was created. This is not supported."
+        )
     if lib.ad_level_exit() < 0:
         fail()
 
@@ -36,8 +37,9 @@ def make_dual(tensor, tangent, *, level=None):
     """
     level = lib.ad_level_count() - 1 if level is None else level
     if level < 0:
-        raise RuntimeError("Trying to create a dual Tensor for forward AD but no level exists, make sure to enter_dual_level() "
-                           "first.")
+        raise RuntimeError(
+            "Trying to create a dual Tensor for forward AD but no level exists, make sure to enter_dual_level() first."
+        )
     if not isinstance(tensor, TensorBase) or not isinstance(tangent, TensorBase):
         raise TypeError("make_dual expects Tensors as primal and tangent")
     if not tensor.dtype.is_floating_point:

@@ -135,8 +135,10 @@ class FunctionCtx:
         got = got if isinstance(got, tuple) else (got,)
         expected = len(self.needs_input_grad)
         if len(got) < expected or any(g is not None for g in got[expected:]):
-            raise RuntimeError(f"function {self.name()} returned an incorrect number of gradients (expected {expected}, "
-                               f"got {len(got)})")
+            raise RuntimeError(
+                f"function {self.name()} returned an incorrect number of gradients (expected {expected}, "
+                f"got {len(got)})"
+            )
         result = []
         for k, g in enumerate(got[:expected]):
             if g is not None and not isinstance(g, TensorBase):
@@ -144,8 +146,10 @@ class FunctionCtx:
             if self._is_tensor[k]:
                 result.append(g)
             elif g is not None:
-                raise RuntimeError(f"function {self.name()} returned a gradient different than None at position {k + 1}, "
-                                   "but the corresponding forward input was not a Variable")
+                raise RuntimeError(
+                    f"function {self.name()} returned a gradient different than None at position {k + 1}, "
+                    "but the corresponding forward input was not a Variable"
+                )
         return result
 
     def _zeros(self, k):
@@ -195,22 +199,27 @@ class Function(metaclass=_FunctionMeta):
 
     @staticmethod
     def backward(ctx, *grad_outputs):
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom "
-                                  "autograd.Function to use it with backward mode AD.")
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function to use it with backward mode AD."
+        )
 
     vjp = backward
 
     @staticmethod
     def jvp(ctx, *grad_inputs):
-        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with "
-                                  "forward mode AD.")
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
+        )
 
     @classmethod
     def _backward_of(cls, ctx):
         own, other = cls.backward is not Function.backward, cls.vjp is not Function.vjp
         if own and other:
-            raise RuntimeError("Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should "
-                               "only implement one of them.")
+            raise RuntimeError(
+                "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should "
+                "only implement one of them."
+            )
         return cls.vjp if other else cls.backward
 
     @classmethod
@@ -269,15 +278,19 @@ def _finish(ctx, inputs, outputs, record, single):
     dirty, nondiff = ctx._dirty, ctx._nondiff
     for t in dirty:
         if _index(t, outputs) < 0:
-            raise RuntimeError("Some elements marked as dirty during the forward method were not returned as output. The "
-                               "inputs that are modified inplace must all be outputs of the Function.")
+            raise RuntimeError(
+                "Some elements marked as dirty during the forward method were not returned as output. The "
+                "inputs that are modified inplace must all be outputs of the Function."
+            )
     places, kinds, likes = [], [], []
     given = list(outputs)
     for k, y in enumerate(outputs):
         if not isinstance(y, TensorBase):
             if single:
-                raise TypeError(f"{type(ctx)._function.__name__}.forward: expected to return a Tensor or a tuple of them "
-                                f"(got {type(y).__name__})")
+                raise TypeError(
+                    f"{type(ctx)._function.__name__}.forward: expected to return a Tensor or a tuple of them "
+                    f"(got {type(y).__name__})"
+                )
             continue
         carries = y.dtype.is_floating_point and _index(y, nondiff) < 0
         is_input, is_dirty = _index(y, inputs) >= 0, _index(y, dirty) >= 0
@@ -321,8 +334,18 @@ def _finish(ctx, inputs, outputs, record, single):
     if results:
         ctx._results = results
     ctx._key = hold(ctx)
-    node = lib.ad_python_node([t._h for t in inputs], len(inputs), [t._h for t in made], kinds, len(made), saved, slots,
-                              len(saved), ctx._key, type(ctx)._function._title)
+    node = lib.ad_python_node(
+        [t._h for t in inputs],
+        len(inputs),
+        [t._h for t in made],
+        kinds,
+        len(made),
+        saved,
+        slots,
+        len(saved),
+        ctx._key,
+        type(ctx)._function._title,
+    )
     if not node:
         _core.drop(ctx._key)
         fail()
@@ -348,9 +371,12 @@ def _tangents(ctx, args, is_tensor, outputs, level):
     if all(t is None for t in tangents):
         return
     if ctx.materialize_grads:
-        tangents = [t if t is not None or not is_t or not a.dtype.is_floating_point else
-                    wrap(lib.ad_full(lib.ad_dtype_of(a._h), a.shape, a.ndim, 0.0, 0))
-                    for a, is_t, t in zip(args, is_tensor, tangents)]
+        tangents = [
+            t
+            if t is not None or not is_t or not a.dtype.is_floating_point
+            else wrap(lib.ad_full(lib.ad_dtype_of(a._h), a.shape, a.ndim, 0.0, 0))
+            for a, is_t, t in zip(args, is_tensor, tangents)
+        ]
     ctx._jvp_running = True
     depth = lib.ad_forward_depth(level)
     try:
@@ -361,7 +387,9 @@ def _tangents(ctx, args, is_tensor, outputs, level):
     got = got if isinstance(got, tuple) else (got,)
     places = [k for k, y in enumerate(outputs) if isinstance(y, TensorBase)]
     if len(got) != len(outputs):
-        raise RuntimeError(f"{type(ctx)._function.__name__}.jvp returned {len(got)} tangents for {len(outputs)} outputs")
+        raise RuntimeError(
+            f"{type(ctx)._function.__name__}.jvp returned {len(got)} tangents for {len(outputs)} outputs"
+        )
     for k in places:
         if got[k] is None or not outputs[k].dtype.is_floating_point:
             continue
@@ -404,7 +432,9 @@ class Error(Function):
 
 
 def _refusing(x, parents):
-    return Error.apply(x, "trying to differentiate twice a function that was marked with @once_differentiable", *parents)
+    return Error.apply(
+        x, "trying to differentiate twice a function that was marked with @once_differentiable", *parents
+    )
 
 
 class InplaceFunction(Function):

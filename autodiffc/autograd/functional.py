@@ -1,6 +1,5 @@
 """Jacobians, Hessians and their products with vectors, of Python functions of Tensors."""
 
-
 from .._core import TensorBase
 
 
@@ -8,12 +7,16 @@ def _as_tuple(x, what, fn):
     if isinstance(x, TensorBase):
         return (x,), False
     if not isinstance(x, tuple):
-        raise TypeError(f"The {what} given to {fn} must be either a Tensor or a tuple of Tensors but the given {what} has type "
-                        f"{type(x)}.")
+        raise TypeError(
+            f"The {what} given to {fn} must be either a Tensor or a tuple of Tensors but the given {what} has type "
+            f"{type(x)}."
+        )
     for k, t in enumerate(x):
         if not isinstance(t, TensorBase):
-            raise TypeError(f"The {what} given to {fn} must be either a Tensor or a tuple of Tensors but the value at index {k} "
-                            f"has type {type(t)}.")
+            raise TypeError(
+                f"The {what} given to {fn} must be either a Tensor or a tuple of Tensors but the value at index {k} "
+                f"has type {type(t)}."
+            )
     return x, True
 
 
@@ -39,20 +42,32 @@ def _grads(outputs, inputs, vs, create_graph, strict, what, retain=None):
     live = [k for k, y in enumerate(outputs) if y.requires_grad]
     if len(live) < len(outputs) and strict:
         k = next(k for k in range(len(outputs)) if k not in live)
-        raise RuntimeError(f"Output {k} of the user-provided function does not require gradients. The outputs must be computed "
-                           f"in a differentiable manner from the input when running in strict mode.")
+        raise RuntimeError(
+            f"Output {k} of the user-provided function does not require gradients. The outputs must be computed "
+            f"in a differentiable manner from the input when running in strict mode."
+        )
     if not live:
         return tuple(_zeros_like(x) for x in inputs)
-    got = grad([outputs[k] for k in live], inputs, [vs[k] if vs is not None else None for k in live], retain_graph=retain,
-               create_graph=create_graph, allow_unused=True)
+    got = grad(
+        [outputs[k] for k in live],
+        inputs,
+        [vs[k] if vs is not None else None for k in live],
+        retain_graph=retain,
+        create_graph=create_graph,
+        allow_unused=True,
+    )
     if strict:
         for k, g in enumerate(got):
             if g is None:
-                raise RuntimeError(f"The output of the user-provided function is independent of input {k}. This is not allowed "
-                                   f"in strict mode.")
+                raise RuntimeError(
+                    f"The output of the user-provided function is independent of input {k}. This is not allowed "
+                    f"in strict mode."
+                )
             if create_graph and what and not g.requires_grad:
-                raise RuntimeError(f"The {what} of the user-provided function is independent of input {k}. This is not allowed "
-                                   "in strict mode when create_graph=True.")
+                raise RuntimeError(
+                    f"The {what} of the user-provided function is independent of input {k}. This is not allowed "
+                    "in strict mode when create_graph=True."
+                )
     return tuple(g if g is not None else _zeros_like(x) for g, x in zip(got, inputs))
 
 
@@ -70,8 +85,11 @@ def _vector(v, like, fn, what, are="inputs"):
         raise RuntimeError(f"v is a tuple of invalid length: should be {len(like)} but got {len(v)}.")
     for k, (x, y) in enumerate(zip(v, like)):
         if x.shape != y.shape:
-            raise RuntimeError(f"v has invalid size: should be {y.shape} but got {x.shape}." if len(like) == 1 else
-                               f"Entry {k} in v has invalid size: should be {y.shape} but got {x.shape}.")
+            raise RuntimeError(
+                f"v has invalid size: should be {y.shape} but got {x.shape}."
+                if len(like) == 1
+                else f"Entry {k} in v has invalid size: should be {y.shape} but got {x.shape}."
+            )
     return v
 
 
@@ -94,7 +112,9 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False):
     """(func(inputs), the Jacobian of func times v), by differentiating the gradient in its vector."""
     with _enabled():
         inputs, is_tuple = _as_tuple(inputs, "inputs", "jvp")
-        v = _vector(v, inputs, "jvp", "the input to the user-provided function is a single Tensor with a single element")
+        v = _vector(
+            v, inputs, "jvp", "the input to the user-provided function is a single Tensor with a single element"
+        )
         xs = _entering(inputs, create_graph)
         out, out_tuple = _as_tuple(func(*xs), "outputs of the user-provided function", "jvp")
         us = tuple(_zeros_like(y).requires_grad_() for y in out)
@@ -102,8 +122,10 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False):
         live = [g.requires_grad for g in grads]
         if not any(live):
             if strict:
-                raise RuntimeError("The output of the user-provided function is independent of its inputs. This is not allowed "
-                                   "in strict mode.")
+                raise RuntimeError(
+                    "The output of the user-provided function is independent of its inputs. This is not allowed "
+                    "in strict mode."
+                )
             result = tuple(_zeros_like(y) for y in out)
         else:
             result = _grads(grads, us, v, create_graph, False, None)
@@ -116,13 +138,17 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
     vectorize is accepted; rows are computed one by one. With strategy="forward-mode" columns are.
     """
     if strategy not in ("forward-mode", "reverse-mode"):
-        raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has more '
-                             'outputs than inputs, "forward-mode" tends to be more performant.')
+        raise AssertionError(
+            'Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has more '
+            'outputs than inputs, "forward-mode" tends to be more performant.'
+        )
     if strategy == "forward-mode":
         if create_graph:
-            raise NotImplementedError("torch.autograd.functional.jacobian: `create_graph=True` and `strategy=\"forward-mode\"` "
-                                      "are not supported together (yet). Please either set `create_graph=False` or "
-                                      "`strategy=\"reverse-mode\"`.")
+            raise NotImplementedError(
+                'torch.autograd.functional.jacobian: `create_graph=True` and `strategy="forward-mode"` '
+                "are not supported together (yet). Please either set `create_graph=False` or "
+                '`strategy="reverse-mode"`.'
+            )
         return _jacobian_forward(func, inputs)
     from .._ops.shape import stack
 
@@ -133,15 +159,22 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
         result = []
         for k, y in enumerate(out):
             if strict and not y.requires_grad:
-                raise RuntimeError(f"Output {k} of the user-provided function does not require gradients. The outputs must be "
-                                   "computed in a differentiable manner from the input when running in strict mode.")
+                raise RuntimeError(
+                    f"Output {k} of the user-provided function does not require gradients. The outputs must be "
+                    "computed in a differentiable manner from the input when running in strict mode."
+                )
             rows = []
             flat = y.reshape(-1)
             for i in range(y.numel()):
                 rows.append(_grads((flat.select(0, i),), xs, None, create_graph, strict, "jacobian", retain=True))
-            result.append(tuple(
-                stack([r[j] for r in rows]).view((*y.shape, *x.shape)) if rows else y.new_zeros((*y.shape, *x.shape))
-                for j, x in enumerate(xs)))
+            result.append(
+                tuple(
+                    stack([r[j] for r in rows]).view((*y.shape, *x.shape))
+                    if rows
+                    else y.new_zeros((*y.shape, *x.shape))
+                    for j, x in enumerate(xs)
+                )
+            )
         result = tuple(_leaving(r, create_graph) for r in result)
     return _packed(tuple(_packed(r, is_tuple) for r in result), out_tuple)
 
@@ -166,17 +199,22 @@ def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, out
     def scalar(*xs):
         out, out_tuple = _as_tuple(func(*xs), "outputs of the user-provided function", "hessian")
         if out_tuple or out[0].numel() != 1:
-            raise RuntimeError("The function given to hessian should return a single Tensor" if out_tuple else
-                               "The Tensor returned by the function given to hessian should contain a single element")
+            raise RuntimeError(
+                "The function given to hessian should return a single Tensor"
+                if out_tuple
+                else "The Tensor returned by the function given to hessian should contain a single element"
+            )
         return out[0].squeeze()
 
     def gradient(*xs):
         jac = jacobian(scalar, xs, create_graph=True)
         if strict and not all(g.requires_grad for g in jac):
             k = next(k for k, g in enumerate(jac) if not g.requires_grad)
-            raise RuntimeError(f"The jacobian of the user-provided function with respect to input {k} is independent of the "
-                               "input. This is not allowed in strict mode. You should ensure that your function is thrice "
-                               "differentiable in strict mode or disable strict mode.")
+            raise RuntimeError(
+                f"The jacobian of the user-provided function with respect to input {k} is independent of the "
+                "input. This is not allowed in strict mode. You should ensure that your function is thrice "
+                "differentiable in strict mode or disable strict mode."
+            )
         return jac
 
     result = jacobian(gradient, inputs, create_graph=create_graph, strict=strict)
@@ -187,12 +225,17 @@ def vhp(func, inputs, v=None, create_graph=False, strict=False):
     """(func(inputs), v times the Hessian of func), for a func that returns one scalar."""
     with _enabled():
         inputs, is_tuple = _as_tuple(inputs, "inputs", "vhp")
-        v = _vector(v, inputs, "vhp", "the input to the user-provided function is a single Tensor with a single element")
+        v = _vector(
+            v, inputs, "vhp", "the input to the user-provided function is a single Tensor with a single element"
+        )
         xs = _entering(inputs, create_graph)
         out, out_tuple = _as_tuple(func(*xs), "outputs of the user-provided function", "vhp")
         if out_tuple or out[0].numel() != 1:
-            raise RuntimeError("The function given to vhp should return a single Tensor" if out_tuple else
-                               "The Tensor returned by the function given to vhp should contain a single element")
+            raise RuntimeError(
+                "The function given to vhp should return a single Tensor"
+                if out_tuple
+                else "The Tensor returned by the function given to vhp should contain a single element"
+            )
         jac = _grads(out, xs, None, True, strict, "jacobian")
         result = _grads(jac, xs, v, create_graph, strict, "hessian")
     return _leaving(out, create_graph)[0], _packed(_leaving(result, create_graph), is_tuple)

@@ -32,16 +32,21 @@ def _check_inputs(inputs, raising):
             continue
         any_input = True
         if x.dtype is not float64:
-            warnings.warn(f"Input #{k} requires gradient and is not a double precision floating point or complex. This check "
-                          "will likely fail if all the inputs are not of double precision floating point or complex. ",
-                          stacklevel=4)
+            warnings.warn(
+                f"Input #{k} requires gradient and is not a double precision floating point or complex. This check "
+                "will likely fail if all the inputs are not of double precision floating point or complex. ",
+                stacklevel=4,
+            )
         if x.numel() and not all(stride > 0 or size <= 1 for stride, size in zip(x.stride(), x.shape)):
-            raise RuntimeError(f"The {k}th input has a dimension with stride 0. gradcheck only supports inputs that are "
-                               "non-overlapping to be able to compute the numerical gradients correctly. You should call "
-                               ".contiguous on the input before passing it to gradcheck.")
+            raise RuntimeError(
+                f"The {k}th input has a dimension with stride 0. gradcheck only supports inputs that are "
+                "non-overlapping to be able to compute the numerical gradients correctly. You should call "
+                ".contiguous on the input before passing it to gradcheck."
+            )
     if not any_input:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have "
-                         "requires_grad=True.")
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True."
+        )
     for x in _flat(inputs):
         if _is_input(x) and not x.is_leaf:
             x.retain_grad()
@@ -131,14 +136,30 @@ def _same_special(a, b, atol, rtol):
 
 
 def _mismatch(analytical, numerical, k_out, k_in, prefix):
-    return (f"{prefix}Jacobian mismatch for output {k_out} with respect to input {k_in},\nnumerical:{numerical}\n"
-            f"analytical:{analytical}\n")
+    return (
+        f"{prefix}Jacobian mismatch for output {k_out} with respect to input {k_in},\nnumerical:{numerical}\n"
+        f"analytical:{analytical}\n"
+    )
 
 
-def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True, nondet_tol=0.0,
-              check_undefined_grad=True, check_grad_dtypes=False, check_batched_grad=False,
-              check_batched_forward_grad=False, check_forward_ad=False, check_backward_ad=True, fast_mode=False,
-              masked=None):
+def gradcheck(
+    func,
+    inputs,
+    *,
+    eps=1e-6,
+    atol=1e-5,
+    rtol=1e-3,
+    raise_exception=True,
+    nondet_tol=0.0,
+    check_undefined_grad=True,
+    check_grad_dtypes=False,
+    check_batched_grad=False,
+    check_batched_forward_grad=False,
+    check_forward_ad=False,
+    check_backward_ad=True,
+    fast_mode=False,
+    masked=None,
+):
     """Whether the gradients of func at `inputs` agree with central differences of width eps.
 
     True, or GradcheckError (a RuntimeError; False without raise_exception) that shows both Jacobians. Only inputs that
@@ -150,7 +171,18 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
     if not (check_forward_ad or check_backward_ad):
         raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")
     try:
-        _check(func, inputs, eps, atol, rtol, nondet_tol, check_undefined_grad, check_forward_ad, check_backward_ad, fast_mode)
+        _check(
+            func,
+            inputs,
+            eps,
+            atol,
+            rtol,
+            nondet_tol,
+            check_undefined_grad,
+            check_forward_ad,
+            check_backward_ad,
+            fast_mode,
+        )
     except GradcheckError:
         if raise_exception:
             raise
@@ -281,13 +313,37 @@ def _compare_fast(func, inputs, xs, wanted, eps, atol, rtol, forward, backward):
             scale = float(out[k].numel() * max(x.numel(), 1)) ** 0.5
             if backward:
                 g = _plain_grad(out[k], [x], v)[0]
-                _judge_fast((g * us[i]).sum() if g is not None else numerical * 0, numerical, func, inputs, x, o, i, wanted, eps,
-                            atol * scale ** 0.5, rtol, "")
+                _judge_fast(
+                    (g * us[i]).sum() if g is not None else numerical * 0,
+                    numerical,
+                    func,
+                    inputs,
+                    x,
+                    o,
+                    i,
+                    wanted,
+                    eps,
+                    atol * scale**0.5,
+                    rtol,
+                    "",
+                )
             if forward:
                 tangents = [us[i] if j == i else None for j in range(len(xs))]
                 t = _tangents_of(func, inputs, xs, tangents, wanted)[o]
-                _judge_fast((v * t).sum(), numerical, func, inputs, x, o, i, wanted, eps, atol * scale ** 0.5, rtol,
-                            "While considering the forward mode AD: ")
+                _judge_fast(
+                    (v * t).sum(),
+                    numerical,
+                    func,
+                    inputs,
+                    x,
+                    o,
+                    i,
+                    wanted,
+                    eps,
+                    atol * scale**0.5,
+                    rtol,
+                    "While considering the forward mode AD: ",
+                )
 
 
 def _judge_fast(analytical, numerical, func, inputs, x, o, i, wanted, eps, atol, rtol, prefix):
@@ -295,9 +351,11 @@ def _judge_fast(analytical, numerical, func, inputs, x, o, i, wanted, eps, atol,
         return
     slow_n = _numerical(func, inputs, x, wanted, eps)[o]
     slow_a = _analytical(_tuple(func(*inputs))[wanted[o]], [x], _plain_grad)[0]
-    raise GradcheckError(_mismatch(analytical, numerical, o, i, prefix) + "\nThe above quantities relating the numerical and "
-                         f"analytical jacobians are computed in fast mode. In slow mode they are:\nnumerical:{slow_n}\n"
-                         f"analytical:{slow_a}\n")
+    raise GradcheckError(
+        _mismatch(analytical, numerical, o, i, prefix) + "\nThe above quantities relating the numerical and "
+        f"analytical jacobians are computed in fast mode. In slow mode they are:\nnumerical:{slow_n}\n"
+        f"analytical:{slow_a}\n"
+    )
 
 
 def _check_reentrant(func, inputs, xs, wanted, tol):
@@ -307,9 +365,11 @@ def _check_reentrant(func, inputs, xs, wanted, tol):
         first, second = _plain_grad(out[k], xs, v), _plain_grad(out[k], xs, v)
         for a, b in zip(first, second):
             if a is not None and a.numel() and float((a - b).abs().max().item()) > tol:
-                raise GradcheckError("Backward is not reentrant, i.e., running backward with same input and grad_output multiple "
-                                     "times gives different values, although analytical gradient matches numerical gradient."
-                                     f"The tolerance for nondeterminism was {tol}.\n")
+                raise GradcheckError(
+                    "Backward is not reentrant, i.e., running backward with same input and grad_output multiple "
+                    "times gives different values, although analytical gradient matches numerical gradient."
+                    f"The tolerance for nondeterminism was {tol}.\n"
+                )
 
 
 def _check_undefined(func, inputs, xs, wanted):
@@ -324,28 +384,55 @@ def _check_undefined(func, inputs, xs, wanted):
         some = [y for k, y in enumerate(ys) if k != skip]
         try:
             alone = grad(some, xs, [_random_like(y, 11) for y in some], retain_graph=True, allow_unused=True)
-            zeroed = grad(ys, xs, [_random_like(y, 11) if k != skip else y.detach() * 0 for k, y in enumerate(ys)],
-                          retain_graph=True, allow_unused=True)
+            zeroed = grad(
+                ys,
+                xs,
+                [_random_like(y, 11) if k != skip else y.detach() * 0 for k, y in enumerate(ys)],
+                retain_graph=True,
+                allow_unused=True,
+            )
         except RuntimeError as e:
-            raise GradcheckError("Expected backward function to handle undefined output grads. Please look at 'Notes about "
-                                 "undefined output gradients' in 'tools/autograd/derivatives.yaml'") from e
+            raise GradcheckError(
+                "Expected backward function to handle undefined output grads. Please look at 'Notes about "
+                "undefined output gradients' in 'tools/autograd/derivatives.yaml'"
+            ) from e
         for a, b in zip(alone, zeroed):
             if a is not None and b is not None and not _same_special(a, b, 1e-8, 1e-5):
-                raise GradcheckError("Expected backward function to handle undefined output grads: a missing gradient and one "
-                                     "of zeros give different results")
+                raise GradcheckError(
+                    "Expected backward function to handle undefined output grads: a missing gradient and one "
+                    "of zeros give different results"
+                )
 
 
-def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=1e-3, gen_non_contig_grad_outputs=False,
-                  raise_exception=True, nondet_tol=0.0, check_undefined_grad=True, check_grad_dtypes=False,
-                  check_batched_grad=False, check_fwd_over_rev=False, check_rev_over_rev=True, fast_mode=False, masked=False):
+def gradgradcheck(
+    func,
+    inputs,
+    grad_outputs=None,
+    *,
+    eps=1e-6,
+    atol=1e-5,
+    rtol=1e-3,
+    gen_non_contig_grad_outputs=False,
+    raise_exception=True,
+    nondet_tol=0.0,
+    check_undefined_grad=True,
+    check_grad_dtypes=False,
+    check_batched_grad=False,
+    check_fwd_over_rev=False,
+    check_rev_over_rev=True,
+    fast_mode=False,
+    masked=False,
+):
     """gradcheck of the gradients of func, as functions of its inputs and of `grad_outputs` (random when not given)."""
     if not (check_fwd_over_rev or check_rev_over_rev):
         raise AssertionError("Expected at least one of check_fwd_over_rev or check_rev_over_rev to be True")
     inputs = _tuple(inputs)
     _check_inputs(inputs, raise_exception)
     if grad_outputs is None:
-        grad_outputs = tuple(_noncontiguous(_random_like(y, 31 + k), gen_non_contig_grad_outputs).requires_grad_()
-                             for k, y in enumerate(_differentiable(func(*inputs))))
+        grad_outputs = tuple(
+            _noncontiguous(_random_like(y, 31 + k), gen_non_contig_grad_outputs).requires_grad_()
+            for k, y in enumerate(_differentiable(func(*inputs)))
+        )
     else:
         grad_outputs = _tuple(grad_outputs)
     n = len(grad_outputs)
@@ -353,7 +440,7 @@ def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=
     def gradient(*args):
         from . import grad
 
-        given, vs = args[:len(args) - n], args[len(args) - n:]
+        given, vs = args[: len(args) - n], args[len(args) - n :]
         given = tuple(x if not _is_input(x) or not x.is_leaf else x for x in given)
         outs = _differentiable(func(*given))
         xs = [x for x in _flat(given) if _is_input(x)]
@@ -363,10 +450,21 @@ def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=
     args = inputs + tuple(grad_outputs)
     if not _differentiable(gradient(*args)):
         return True
-    return gradcheck(gradient, args, eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, nondet_tol=nondet_tol,
-                     check_undefined_grad=check_undefined_grad, check_forward_ad=False, check_backward_ad=True,
-                     fast_mode=fast_mode) and (not check_fwd_over_rev or _forward_over_reverse(
-                         func, inputs, grad_outputs, eps, atol, rtol, raise_exception))
+    return gradcheck(
+        gradient,
+        args,
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
+        nondet_tol=nondet_tol,
+        check_undefined_grad=check_undefined_grad,
+        check_forward_ad=False,
+        check_backward_ad=True,
+        fast_mode=fast_mode,
+    ) and (
+        not check_fwd_over_rev or _forward_over_reverse(func, inputs, grad_outputs, eps, atol, rtol, raise_exception)
+    )
 
 
 def _noncontiguous(t, wanted):

@@ -71,14 +71,17 @@ class Node:
         if not self._n:
             last = []
             noted = self._leaf.register_hook(lambda grad: last.append(grad))
-            done = register(_hooks.hooks_of(self._leaf._h, 0, _hooks.ACCUMULATED, _hooks.NodeHooks),
-                            lambda leaf: fn((), (last.pop(),)))
+            done = register(
+                _hooks.hooks_of(self._leaf._h, 0, _hooks.ACCUMULATED, _hooks.NodeHooks),
+                lambda leaf: fn((), (last.pop(),)),
+            )
             return _MultiHandle([noted, done])
         return register(_hooks.hooks_of(0, self._n, _hooks.POST, _hooks.NodeHooks), fn)
 
     def register_prehook(self, fn):
         """Calls fn(grad_outputs) before this node runs; a tuple it returns replaces them."""
         if not self._n:
+
             def before(grad):
                 result = fn((grad,))
                 return result[0] if isinstance(result, tuple) else result

@@ -14,7 +14,10 @@ class TreeSpec:
 
     def __eq__(self, other):
         return isinstance(other, TreeSpec) and (self.kind, self.context, self.children) == (
-            other.kind, other.context, other.children)
+            other.kind,
+            other.context,
+            other.children,
+        )
 
     def __hash__(self):
         return hash((self.kind, self.num_leaves))
