@@ -455,6 +455,7 @@ static inline bool vjp_needs(const ad_vjp *v, int i) {
     return v->node->edges[i].node || v->node->edges[i].leaf;
 }
 static inline const ad_meta *vjp_meta(const ad_vjp *v, int i) { return &v->node->min[i]; }
+void graph_drop(int64_t key); /* lets go of a Python object; 0 for none */
 extern _Atomic int graph_anomaly; /* 1: remember where nodes are made; 2: look for NaN as well */
 
 /* ---- elementwise loops (ops/elementwise.c) ------------------------------------------------------ */

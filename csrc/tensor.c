@@ -27,7 +27,7 @@ ad_storage *storage_new(size_t nbytes) {
 
 void storage_release(ad_storage *s) {
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1) return;
-    if (s->owner && graph_callbacks.drop) graph_callbacks.drop(s->owner);
+    graph_drop(s->owner);
     if (s->backing) storage_release(s->backing); /* which has none itself */
     mem_free_kind(s, s->block, MEM_STORAGE);
 }
