@@ -6,7 +6,8 @@
 #include "core.h"
 
 #define BINS 256
-#define CACHE_FLOOR ((int64_t)256 << 20) /* the cache keeps this much, or half of the peak if that is more */
+#define CACHE_FLOOR ((int64_t)256 << 20) /* the cache keeps this much, or half of the peak if that is more   \
+                                          */
 
 #if defined(__SANITIZE_ADDRESS__)
 #define AD_ADDRESS_SANITIZER
@@ -52,7 +53,9 @@ static inline int bin_of(size_t bytes, size_t *rounded) {
 
 static void before_fork(void) { take_lock(); }
 static void after_fork(void) { drop_lock(); }
-__attribute__((constructor)) static void on_load(void) { pthread_atfork(before_fork, after_fork, after_fork); }
+__attribute__((constructor)) static void on_load(void) {
+    pthread_atfork(before_fork, after_fork, after_fork);
+}
 
 void *mem_alloc(size_t bytes) { return mem_alloc_kind(bytes, MEM_PLAIN); }
 void mem_free(void *p, size_t bytes) { mem_free_kind(p, bytes, MEM_PLAIN); }
@@ -70,8 +73,7 @@ void *mem_alloc_kind(size_t bytes, int kind) {
         p = bins[bin].head;
         bins[bin].head = bins[bin].head->next;
         cached_bytes -= (int64_t)size;
-    } else
-        system_calls++;
+    } else system_calls++;
     used_bytes += (int64_t)size;
     if (used_bytes > peak_bytes) peak_bytes = used_bytes;
     drop_lock();
