@@ -160,6 +160,7 @@ int64_t ad_backward_id(void); /* of the innermost backward pass of this thread, 
 int ad_backward_reaches(ad_handle t); /* whether that pass gives t a gradient */
 void ad_spend_leaf(ad_handle t);
 int ad_other_leaves(const ad_handle *roots, int64_t n, const ad_handle *mine, int64_t nmine);
+int ad_backward1(ad_handle root, ad_handle grad, int retain_graph, int create_graph);
 int64_t ad_hook_key(ad_handle t, intptr_t node, int kind); /* of the hooks of a tensor or node; 0 for none */
 int ad_add_hook(ad_handle t, intptr_t node, int kind, int64_t key);
 int ad_sole_owner(ad_handle t); /* whether this handle alone keeps the tensor, and what computed it, alive */

@@ -346,7 +346,8 @@ int graph_check_inplace(ad_tensor *t, bool wants) {
 int graph_check_inputs(const ad_call *c) {
     for (int i = 0; i < c->nin; i++) {
         const ad_tensor *t = c->in[i];
-        if (t && AD_UNLIKELY(tensor_view_stale(t)) && dtype_is_float(t->dtype) && check_view(t, true)) return -1;
+        if (t && AD_UNLIKELY(tensor_view_stale(t)) && dtype_is_float(t->dtype) && check_view(t, true))
+            return -1;
     }
     return 0;
 }
@@ -475,7 +476,8 @@ int ad_become(ad_handle h, ad_handle view_h) {
     ad_tensor *t = (ad_tensor *)h, *view = (ad_tensor *)view_h;
     if (graph_check_inplace(t, !tls.no_grad && tensor_wants_grad(t))) return -1;
     if (tls.capture && !ad_capture_made(h))
-        return program_refuse("the in-place form of a view (t_(), squeeze_(), ...) of a tensor from outside the step");
+        return program_refuse(
+            "the in-place form of a view (t_(), squeeze_(), ...) of a tensor from outside the step");
     if (tensor_set_geometry(t, view->ndim, view->sizes, view->strides)) return -1;
     t->offset = view->offset;
     atomic_fetch_add(&t->storage->moved, 1);
