@@ -60,6 +60,16 @@ static inline void interpreter_take(void *state) {
     if (state) graph_callbacks.take_back(state);
 }
 
+/* Reference counts change only under the interpreter's lock. They are atomic because they may be read without. */
+static inline void count_up(_Atomic int32_t *n) {
+    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+static inline bool count_down(_Atomic int32_t *n) { /* whether that was the last one */
+    int32_t left = atomic_load_explicit(n, memory_order_relaxed) - 1;
+    atomic_store_explicit(n, left, memory_order_relaxed);
+    return left == 0;
+}
+
 typedef _Atomic uint32_t ad_lock; /* 0: free */
 extern uint32_t lock_generation;  /* changes only in a child process, before it has threads */
 void lock_wait(ad_lock *l);
@@ -142,11 +152,11 @@ void storage_release(ad_storage *s);
 void tensor_free(ad_tensor *t); /* when the last reference has gone */
 int tensor_set_geometry(ad_tensor *t, int ndim, const int64_t *sizes, const int64_t *strides);
 static inline ad_tensor *tensor_ref(ad_tensor *t) {
-    if (t) atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    if (t) count_up(&t->refs);
     return t;
 }
 static inline void tensor_unref(ad_tensor *t) {
-    if (t && atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1) tensor_free(t);
+    if (t && count_down(&t->refs)) tensor_free(t);
 }
 static inline void *tensor_data(const ad_tensor *t) {
     return (char *)t->storage->data + t->offset * dtype_size[t->dtype];
@@ -432,7 +442,7 @@ bool graph_keeps_target(const ad_call *c);
 ad_node *graph_node_of(ad_tensor *t); /* brings a view's node up to date with its base */
 void node_unref(ad_node *n);
 static inline ad_node *node_ref(ad_node *n) {
-    if (n) atomic_fetch_add_explicit(&n->refs, 1, memory_order_relaxed);
+    if (n) count_up(&n->refs);
     return n;
 }
 void hooks_free(ad_hook *h);

@@ -11,7 +11,7 @@ void graph_drop(int64_t key) {
 }
 ad_lock hook_lock;
 _Atomic int graph_anomaly;
-static _Atomic uint64_t next_seq = 1;
+static uint64_t next_seq = 1;
 
 #define SLOT_PACKED (1 << 30) /* `t` is the key of what a hook made of the tensor */
 
@@ -70,7 +70,7 @@ ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes
 
 /* The backward walk goes by these numbers. Making an edge can make a node (that of a view whose base was
  * written since), so a node takes its own number after its edges are made. */
-void node_stamp(ad_node *n) { n->seq = atomic_fetch_add_explicit(&next_seq, 1, memory_order_relaxed); }
+void node_stamp(ad_node *n) { n->seq = next_seq++; }
 
 int64_t *meta_set(ad_meta *m, int64_t *room, const ad_tensor *t) {
     m->dtype = t->dtype;
@@ -94,7 +94,7 @@ static _Thread_local ad_node *doomed;
 static _Thread_local bool draining;
 
 void node_unref(ad_node *n) {
-    if (!n || atomic_fetch_sub_explicit(&n->refs, 1, memory_order_acq_rel) != 1) return;
+    if (!n || !count_down(&n->refs)) return;
     n->seq = (uint64_t)(uintptr_t)doomed; /* no longer an order: the link of the queue */
     doomed = n;
     if (draining) return;

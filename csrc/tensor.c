@@ -26,7 +26,7 @@ ad_storage *storage_new(size_t nbytes) {
 }
 
 void storage_release(ad_storage *s) {
-    if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1) return;
+    if (!s || !count_down(&s->refs)) return;
     graph_drop(s->owner);
     if (s->backing) storage_release(s->backing); /* which has none itself */
     mem_free_kind(s, s->block, MEM_STORAGE);
@@ -221,7 +221,7 @@ ad_tensor *tensor_alias(ad_tensor *src, int ndim, const int64_t *sizes, const in
     ad_tensor *t = tensor_blank(src->dtype, ndim);
     if (!t) return NULL;
     t->storage = src->storage;
-    atomic_fetch_add_explicit(&t->storage->refs, 1, memory_order_relaxed);
+    count_up(&t->storage->refs);
     t->offset = offset;
     t->numel = numel;
     t->flags = src->flags & (AD_T_NO_VERSION | AD_T_INFERENCE | AD_T_CAPTURED);
