@@ -50,8 +50,8 @@ class Recording:
         for ref, _, members in self.modules.values():
             module = ref()
             if module is not None and not _same(members, _members(module)):
-                raise CaptureError(f"the captured step exchanged a parameter, buffer or submodule of {type(module).__name__}: "
-                                   "a replay could not; write into the tensor in place")
+                raise CaptureError("the captured step exchanged a parameter, buffer or submodule of "
+                                   f"{type(module).__name__}: a replay could not; write into the tensor in place")
 
 
 def _members(module):

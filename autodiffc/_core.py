@@ -4,6 +4,7 @@ A tensor is an integer handle, a counted reference to a C struct. Every call tha
 a new reference, which `wrap` puts into a Tensor; the Tensor gives it back when it is collected.
 """
 
+import atexit
 import os
 import sys
 import threading
@@ -170,3 +171,10 @@ def start(**callbacks):
     })
     if lib.ad_init(_callbacks):
         fail()
+    atexit.register(_quiet)
+
+
+def _quiet():
+    """What the core lets go of while the interpreter goes down needs no call back any more."""
+    _callbacks.drop = ffi.NULL
+    lib.ad_init(_callbacks)

@@ -84,12 +84,13 @@ class _Memory:
 
     def __init__(self, tensor, sizes, strides, d):
         self.tensor = tensor
+        address = lib.ad_data_ptr(tensor._h) or 64  # of an empty tensor: NumPy 1 takes 0 for no array at all
         self.__array_interface__ = {
             "version": 3,
             "typestr": d.numpy.str,
             "shape": tuple(sizes),
             "strides": tuple(s * d.itemsize for s in strides),
-            "data": (lib.ad_data_ptr(tensor._h), bool(lib.ad_storage_readonly(tensor._h))),
+            "data": (address, bool(lib.ad_storage_readonly(tensor._h))),
         }
 
 

@@ -22,7 +22,7 @@ from ._tensor_object import TensorObject
 from .autograd import _hooks
 
 _unpack = ffi.unpack
-NULL = ffi.NULL
+_backward1 = lib.ad_backward1
 _new = object.__new__
 
 
@@ -202,8 +202,7 @@ class Tensor(TensorObject):
         if gradient is not None and not isinstance(gradient, TensorBase):
             raise TypeError(f"gradient can be either Tensors or None, but got {type(gradient).__name__}")
         retain = create_graph if retain_graph is None else retain_graph
-        grads = (gradient._h,) if gradient is not None else NULL
-        if lib.ad_backward((self._h,), grads, 1, bool(retain), bool(create_graph), (), NULL, 0, 1, 1) < 0:
+        if _backward1(self._h, gradient._h if gradient is not None else 0, bool(retain), bool(create_graph)) < 0:
             fail()
 
     register_hook = _hooks.register_hook

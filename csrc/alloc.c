@@ -1,12 +1,16 @@
 /* A caching allocator: freed blocks wait in bins by size, so that a training step after the first asks
- * the system for nothing. Sizes are rounded to quarter powers of two; every block is 64-byte aligned. */
-#include <pthread.h>
+ * the system for nothing. Sizes are rounded to quarter powers of two; every block is 64-byte aligned.
+ *
+ * The bins need no lock of their own: memory is taken and given back under the interpreter's, which every
+ * call holds but for the time that a row runs, and rows allocate nothing. */
 #include <stdlib.h>
 #include <string.h>
 #include "core.h"
 
 #define BINS 256
-#define CACHE_FLOOR ((int64_t)256 << 20) /* the cache keeps this much, or half of the peak if that is more */
+#define CACHE_FLOOR                                                                                          \
+    ((int64_t)256 << 20) /* the cache keeps this much, or half of the peak if that is more                   \
+                          */
 
 #if defined(__SANITIZE_ADDRESS__)
 #define AD_ADDRESS_SANITIZER
@@ -23,19 +27,9 @@ typedef struct free_block {
 static struct {
     free_block *head;
 } bins[BINS];
-static atomic_flag lock = ATOMIC_FLAG_INIT;
 static int64_t used_bytes, peak_bytes, cached_bytes, system_calls, total_calls;
 
 static int64_t live[MEM_KINDS];
-
-static inline void take_lock(void) {
-    while (atomic_flag_test_and_set_explicit(&lock, memory_order_acquire)) {
-#if defined(__x86_64__)
-        __builtin_ia32_pause();
-#endif
-    }
-}
-static inline void drop_lock(void) { atomic_flag_clear_explicit(&lock, memory_order_release); }
 
 /* The bin of a size, and the size rounded up to the bin's: steps of 64 up to 1 KB, then quarters. */
 static inline int bin_of(size_t bytes, size_t *rounded) {
@@ -50,10 +44,6 @@ static inline int bin_of(size_t bytes, size_t *rounded) {
     return 16 + (log - 10) * 4 + (int)step - 1;
 }
 
-static void before_fork(void) { take_lock(); }
-static void after_fork(void) { drop_lock(); }
-__attribute__((constructor)) static void on_load(void) { pthread_atfork(before_fork, after_fork, after_fork); }
-
 void *mem_alloc(size_t bytes) { return mem_alloc_kind(bytes, MEM_PLAIN); }
 void mem_free(void *p, size_t bytes) { mem_free_kind(p, bytes, MEM_PLAIN); }
 
@@ -63,26 +53,21 @@ void *mem_alloc_kind(size_t bytes, int kind) {
     size_t size;
     int bin = bin_of(bytes, &size);
     void *p = NULL;
-    take_lock();
     total_calls++;
     live[kind]++;
     if (bins[bin].head) {
         p = bins[bin].head;
         bins[bin].head = bins[bin].head->next;
         cached_bytes -= (int64_t)size;
-    } else
-        system_calls++;
+    } else system_calls++;
     used_bytes += (int64_t)size;
     if (used_bytes > peak_bytes) peak_bytes = used_bytes;
-    drop_lock();
     if (AD_LIKELY(p != NULL)) return p;
     if (posix_memalign(&p, 64, size)) {
         ad_memory_trim(); /* what the cache holds may be enough */
         if (posix_memalign(&p, 64, size)) {
-            take_lock();
             used_bytes -= (int64_t)size;
             live[kind]--;
-            drop_lock();
             return ad_fail_null(AD_ERR_MEMORY, "cannot allocate %zu bytes", bytes);
         }
     }
@@ -94,7 +79,6 @@ void mem_free_kind(void *p, size_t bytes, int kind) {
     size_t size;
     int bin = bin_of(bytes, &size);
     bool keep = true;
-    take_lock();
     live[kind]--;
     used_bytes -= (int64_t)size;
 #ifdef AD_ADDRESS_SANITIZER
@@ -109,12 +93,10 @@ void mem_free_kind(void *p, size_t bytes, int kind) {
         bins[bin].head = b;
         cached_bytes += (int64_t)size;
     }
-    drop_lock();
     if (!keep) free(p);
 }
 
 void ad_memory_trim(void) {
-    take_lock();
     free_block *all = NULL;
     for (int i = 0; i < BINS; i++)
         while (bins[i].head) {
@@ -124,7 +106,6 @@ void ad_memory_trim(void) {
             all = b;
         }
     cached_bytes = 0;
-    drop_lock();
     while (all) {
         free_block *next = all->next;
         free(all);
@@ -133,7 +114,6 @@ void ad_memory_trim(void) {
 }
 
 void ad_memory_stats(int64_t *out) {
-    take_lock();
     out[0] = used_bytes;
     out[1] = peak_bytes;
     out[2] = cached_bytes;
@@ -142,5 +122,4 @@ void ad_memory_stats(int64_t *out) {
     out[5] = live[MEM_TENSOR];
     out[6] = live[MEM_NODE];
     out[7] = live[MEM_STORAGE];
-    drop_lock();
 }

@@ -12,23 +12,33 @@ typedef struct ad_tensor ad_tensor;
 typedef intptr_t ad_handle; /* a tensor; 0 is none, or a failure whose message ad_error_message() has */
 
 enum {
-    AD_ERR_NONE, AD_ERR_RUNTIME, AD_ERR_TYPE, AD_ERR_INDEX, AD_ERR_VALUE, AD_ERR_MEMORY,
-    AD_ERR_NOT_IMPLEMENTED, AD_ERR_PYTHON, AD_ERR_INTERRUPT, AD_ERR_ZERO_DIVISION, AD_ERR_OVERFLOW,
+    AD_ERR_NONE,
+    AD_ERR_RUNTIME,
+    AD_ERR_TYPE,
+    AD_ERR_INDEX,
+    AD_ERR_VALUE,
+    AD_ERR_MEMORY,
+    AD_ERR_NOT_IMPLEMENTED,
+    AD_ERR_PYTHON,
+    AD_ERR_INTERRUPT,
+    AD_ERR_ZERO_DIVISION,
+    AD_ERR_OVERFLOW,
     AD_ERR_CAPTURE
 };
 
 typedef struct ad_callbacks {
-    void *(*let_go)(void);       /* gives up the interpreter's lock, which every call comes in with */
-    void (*take_back)(void *);   /* takes it again, with what let_go returned */
+    void *(*let_go)(void);     /* gives up the interpreter's lock, which every call comes in with */
+    void (*take_back)(void *); /* takes it again, with what let_go returned */
     int (*backward)(int64_t key, int nout, ad_handle *grads, int nin, ad_handle *result);
     ad_handle (*hook)(int64_t key, ad_handle grad); /* 0: unchanged; -1: raised */
     void (*drop)(int64_t key);                      /* the core has let go of a Python object */
-    int (*node_hook)(int64_t key, int kind, int n, ad_handle *grads, int m, const ad_handle *outer); /* -1: raised */
-    int64_t (*trace)(int64_t parent);               /* anomaly mode: a dict about a new node */
-    void (*blame)(int64_t info, const char *name);  /* anomaly mode: this node's rule failed */
-    int64_t (*pack)(ad_handle t);                   /* a saved tensor's replacement; 0: raised */
-    ad_handle (*unpack)(int64_t key);               /* a new reference; 0: raised */
-    int (*interrupted)(void);                       /* nonzero after Ctrl-C */
+    /* -1: raised */
+    int (*node_hook)(int64_t key, int kind, int n, ad_handle *grads, int m, const ad_handle *outer);
+    int64_t (*trace)(int64_t parent);              /* anomaly mode: a dict about a new node */
+    void (*blame)(int64_t info, const char *name); /* anomaly mode: this node's rule failed */
+    int64_t (*pack)(ad_handle t);                  /* a saved tensor's replacement; 0: raised */
+    ad_handle (*unpack)(int64_t key);              /* a new reference; 0: raised */
+    int (*interrupted)(void);                      /* nonzero after Ctrl-C */
 } ad_callbacks;
 
 /* library */
@@ -89,7 +99,8 @@ ad_handle ad_on_storage(ad_handle t, int dtype, int64_t offset, const int64_t *s
 intptr_t ad_dlpack_export(ad_handle t, int versioned, int copied);
 ad_handle ad_dlpack_import(intptr_t managed, int versioned, int64_t owner);
 void ad_dlpack_release(intptr_t managed, int versioned);
-ad_handle ad_reshape(ad_handle t, const int64_t *sizes, int64_t ndim); /* a view where it can be, else a copy */
+/* a view where it can be, else a copy */
+ad_handle ad_reshape(ad_handle t, const int64_t *sizes, int64_t ndim);
 
 /* calling an operation; fixed arities are the fast paths */
 ad_handle ad_op1(int op, ad_handle a);
@@ -120,7 +131,7 @@ ad_handle ad_op2b_(int op, ad_handle a, int s);
 ad_handle ad_op3ff_(int op, ad_handle a, double s, double r);
 ad_handle ad_opn_(int op, const ad_handle *in, int64_t nin, const int64_t *i, int64_t ni, const double *f,
                   int64_t nf, const int64_t *list, int64_t nlist);
-int ad_result_count(void);      /* outputs of the last call that had several */
+int ad_result_count(void);       /* outputs of the last call that had several */
 ad_handle ad_take_result(int k); /* moves output k out */
 int ad_fits_out(ad_handle src, ad_handle out);
 ad_handle ad_copy_out(ad_handle src, ad_handle out); /* out= : resizes, checks the dtype, copies */
@@ -128,10 +139,10 @@ ad_handle ad_copy_out(ad_handle src, ad_handle out); /* out= : resizes, checks t
 /* indexing: an expression is a list of codes (ops/indexing.c) and the tensors that it names, in order */
 ad_handle ad_getitem(ad_handle x, const int64_t *codes, int64_t n, const ad_handle *tensors);
 ad_handle ad_getitem_int(ad_handle x, int64_t index);
-int ad_setitem(ad_handle x, const int64_t *codes, int64_t n, const ad_handle *tensors, ad_handle value, int kind,
-               double f, int64_t i); /* value 0: the number f (kind 0) or i (kind 1) */
-ad_handle ad_index_put(ad_handle x, const ad_handle *tensors, const int64_t *codes, int64_t n, ad_handle value,
-                       int accumulate, int inplace);
+int ad_setitem(ad_handle x, const int64_t *codes, int64_t n, const ad_handle *tensors, ad_handle value,
+               int kind, double f, int64_t i); /* value 0: the number f (kind 0) or i (kind 1) */
+ad_handle ad_index_put(ad_handle x, const ad_handle *tensors, const int64_t *codes, int64_t n,
+                       ad_handle value, int accumulate, int inplace);
 int ad_check_out(ad_handle out, const ad_handle *in, int64_t n);
 ad_handle ad_take_along_dim(ad_handle x, ad_handle indices, int64_t dim);
 ad_handle ad_number_as(int dtype, int kind, double f, int64_t i); /* 0-d; an error where it does not fit */
@@ -156,24 +167,28 @@ int ad_set_inference_mode(int on);
 int ad_is_inference(ad_handle t);
 int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int retain_graph, int create_graph,
                 const ad_handle *inputs, ad_handle *out, int64_t ninputs, int accumulate, int allow_unused);
-int64_t ad_backward_id(void); /* of the innermost backward pass of this thread, else 0 */
+int64_t ad_backward_id(void);         /* of the innermost backward pass of this thread, else 0 */
 int ad_backward_reaches(ad_handle t); /* whether that pass gives t a gradient */
 void ad_spend_leaf(ad_handle t);
 int ad_other_leaves(const ad_handle *roots, int64_t n, const ad_handle *mine, int64_t nmine);
+int ad_backward1(ad_handle root, ad_handle grad, int retain_graph, int create_graph);
 int64_t ad_hook_key(ad_handle t, intptr_t node, int kind); /* of the hooks of a tensor or node; 0 for none */
 int ad_add_hook(ad_handle t, intptr_t node, int kind, int64_t key);
+int ad_sole_owner(ad_handle t); /* whether this handle alone keeps the tensor, and what computed it, alive */
 int64_t ad_node_info(intptr_t node); /* the key of a Python dict about it */
 void ad_node_set_info(intptr_t node, int64_t key);
 void ad_set_anomaly(int mode); /* 1: remember where nodes are made; 2: look for NaN as well */
 int ad_anomaly(void);
-int ad_saved_hooks(int change); /* how many pairs of hooks this thread's saved tensors go through; adds `change` */
-intptr_t ad_python_node(const ad_handle *in, int64_t nin, const ad_handle *out, const int64_t *kinds, int64_t nout,
-                        const ad_handle *saved, const int64_t *slots, int64_t nsaved, int64_t key, const char *title);
+/* how many pairs of hooks this thread's saved tensors go through; adds `change` */
+int ad_saved_hooks(int change);
+intptr_t ad_python_node(const ad_handle *in, int64_t nin, const ad_handle *out, const int64_t *kinds,
+                        int64_t nout, const ad_handle *saved, const int64_t *slots, int64_t nsaved,
+                        int64_t key, const char *title);
 ad_handle ad_node_saved(intptr_t node, int64_t k); /* a new reference, or 0 with the error */
 void ad_join_node(ad_handle t, intptr_t node, int64_t nr);
 int64_t ad_node_nsaved(intptr_t node);
 int ad_node_saved_slot(intptr_t node, int64_t k); /* input i, or 65536 + output k */
-intptr_t ad_node_of(ad_handle t); /* a new reference, or 0 */
+intptr_t ad_node_of(ad_handle t);                 /* a new reference, or 0 */
 void ad_node_retain(intptr_t node);
 void ad_node_release(intptr_t node);
 const char *ad_node_name(intptr_t node);
@@ -188,11 +203,11 @@ ad_handle ad_tangent(ad_handle t, int level);
 int ad_set_tangent(ad_handle t, int level, ad_handle tangent);
 
 /* optimizers: n parameters at once; those without a gradient are left out */
-int ad_sgd(int64_t n, const ad_handle *params, const ad_handle *buffers, double lr, double momentum, double dampening,
-           double weight_decay, int nesterov, int maximize);
+int ad_sgd(int64_t n, const ad_handle *params, const ad_handle *buffers, double lr, double momentum,
+           double dampening, double weight_decay, int nesterov, int maximize);
 int ad_adam(int64_t n, const ad_handle *params, const ad_handle *exp_avgs, const ad_handle *exp_avg_sqs,
-            const ad_handle *max_exp_avg_sqs, const ad_handle *steps, double lr, double beta1, double beta2, double eps,
-            double weight_decay, int amsgrad, int decoupled, int maximize);
+            const ad_handle *max_exp_avg_sqs, const ad_handle *steps, double lr, double beta1, double beta2,
+            double eps, double weight_decay, int amsgrad, int decoupled, int maximize);
 ad_handle ad_total_norm(const ad_handle *tensors, int64_t n, double norm_type); /* of 1, 2 or infinity */
 int ad_scale_to_norm(const ad_handle *tensors, int64_t n, ad_handle total, double max_norm);
 int ad_clip_values(const ad_handle *tensors, int64_t n, double limit);

@@ -40,9 +40,7 @@ static _Atomic int64_t next_walk = 1;
 
 /* ---- which nodes lead to the inputs asked for ---- */
 
-static bool leads(const walk *w, const void *key) {
-    return !w->reach || reach_has(w->reach, key);
-}
+static bool leads(const walk *w, const void *key) { return !w->reach || reach_has(w->reach, key); }
 
 /* ---- the visits ---- */
 
@@ -191,13 +189,16 @@ ad_lock *grad_lock(const ad_tensor *t) {
 static int check_like(const char *what, ad_tensor *g, int dtype, int ndim, const int64_t *sizes) {
     if (dims_equal(ndim, sizes, g->ndim, g->sizes) && g->dtype == dtype) return 0;
     return ad_fail(AD_ERR_RUNTIME, "%s: got a gradient of size %s and %s, expected %s and %s", what,
-                   fmt_sizes(g->ndim, g->sizes), dtype_name[g->dtype], fmt_sizes(ndim, sizes), dtype_name[dtype]);
+                   fmt_sizes(g->ndim, g->sizes), dtype_name[g->dtype], fmt_sizes(ndim, sizes),
+                   dtype_name[dtype]);
 }
 
 static int set_grad(ad_tensor *t, ad_tensor *g, bool create_graph) {
     ad_tensor *in[2] = {NULL, g}, *now, *old = NULL;
     /* .data, resize_ or set_ can have changed the tensor since the graph was made, and its .grad. */
-    if (check_like("the gradient of a tensor that was changed since its graph was made", g, t->dtype, t->ndim, t->sizes)) return -1;
+    if (check_like("the gradient of a tensor that was changed since its graph was made", g, t->dtype, t->ndim,
+                   t->sizes))
+        return -1;
     if (tls.capture && program_touch_grad(t, false)) return -1;
     lock_take(grad_lock(t));
     if (!t->grad) {
@@ -205,7 +206,8 @@ static int set_grad(ad_tensor *t, ad_tensor *g, bool create_graph) {
         bool fits = dims_equal(t->ndim, t->strides, g->ndim, g->strides) ||
                     (tensor_is_contiguous(t) && tensor_is_contiguous(g));
         now = !create_graph && ours && fits ? tensor_ref(g) : ad_apply1(OP_clone, 1, &g, NULL);
-    } else if (check_like("a .grad of another size or dtype than its tensor's", t->grad, t->dtype, t->ndim, t->sizes)) {
+    } else if (check_like("a .grad of another size or dtype than its tensor's", t->grad, t->dtype, t->ndim,
+                          t->sizes)) {
         now = NULL;
     } else {
         in[0] = t->grad;
@@ -265,8 +267,8 @@ static int run_hooks(ad_hook *const *list, ad_tensor **g, int ng, bool create_gr
         }
         ad_handle r = graph_callbacks.hook(todo[k].key, (ad_handle)*slot);
         if (r == -1) status = ad_fail(AD_ERR_PYTHON, "a hook raised");
-        else if (r && check_like("a hook changed the kind of a gradient", (ad_tensor *)r, (*slot)->dtype, (*slot)->ndim,
-                                 (*slot)->sizes)) {
+        else if (r && check_like("a hook changed the kind of a gradient", (ad_tensor *)r, (*slot)->dtype,
+                                 (*slot)->ndim, (*slot)->sizes)) {
             tensor_unref((ad_tensor *)r);
             status = -1;
         } else if (r) {
@@ -390,10 +392,12 @@ static int visit_node(walk *w, int64_t index) {
     if (!any || !some) return 0;
     if (run_node_hooks(&n->hooks, HOOK_PRE, g, ng, NULL, 0, NULL)) return -1;
     some = false;
-    for (int k = 0; k < ng; k++) { /* hooks take gradients away and give others, .data and resize_ change tensors */
+    for (int k = 0; k < ng;
+         k++) { /* hooks take gradients away and give others, .data and resize_ change tensors */
         const ad_meta *m = &n->mout[k];
         some |= g[k] != NULL;
-        if (!g[k] || (dims_equal(m->ndim, m->sizes, g[k]->ndim, g[k]->sizes) && m->dtype == g[k]->dtype)) continue;
+        if (!g[k] || (dims_equal(m->ndim, m->sizes, g[k]->ndim, g[k]->sizes) && m->dtype == g[k]->dtype))
+            continue;
         char what[128], title[64];
         node_title(n, title, sizeof title);
         snprintf(what, sizeof what, "%s: a hook or a change of a tensor between forward and backward", title);
@@ -566,6 +570,11 @@ done:
             out[k] = 0;
         }
     return status;
+}
+
+/* The usual case with few arguments to convert: one root, `grad` or 0, leaves' .grad. */
+int ad_backward1(ad_handle root, ad_handle grad, int retain_graph, int create_graph) {
+    return ad_backward(&root, &grad, 1, retain_graph, create_graph, NULL, NULL, 0, 1, 1);
 }
 
 /* ---- asked by hooks while a walk runs ---- */

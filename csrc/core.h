@@ -20,7 +20,17 @@
 /* ---- dtypes (dtype.c) --------------------------------------------------------------------- */
 
 typedef enum {
-    AD_BOOL, AD_U8, AD_I8, AD_I16, AD_I32, AD_I64, AD_F16, AD_BF16, AD_F32, AD_F64, AD_DTYPES
+    AD_BOOL,
+    AD_U8,
+    AD_I8,
+    AD_I16,
+    AD_I32,
+    AD_I64,
+    AD_F16,
+    AD_BF16,
+    AD_F32,
+    AD_F64,
+    AD_DTYPES
 } ad_dtype;
 
 extern const uint8_t dtype_size[AD_DTYPES];
@@ -55,9 +65,22 @@ const char *fmt_sizes(int ndim, const int64_t *sizes);
 /* The interpreter's lock. Every call comes in with it. Work that takes longer than giving it up and taking it
  * again runs without it; such work may not call Python, but for what takes it itself. */
 extern ad_callbacks graph_callbacks;
-static inline void *interpreter_release(void) { return graph_callbacks.let_go ? graph_callbacks.let_go() : NULL; }
+static inline void *interpreter_release(void) {
+    return graph_callbacks.let_go ? graph_callbacks.let_go() : NULL;
+}
 static inline void interpreter_take(void *state) {
     if (state) graph_callbacks.take_back(state);
+}
+
+/* Reference counts change only under the interpreter's lock. They are atomic because they may be read
+ * without. */
+static inline void count_up(_Atomic int32_t *n) {
+    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+static inline bool count_down(_Atomic int32_t *n) { /* whether that was the last one */
+    int32_t left = atomic_load_explicit(n, memory_order_relaxed) - 1;
+    atomic_store_explicit(n, left, memory_order_relaxed);
+    return left == 0;
 }
 
 typedef _Atomic uint32_t ad_lock; /* 0: free */
@@ -91,11 +114,12 @@ typedef struct ad_storage {
     _Atomic uint32_t version; /* writes so far; shared by all views */
     void *data;
     size_t nbytes;
-    size_t block;      /* bytes to hand back to mem_free, 0 for memory that is not ours */
-    int64_t owner;     /* key of the Python object that owns foreign memory, else 0 */
+    size_t block;  /* bytes to hand back to mem_free, 0 for memory that is not ours */
+    int64_t owner; /* key of the Python object that owns foreign memory, else 0 */
     int32_t readonly;
     _Atomic int32_t pinned; /* how many of the references are captured programs' */
-    struct ad_storage *backing; /* whose memory this is: set where a captured step's argument stands in for another */
+    /* whose memory this is: set where a captured step's argument stands in for another */
+    struct ad_storage *backing;
     _Atomic uint32_t moved; /* how often a tensor on it was pointed elsewhere, reshaped in place, or had its
                                requires_grad changed: a program that was recorded before no longer fits */
 } ad_storage;
@@ -104,14 +128,14 @@ enum {
     AD_T_REQUIRES_GRAD = 1, /* a leaf that wants a gradient */
     AD_T_WRAPPED = 2,       /* made from a Python number: promotes like one */
     AD_T_RETAINS_GRAD = 4,
-    AD_T_NO_VERSION = 8,    /* .data: writes are not counted */
+    AD_T_NO_VERSION = 8, /* .data: writes are not counted */
     AD_T_INFERENCE = 16,
-    AD_T_CAPTURED = 32,     /* value produced inside the program being captured */
-    AD_T_NOGRAD_VIEW = 64,  /* a view made under no_grad: an in-place write on it keeps no history */
-    AD_T_MULTI_VIEW = 128,  /* one of several views that one operation made */
+    AD_T_CAPTURED = 32,        /* value produced inside the program being captured */
+    AD_T_NOGRAD_VIEW = 64,     /* a view made under no_grad: an in-place write on it keeps no history */
+    AD_T_MULTI_VIEW = 128,     /* one of several views that one operation made */
     AD_T_INFERENCE_VIEW = 512, /* a view of a normal tensor made in inference mode */
-    AD_T_SPENT_LEAF = 1024, /* what a function transform differentiated by, after it has returned */
-    AD_T_CUSTOM_VIEW = 256, /* a view that a Python function returned */
+    AD_T_SPENT_LEAF = 1024,    /* what a function transform differentiated by, after it has returned */
+    AD_T_CUSTOM_VIEW = 256,    /* a view that a Python function returned */
 };
 
 struct ad_tensor {
@@ -128,13 +152,14 @@ struct ad_tensor {
     ad_tensor *base; /* the tensor this is a view of */
     ad_tensor *grad;
     ad_carried *tangents; /* forward mode */
-    ad_hook *hooks;     /* leaf hooks; those of non-leaves hang on the node */
+    ad_hook *hooks;       /* leaf hooks; those of non-leaves hang on the node */
     int64_t dims[2 * AD_INLINE_DIMS];
 };
 
 ad_tensor *tensor_new(int dtype, int ndim, const int64_t *sizes); /* contiguous, not initialised */
 ad_tensor *tensor_new_strided(int dtype, int ndim, const int64_t *sizes, const int64_t *strides);
-ad_tensor *tensor_alias(ad_tensor *src, int ndim, const int64_t *sizes, const int64_t *strides, int64_t offset);
+ad_tensor *tensor_alias(ad_tensor *src, int ndim, const int64_t *sizes, const int64_t *strides,
+                        int64_t offset);
 ad_tensor *tensor_scalar(int dtype, double f, int64_t i); /* 0-d */
 ad_tensor *tensor_zeros(int dtype, int ndim, const int64_t *sizes);
 ad_storage *storage_new(size_t nbytes);
@@ -142,11 +167,11 @@ void storage_release(ad_storage *s);
 void tensor_free(ad_tensor *t); /* when the last reference has gone */
 int tensor_set_geometry(ad_tensor *t, int ndim, const int64_t *sizes, const int64_t *strides);
 static inline ad_tensor *tensor_ref(ad_tensor *t) {
-    if (t) atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    if (t) count_up(&t->refs);
     return t;
 }
 static inline void tensor_unref(ad_tensor *t) {
-    if (t && atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1) tensor_free(t);
+    if (t && count_down(&t->refs)) tensor_free(t);
 }
 static inline void *tensor_data(const ad_tensor *t) {
     return (char *)t->storage->data + t->offset * dtype_size[t->dtype];
@@ -156,7 +181,8 @@ static inline bool tensor_is_contiguous(const ad_tensor *t) {
     return dims_contiguous(t->ndim, t->sizes, t->strides);
 }
 void dims_contiguous_strides(int ndim, const int64_t *sizes, int64_t *strides);
-int dims_numel(int ndim, const int64_t *sizes, int64_t *numel); /* -1 with the error on overflow or a negative */
+/* -1 with the error on overflow or a negative */
+int dims_numel(int ndim, const int64_t *sizes, int64_t *numel);
 bool dims_dense(int ndim, const int64_t *sizes, const int64_t *strides); /* a permutation of contiguous */
 bool dims_equal(int na, const int64_t *a, int nb, const int64_t *b);
 bool tensor_same_sizes(const ad_tensor *a, const ad_tensor *b);
@@ -204,13 +230,13 @@ typedef struct ad_call {
     const ad_op *op;
     int nin, nout;
     ad_tensor **in;
-    ad_tensor **out;  /* set before run */
-    ad_spec *spec;    /* set by infer */
+    ad_tensor **out; /* set before run */
+    ad_spec *spec;   /* set by infer */
     const ad_attr *at;
     void *scratch;
-    bool inplace; /* out[0] is in[0] */
-    ad_node *node; /* that recorded it, borrowed */
-    bool plain;   /* elementwise: set by infer when operands of one geometry need no conversion */
+    bool inplace;      /* out[0] is in[0] */
+    ad_node *node;     /* that recorded it, borrowed */
+    bool plain;        /* elementwise: set by infer when operands of one geometry need no conversion */
     ad_tensor *before; /* in place: a copy of in[0] as it was, when the gradient rule reads that */
 } ad_call;
 
@@ -239,42 +265,43 @@ typedef struct ad_jvp {
 } ad_jvp;
 
 enum {
-    AD_OP_EW = 1,         /* elementwise row: `row` is valid */
-    AD_OP_VIEW = 2,       /* outputs share in[0]'s storage; run is NULL */
-    AD_OP_SELF = 4,       /* run expects out[0] to hold in[0]'s values already and updates them */
-    AD_OP_RANDOM = 8,     /* draws from a generator */
-    AD_OP_INPLACE = 16,   /* writes its inputs and has no outputs (optimizers) */
-    AD_OP_LINEAR = 32,    /* linear in all floating inputs together: its own tangent */
+    AD_OP_EW = 1,           /* elementwise row: `row` is valid */
+    AD_OP_VIEW = 2,         /* outputs share in[0]'s storage; run is NULL */
+    AD_OP_SELF = 4,         /* run expects out[0] to hold in[0]'s values already and updates them */
+    AD_OP_RANDOM = 8,       /* draws from a generator */
+    AD_OP_INPLACE = 16,     /* writes its inputs and has no outputs (optimizers) */
+    AD_OP_LINEAR = 32,      /* linear in all floating inputs together: its own tangent */
     AD_OP_MULTILINEAR = 64, /* linear in each floating input: product rule */
-    AD_OP_CONTIG = 128,   /* apply makes every input contiguous before run */
-    AD_OP_NONDIFF = 256,  /* no output is differentiable */
-    AD_OP_SYNC = 512,     /* the output's shape depends on the data: cannot be captured */
+    AD_OP_CONTIG = 128,     /* apply makes every input contiguous before run */
+    AD_OP_NONDIFF = 256,    /* no output is differentiable */
+    AD_OP_SYNC = 512,       /* the output's shape depends on the data: cannot be captured */
     AD_OP_FIRST = 4096, /* outputs after the first serve the gradient rule alone: callers do not see them */
 };
 
-enum { /* which tensors the gradient rule reads */
-    S0 = 0, SA = 1, SB = 2, SC = 4, SD = 8, S_IN = 0xffff, SY = 1 << 16, SY1 = 1 << 17, SY2 = 1 << 18
-};
+/* which tensors the gradient rule reads */
+enum { S0 = 0, SA = 1, SB = 2, SC = 4, SD = 8, S_IN = 0xffff, SY = 1 << 16, SY1 = 1 << 17, SY2 = 1 << 18 };
 
-enum { /* the dtype rule of an elementwise row */
+/* the dtype rule of an elementwise row */
+enum {
     P_SAME = 0,
-    P_FLOAT = 1,     /* integers become the default float type */
-    P_NO_BOOL = 4,   /* bool is refused */
-    P_BOOL_OUT = 8,  /* a predicate */
-    P_SELECT = 16,   /* the first operand is a condition */
-    P_DIVISOR = 32,  /* an integer zero in the second operand is an error */
-    P_FOLLOW = 64,   /* numbers take the dtype of the tensors, whatever their kind */
-    P_ALPHA = 128,   /* the third operand is a number that scales: it follows, and may not be of a higher kind */
+    P_FLOAT = 1,    /* integers become the default float type */
+    P_NO_BOOL = 4,  /* bool is refused */
+    P_BOOL_OUT = 8, /* a predicate */
+    P_SELECT = 16,  /* the first operand is a condition */
+    P_DIVISOR = 32, /* an integer zero in the second operand is an error */
+    P_FOLLOW = 64,  /* numbers take the dtype of the tensors, whatever their kind */
+    /* the third operand is a number that scales: it follows, and may not be of a higher kind */
+    P_ALPHA = 128,
     P_EXPONENT = 256, /* integers to a negative number are an error */
-    P_STRICT = 512,  /* tensors with dimensions must share one dtype */
+    P_STRICT = 512,   /* tensors with dimensions must share one dtype */
     P_NO_HALF = 1024, /* float16 and bfloat16 are refused: a result in float32 tiles would be wrong */
 };
 
 struct ad_op {
     const char *name;
-    int nin, nout; /* -1: any number, `count` tells the outputs */
-    uint32_t flags, saves; /* saves: 0 in elementwise rows, see ew_saves() */
-    int (*infer)(ad_call *c);              /* 0, or -1 with the error set */
+    int nin, nout;            /* -1: any number, `count` tells the outputs */
+    uint32_t flags, saves;    /* saves: 0 in elementwise rows, see ew_saves() */
+    int (*infer)(ad_call *c); /* 0, or -1 with the error set */
     void (*run)(const ad_call *c);
     void (*vjp)(ad_vjp *v);
     void (*jvp)(ad_jvp *j);
@@ -314,7 +341,8 @@ ad_tensor *ad_apply_inplace(int op, int nin, ad_tensor *const *in, const ad_attr
 
 /* Whether the base of this view has gained a history that the view has not yet been read out of. */
 static inline bool tensor_view_stale(const ad_tensor *t) {
-    return t->base && t->epoch != t->base->epoch && t->base->node && !(t->flags & (AD_T_NOGRAD_VIEW | AD_T_INFERENCE_VIEW));
+    return t->base && t->epoch != t->base->epoch && t->base->node &&
+           !(t->flags & (AD_T_NOGRAD_VIEW | AD_T_INFERENCE_VIEW));
 }
 static inline bool tensor_wants_grad(const ad_tensor *t) {
     return t->node != NULL || (t->flags & AD_T_REQUIRES_GRAD) || tensor_view_stale(t);
@@ -323,14 +351,14 @@ static inline bool tensor_wants_grad(const ad_tensor *t) {
 #define AD_LEVELS 8
 /* Per-thread state. */
 typedef struct ad_tls {
-    bool no_grad; /* nothing is recorded: grad_off, inference mode, or inside the core */
+    bool no_grad;  /* nothing is recorded: grad_off, inference mode, or inside the core */
     bool grad_off; /* no_grad() */
     bool inference;
     int forward; /* how many levels of forward mode calls take part in */
     int nlevels; /* how many are open, and their numbers */
     uint64_t levels[AD_LEVELS];
     int saved_hooks; /* saved tensors go through Python */
-    int64_t blame; /* anomaly mode: of the node whose rule is running */
+    int64_t blame;   /* anomaly mode: of the node whose rule is running */
     struct ad_program *capture;
     int nresults;
     ad_tensor **results; /* outputs of the last call with several */
@@ -373,11 +401,12 @@ typedef struct ad_saved {
     int32_t slot; /* input i, or 65536 + output k */
 } ad_saved;
 
-enum { /* when hooks run */
-    HOOK_TENSOR,    /* on the gradient of a tensor, which they may replace */
-    HOOK_STORE,     /* retain_grad, after those */
-    HOOK_PRE,       /* before a node's rule */
-    HOOK_POST,      /* after it */
+/* when hooks run */
+enum {
+    HOOK_TENSOR,     /* on the gradient of a tensor, which they may replace */
+    HOOK_STORE,      /* retain_grad, after those */
+    HOOK_PRE,        /* before a node's rule */
+    HOOK_POST,       /* after it */
     HOOK_ACCUMULATED /* after a leaf's .grad has been added to */
 };
 
@@ -425,26 +454,28 @@ int graph_record(ad_call *c);
 int graph_check_inplace(ad_tensor *t, bool wants);
 int graph_check_inputs(const ad_call *c); /* whether the history of each input can be told: before a write */
 bool graph_wants(const ad_call *c);
-int graph_rebase(ad_tensor *t, ad_node *n, uint32_t nr); /* n (taken) computed t, which was written in place */
+/* n (taken) computed t, which was written in place */
+int graph_rebase(ad_tensor *t, ad_node *n, uint32_t nr);
 int graph_record_inplace(ad_call *c);
 /* Whether the tape will keep in[0], which an in-place call is about to overwrite. */
 bool graph_keeps_target(const ad_call *c);
 ad_node *graph_node_of(ad_tensor *t); /* brings a view's node up to date with its base */
 void node_unref(ad_node *n);
 static inline ad_node *node_ref(ad_node *n) {
-    if (n) atomic_fetch_add_explicit(&n->refs, 1, memory_order_relaxed);
+    if (n) count_up(&n->refs);
     return n;
 }
 void hooks_free(ad_hook *h);
-extern ad_lock hook_lock; /* of every list of hooks */
-ad_lock *grad_lock(const ad_tensor *t); /* of t->grad */
+extern ad_lock hook_lock;                                      /* of every list of hooks */
+ad_lock *grad_lock(const ad_tensor *t);                        /* of t->grad */
 void graph_set_history(ad_tensor *t, ad_node *n, uint32_t nr); /* takes the reference */
 void saved_release(ad_node *n); /* gives up the saved tensors: backward without retain_graph */
-void node_title(const ad_node *n, char *out, size_t room); /* "MulBackward0" */
+void node_title(const ad_node *n, char *out, size_t room);       /* "MulBackward0" */
 void node_short_title(const ad_node *n, char *out, size_t room); /* "Mul" */
 void node_describe(const ad_node *n, uint32_t nr, char *out, size_t room);
 void node_stamp(ad_node *n); /* its place in the order, once the nodes of its inputs exist */
-ad_tensor *saved_get(ad_node *n, int k); /* a new reference; NULL with the error when given up or overwritten */
+/* A new reference; NULL with the error when given up or overwritten. */
+ad_tensor *saved_get(ad_node *n, int k);
 int saved_set(ad_node *n, int k, ad_tensor *t, int slot, uint32_t version, bool alias, bool history);
 ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes, const ad_attr *at);
 int64_t *meta_set(ad_meta *m, int64_t *room, const ad_tensor *t);
@@ -455,6 +486,7 @@ static inline bool vjp_needs(const ad_vjp *v, int i) {
     return v->node->edges[i].node || v->node->edges[i].leaf;
 }
 static inline const ad_meta *vjp_meta(const ad_vjp *v, int i) { return &v->node->min[i]; }
+void graph_drop(int64_t key);     /* lets go of a Python object; 0 for none */
 extern _Atomic int graph_anomaly; /* 1: remember where nodes are made; 2: look for NaN as well */
 
 /* ---- elementwise loops (ops/elementwise.c) ------------------------------------------------------ */

@@ -26,12 +26,10 @@ int dtype_promote(int a, int b) {
 
 static inline float f16_to_f32(uint16_t h) {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, exp = (h >> 10) & 31, man = h & 1023, bits;
-    if (exp == 31)
-        bits = sign | 0x7f800000 | man << 13;
-    else if (exp)
-        bits = sign | (exp + 112) << 23 | man << 13;
-    else { /* zero or subnormal: man * 2^-24 */
-        float f = (float)man * 0x1p-24f;
+    if (exp == 31) bits = sign | 0x7f800000 | man << 13;
+    else if (exp) bits = sign | (exp + 112) << 23 | man << 13;
+    else {
+        float f = (float)man * 0x1p-24f; /* zero or subnormal */
         memcpy(&bits, &f, 4);
         bits |= sign;
     }
@@ -82,38 +80,38 @@ static inline int64_t f64_to_i64(double v) {
 #define AS_IS(x) (x)
 #define NONZERO(x) ((x) != 0)
 /* dtype tag, storage type, to number, and from f32, f64, i64 */
-#define DTYPE_TABLE(X)                                                                                        \
-    X(BOOL, uint8_t, NONZERO, NONZERO, NONZERO, NONZERO)                                                      \
-    X(U8, uint8_t, AS_IS, (uint8_t)f64_to_i64, (uint8_t)f64_to_i64, (uint8_t))                                \
-    X(I8, int8_t, AS_IS, (int8_t)f64_to_i64, (int8_t)f64_to_i64, (int8_t))                                    \
-    X(I16, int16_t, AS_IS, (int16_t)f64_to_i64, (int16_t)f64_to_i64, (int16_t))                               \
-    X(I32, int32_t, AS_IS, (int32_t)f64_to_i64, (int32_t)f64_to_i64, (int32_t))                               \
-    X(I64, int64_t, AS_IS, f64_to_i64, f64_to_i64, AS_IS)                                                     \
-    X(F16, uint16_t, f16_to_f32, f32_to_f16, f32_to_f16, f32_to_f16)                              \
-    X(BF16, uint16_t, bf16_to_f32, f32_to_bf16, f32_to_bf16, f32_to_bf16)                         \
-    X(F32, float, AS_IS, AS_IS, (float), (float))                                                             \
+#define DTYPE_TABLE(X)                                                                                       \
+    X(BOOL, uint8_t, NONZERO, NONZERO, NONZERO, NONZERO)                                                     \
+    X(U8, uint8_t, AS_IS, (uint8_t)f64_to_i64, (uint8_t)f64_to_i64, (uint8_t))                               \
+    X(I8, int8_t, AS_IS, (int8_t)f64_to_i64, (int8_t)f64_to_i64, (int8_t))                                   \
+    X(I16, int16_t, AS_IS, (int16_t)f64_to_i64, (int16_t)f64_to_i64, (int16_t))                              \
+    X(I32, int32_t, AS_IS, (int32_t)f64_to_i64, (int32_t)f64_to_i64, (int32_t))                              \
+    X(I64, int64_t, AS_IS, f64_to_i64, f64_to_i64, AS_IS)                                                    \
+    X(F16, uint16_t, f16_to_f32, f32_to_f16, f32_to_f16, f32_to_f16)                                         \
+    X(BF16, uint16_t, bf16_to_f32, f32_to_bf16, f32_to_bf16, f32_to_bf16)                                    \
+    X(F32, float, AS_IS, AS_IS, (float), (float))                                                            \
     X(F64, double, AS_IS, AS_IS, AS_IS, (double))
 
-#define LOADS(TAG, S, TO, ...)                                                                                \
-    static void load_##TAG##_f32(int64_t n, void *dst, const char *src, int64_t stride) {                     \
-        float *restrict o = dst;                                                                              \
-        if (stride == (int64_t)sizeof(S)) {                                                                   \
-            const S *p = (const S *)src;                                                                      \
-            for (int64_t i = 0; i < n; i++) o[i] = (float)TO(p[i]);                                           \
-        } else                                                                                                \
-            for (int64_t i = 0; i < n; i++) o[i] = (float)TO(*(const S *)(src + i * stride));                 \
-    }                                                                                                         \
-    static void load_##TAG##_f64(int64_t n, void *dst, const char *src, int64_t stride) {                     \
-        double *restrict o = dst;                                                                             \
-        for (int64_t i = 0; i < n; i++) o[i] = (double)TO(*(const S *)(src + i * stride));                    \
-    }                                                                                                         \
-    static void load_##TAG##_i64(int64_t n, void *dst, const char *src, int64_t stride) {                     \
-        int64_t *restrict o = dst;                                                                            \
-        for (int64_t i = 0; i < n; i++) o[i] = TO_I64_##TAG(TO(*(const S *)(src + i * stride)));              \
-    }                                                                                                         \
-    static void load_##TAG##_bool(int64_t n, void *dst, const char *src, int64_t stride) {                    \
-        uint8_t *restrict o = dst;                                                                            \
-        for (int64_t i = 0; i < n; i++) o[i] = TO(*(const S *)(src + i * stride)) != 0;                       \
+#define LOADS(TAG, S, TO, ...)                                                                               \
+    static void load_##TAG##_f32(int64_t n, void *dst, const char *src, int64_t stride) {                    \
+        float *restrict o = dst;                                                                             \
+        if (stride == (int64_t)sizeof(S)) {                                                                  \
+            const S *p = (const S *)src;                                                                     \
+            for (int64_t i = 0; i < n; i++) o[i] = (float)TO(p[i]);                                          \
+        } else                                                                                               \
+            for (int64_t i = 0; i < n; i++) o[i] = (float)TO(*(const S *)(src + i * stride));                \
+    }                                                                                                        \
+    static void load_##TAG##_f64(int64_t n, void *dst, const char *src, int64_t stride) {                    \
+        double *restrict o = dst;                                                                            \
+        for (int64_t i = 0; i < n; i++) o[i] = (double)TO(*(const S *)(src + i * stride));                   \
+    }                                                                                                        \
+    static void load_##TAG##_i64(int64_t n, void *dst, const char *src, int64_t stride) {                    \
+        int64_t *restrict o = dst;                                                                           \
+        for (int64_t i = 0; i < n; i++) o[i] = TO_I64_##TAG(TO(*(const S *)(src + i * stride)));             \
+    }                                                                                                        \
+    static void load_##TAG##_bool(int64_t n, void *dst, const char *src, int64_t stride) {                   \
+        uint8_t *restrict o = dst;                                                                           \
+        for (int64_t i = 0; i < n; i++) o[i] = TO(*(const S *)(src + i * stride)) != 0;                      \
     }
 #define TO_I64_BOOL (int64_t)
 #define TO_I64_U8 (int64_t)
@@ -127,26 +125,26 @@ static inline int64_t f64_to_i64(double v) {
 #define TO_I64_F64 f64_to_i64
 DTYPE_TABLE(LOADS)
 
-#define STORES(TAG, S, TO, FROM_F32, FROM_F64, FROM_I64)                                                      \
-    static void store_##TAG##_f32(int64_t n, char *dst, int64_t stride, const void *src) {                    \
-        const float *restrict p = src;                                                                        \
-        if (stride == (int64_t)sizeof(S)) {                                                                   \
-            S *o = (S *)dst;                                                                                  \
-            for (int64_t i = 0; i < n; i++) o[i] = (S)FROM_F32(p[i]);                                         \
-        } else                                                                                                \
-            for (int64_t i = 0; i < n; i++) *(S *)(dst + i * stride) = (S)FROM_F32(p[i]);                     \
-    }                                                                                                         \
-    static void store_##TAG##_f64(int64_t n, char *dst, int64_t stride, const void *src) {                    \
-        const double *restrict p = src;                                                                       \
-        for (int64_t i = 0; i < n; i++) *(S *)(dst + i * stride) = (S)FROM_F64(p[i]);                         \
-    }                                                                                                         \
-    static void store_##TAG##_i64(int64_t n, char *dst, int64_t stride, const void *src) {                    \
-        const int64_t *restrict p = src;                                                                      \
-        for (int64_t i = 0; i < n; i++) *(S *)(dst + i * stride) = (S)FROM_I64(p[i]);                         \
-    }                                                                                                         \
-    static void store_##TAG##_bool(int64_t n, char *dst, int64_t stride, const void *src) {                   \
-        const uint8_t *restrict p = src;                                                                      \
-        for (int64_t i = 0; i < n; i++) *(S *)(dst + i * stride) = (S)FROM_I64(p[i]);                         \
+#define STORES(TAG, S, TO, FROM_F32, FROM_F64, FROM_I64)                                                     \
+    static void store_##TAG##_f32(int64_t n, char *dst, int64_t stride, const void *src) {                   \
+        const float *restrict p = src;                                                                       \
+        if (stride == (int64_t)sizeof(S)) {                                                                  \
+            S *o = (S *)dst;                                                                                 \
+            for (int64_t i = 0; i < n; i++) o[i] = (S)FROM_F32(p[i]);                                        \
+        } else                                                                                               \
+            for (int64_t i = 0; i < n; i++) *(S *)(dst + i * stride) = (S)FROM_F32(p[i]);                    \
+    }                                                                                                        \
+    static void store_##TAG##_f64(int64_t n, char *dst, int64_t stride, const void *src) {                   \
+        const double *restrict p = src;                                                                      \
+        for (int64_t i = 0; i < n; i++) *(S *)(dst + i * stride) = (S)FROM_F64(p[i]);                        \
+    }                                                                                                        \
+    static void store_##TAG##_i64(int64_t n, char *dst, int64_t stride, const void *src) {                   \
+        const int64_t *restrict p = src;                                                                     \
+        for (int64_t i = 0; i < n; i++) *(S *)(dst + i * stride) = (S)FROM_I64(p[i]);                        \
+    }                                                                                                        \
+    static void store_##TAG##_bool(int64_t n, char *dst, int64_t stride, const void *src) {                  \
+        const uint8_t *restrict p = src;                                                                     \
+        for (int64_t i = 0; i < n; i++) *(S *)(dst + i * stride) = (S)FROM_I64(p[i]);                        \
     }
 DTYPE_TABLE(STORES)
 

@@ -54,16 +54,14 @@ static void pack(const task *w, const operand *o, int64_t at, int64_t n, char *t
         int64_t k = o->mode == PERIODIC ? at % o->length : at / o->length;
         int64_t run = o->length - at % o->length;
         if (run > n) run = n;
-        if (o->mode == PERIODIC)
-            memcpy(tile, p + k * (int64_t)size, (size_t)run * size);
+        if (o->mode == PERIODIC) memcpy(tile, p + k * (int64_t)size, (size_t)run * size);
         else if (size == 4) {
             float v = ((const float *)p)[k];
             for (int64_t i = 0; i < run; i++) ((float *)tile)[i] = v;
         } else if (size == 8) {
             double v = ((const double *)p)[k];
             for (int64_t i = 0; i < run; i++) ((double *)tile)[i] = v;
-        } else
-            memset(tile, p[k], (size_t)run);
+        } else memset(tile, p[k], (size_t)run);
         tile += run * (int64_t)size;
         at += run;
         n -= run;
@@ -82,21 +80,20 @@ static void fused_range(int64_t begin, int64_t end, void *ctx) {
             for (int i = 0; i < r->nin; i++) {
                 const operand *o = &r->in[i];
                 size_t size = o->as_bool ? 1 : ct_size[f->ct];
-                if (o->mode == REGISTER)
-                    in[i] = reg[o->index];
-                else if (o->mode == DIRECT)
-                    in[i] = w->in[o->index] + at * (int64_t)size;
+                if (o->mode == REGISTER) in[i] = reg[o->index];
+                else if (o->mode == DIRECT) in[i] = w->in[o->index] + at * (int64_t)size;
                 else {
                     in[i] = operand_tile[i];
-                    if (o->mode != CONSTANT)
-                        pack(w, o, at, n, operand_tile[i]);
+                    if (o->mode != CONSTANT) pack(w, o, at, n, operand_tile[i]);
                     else if (o->as_bool)
                         dtype_load_bool[w->dtype[o->index]](n, operand_tile[i], w->in[o->index], 0);
-                    else
-                        dtype_loads[w->dtype[o->index]][f->ct](n, operand_tile[i], w->in[o->index], 0);
+                    else dtype_loads[w->dtype[o->index]][f->ct](n, operand_tile[i], w->in[o->index], 0);
                 }
             }
-            r->fn(n, r->out_register >= 0 ? reg[r->out_register] : w->out[r->out_index] + at * (int64_t)r->out_size, in);
+            r->fn(n,
+                  r->out_register >= 0 ? reg[r->out_register]
+                                       : w->out[r->out_index] + at * (int64_t)r->out_size,
+                  in);
         }
     }
 }
@@ -167,7 +164,9 @@ static int find_value(const group *g, const ad_tensor *t) { /* the last row that
     return -1;
 }
 
-static bool same_place(const ad_tensor *a, const ad_tensor *b) { return a->offset == b->offset && a->numel == b->numel; }
+static bool same_place(const ad_tensor *a, const ad_tensor *b) {
+    return a->offset == b->offset && a->numel == b->numel;
+}
 
 /* Whether a call may join: what it reads of the group must be read element by element where it was
  * written, and what it writes must not be read in another way by the group. */
@@ -181,14 +180,16 @@ static bool may_join(const group *g, const ad_call *c, int ct) {
         int mode = read_mode(t, out, ct, (c->op->promo & P_SELECT) && i == 0, &length);
         if (mode < 0) return false;
         int from = find_value(g, t);
-        if (from >= 0 && (mode != DIRECT || !same_place(t, g->value[from]) || t->dtype != g->value[from]->dtype)) {
+        if (from >= 0 &&
+            (mode != DIRECT || !same_place(t, g->value[from]) || t->dtype != g->value[from]->dtype)) {
             if (t->numel != 1 || out->numel != 1 || !same_place(t, g->value[from])) return false;
         }
         if (t->storage == out->storage && (mode != DIRECT || !same_place(t, out))) return false;
     }
     for (int k = 0; k < g->nin; k++)
         if (g->in[k]->storage == out->storage &&
-            (!same_place(g->in[k], out) || read_mode(g->in[k], out, ct, g->in[k]->dtype == AD_BOOL, &length) != DIRECT))
+            (!same_place(g->in[k], out) ||
+             read_mode(g->in[k], out, ct, g->in[k]->dtype == AD_BOOL, &length) != DIRECT))
             return false;
     for (int k = 0; k < g->f->n; k++)
         if (g->value[k]->storage == out->storage && !same_place(g->value[k], out)) return false;

@@ -5,9 +5,13 @@
 #include "program.h"
 
 ad_callbacks graph_callbacks;
+
+void graph_drop(int64_t key) {
+    if (key && graph_callbacks.drop) graph_callbacks.drop(key);
+}
 ad_lock hook_lock;
 _Atomic int graph_anomaly;
-static _Atomic uint64_t next_seq = 1;
+static uint64_t next_seq = 1;
 
 #define SLOT_PACKED (1 << 30) /* `t` is the key of what a hook made of the tensor */
 
@@ -19,7 +23,7 @@ void saved_release(ad_node *n) {
         ad_tensor *t = n->saved[k].t;
         n->saved[k].t = NULL;
         if (AD_UNLIKELY(n->saved[k].slot & SLOT_PACKED)) {
-            if (t) graph_callbacks.drop((int64_t)(intptr_t)t);
+            graph_drop((int64_t)(intptr_t)t);
         } else tensor_unref(t);
     }
 }
@@ -66,7 +70,7 @@ ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes
 
 /* The backward walk goes by these numbers. Making an edge can make a node (that of a view whose base was
  * written since), so a node takes its own number after its edges are made. */
-void node_stamp(ad_node *n) { n->seq = atomic_fetch_add_explicit(&next_seq, 1, memory_order_relaxed); }
+void node_stamp(ad_node *n) { n->seq = next_seq++; }
 
 int64_t *meta_set(ad_meta *m, int64_t *room, const ad_tensor *t) {
     m->dtype = t->dtype;
@@ -79,7 +83,7 @@ int64_t *meta_set(ad_meta *m, int64_t *room, const ad_tensor *t) {
 void hooks_free(ad_hook *h) {
     while (h) {
         ad_hook *next = h->next;
-        if (h->key && graph_callbacks.drop) graph_callbacks.drop(h->key);
+        graph_drop(h->key);
         mem_free(h, sizeof *h);
         h = next;
     }
@@ -90,7 +94,7 @@ static _Thread_local ad_node *doomed;
 static _Thread_local bool draining;
 
 void node_unref(ad_node *n) {
-    if (!n || atomic_fetch_sub_explicit(&n->refs, 1, memory_order_acq_rel) != 1) return;
+    if (!n || !count_down(&n->refs)) return;
     n->seq = (uint64_t)(uintptr_t)doomed; /* no longer an order: the link of the queue */
     doomed = n;
     if (draining) return;
@@ -104,8 +108,8 @@ void node_unref(ad_node *n) {
             node_unref(n->edges[i].node);
             tensor_unref(n->edges[i].leaf);
         }
-        if (n->key) graph_callbacks.drop(n->key);
-        if (n->info) graph_callbacks.drop(n->info);
+        graph_drop(n->key);
+        graph_drop(n->info);
         mem_free_kind(n, n->block, MEM_NODE);
     }
     draining = false;
@@ -342,7 +346,8 @@ int graph_check_inplace(ad_tensor *t, bool wants) {
 int graph_check_inputs(const ad_call *c) {
     for (int i = 0; i < c->nin; i++) {
         const ad_tensor *t = c->in[i];
-        if (t && AD_UNLIKELY(tensor_view_stale(t)) && dtype_is_float(t->dtype) && check_view(t, true)) return -1;
+        if (t && AD_UNLIKELY(tensor_view_stale(t)) && dtype_is_float(t->dtype) && check_view(t, true))
+            return -1;
     }
     return 0;
 }
@@ -471,7 +476,8 @@ int ad_become(ad_handle h, ad_handle view_h) {
     ad_tensor *t = (ad_tensor *)h, *view = (ad_tensor *)view_h;
     if (graph_check_inplace(t, !tls.no_grad && tensor_wants_grad(t))) return -1;
     if (tls.capture && !ad_capture_made(h))
-        return program_refuse("the in-place form of a view (t_(), squeeze_(), ...) of a tensor from outside the step");
+        return program_refuse(
+            "the in-place form of a view (t_(), squeeze_(), ...) of a tensor from outside the step");
     if (tensor_set_geometry(t, view->ndim, view->sizes, view->strides)) return -1;
     t->offset = view->offset;
     atomic_fetch_add(&t->storage->moved, 1);
@@ -507,6 +513,11 @@ int64_t ad_hook_key(ad_handle h, intptr_t node, int kind) {
         if (k->kind == kind && k->nr == nr) key = k->key;
     lock_drop(&hook_lock);
     return key;
+}
+
+int ad_sole_owner(ad_handle h) {
+    ad_tensor *t = (ad_tensor *)h;
+    return atomic_load(&t->refs) == 1 && (!t->node || atomic_load(&t->node->refs) == 1);
 }
 
 int ad_add_hook(ad_handle h, intptr_t node, int kind, int64_t key) {

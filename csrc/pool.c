@@ -186,7 +186,9 @@ static unsigned run_units(pool_slot *s, int from_end) {
         unsigned front = FRONT(w), end = END(w);
         if (front >= end) return count;
         bool drop = !from_end && pool_cancelled(); /* claims all that is left, and runs none of it */
-        uint64_t next = drop ? CLOSED(GENERATION(w)) : from_end ? OPEN(GENERATION(w), front, end - 1) : OPEN(GENERATION(w), front + 1, end);
+        uint64_t next = drop       ? CLOSED(GENERATION(w))
+                        : from_end ? OPEN(GENERATION(w), front, end - 1)
+                                   : OPEN(GENERATION(w), front + 1, end);
         if (!atomic_compare_exchange_strong_explicit(&s->word, &w, next, memory_order_acq_rel,
                                                      memory_order_acquire))
             continue; /* another took it, or the slot went to another loop, which is as good */

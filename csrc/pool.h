@@ -19,8 +19,8 @@ int pool_cancelled(void);      /* asks, at most every 100 ms */
 int pool_take_cancelled(void); /* whether the thread's loops were cut short; and forgets it */
 int pool_shield(int on);       /* on: this thread's loops always finish. Returns what it was. */
 
-int pool_num_threads(void);           /* the caller included */
-int pool_set_num_threads(int n);      /* n >= 1; returns 0, or -1 for a bad n */
-int pool_default_num_threads(void);   /* from affinity and the cgroup quota */
+int pool_num_threads(void);         /* the caller included */
+int pool_set_num_threads(int n);    /* n >= 1; returns 0, or -1 for a bad n */
+int pool_default_num_threads(void); /* from affinity and the cgroup quota */
 
 #endif

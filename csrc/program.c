@@ -21,7 +21,9 @@ typedef struct plan {
     int64_t ntable;
 } plan;
 
-static size_t hash_storage(const ad_storage *s) { return (size_t)((uintptr_t)s >> 6) * 0x9e3779b97f4a7c15ULL >> 20; }
+static size_t hash_storage(const ad_storage *s) {
+    return (size_t)((uintptr_t)s >> 6) * 0x9e3779b97f4a7c15ULL >> 20;
+}
 
 static value *value_of(const plan *w, const ad_storage *s) {
     size_t k = hash_storage(s) & (size_t)(w->ntable - 1);
@@ -123,7 +125,8 @@ static void fold_activations(plan *w) {
         bool in_place = b->call.out[0]->storage == h->storage;
         if (!in_place && (!v->internal || read_later(w, h->storage, next))) continue;
         if (!in_place) { /* the product writes the activation's result, in the product's own shape */
-            ad_tensor *y = tensor_alias(b->call.out[0], h->ndim, h->sizes, h->strides, b->call.out[0]->offset);
+            ad_tensor *y =
+                tensor_alias(b->call.out[0], h->ndim, h->sizes, h->strides, b->call.out[0]->offset);
             if (!y) continue; /* without memory the two calls stay two */
             y->storage->pinned++;
             ad_tensor *old = a->call.out[0];
@@ -174,7 +177,8 @@ static size_t place_values(value **list, int64_t n) {
             for (int64_t j = 0; j < k; j++) {
                 const value *u = list[j];
                 bool together = u->first <= v->last && v->first <= u->last;
-                if (together && at < u->place + padded(u->s->nbytes) && u->place < at + padded(v->s->nbytes)) {
+                if (together && at < u->place + padded(u->s->nbytes) &&
+                    u->place < at + padded(v->s->nbytes)) {
                     at = u->place + padded(u->s->nbytes);
                     moved = true;
                 }
@@ -296,7 +300,8 @@ bool program_aliases(const ad_program *p) {
     for (int64_t i = 0; i < p->nwritten; i++) {
         const ad_storage *s = p->written[i];
         const char *begin = s->data, *end = begin + s->nbytes;
-        for (int64_t k = 0; k < p->nargs; k++) /* of an argument only its own elements, not all of its memory */
+        for (int64_t k = 0; k < p->nargs;
+             k++) /* of an argument only its own elements, not all of its memory */
             if (p->args[k]->storage == s) tensor_reach(p->args[k], &begin, &end);
         for (int64_t k = 0; k < p->nargs; k++)
             if (p->args[k]->storage != s && meets(p->args[k], begin, end)) return true;

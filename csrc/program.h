@@ -56,7 +56,8 @@ int program_refuse(const char *what);
 int program_touch_grad(ad_tensor *t, bool discards);
 /* References to a storage other than those of programs. */
 static inline int32_t storage_users(ad_storage *s) {
-    return atomic_load_explicit(&s->refs, memory_order_relaxed) - atomic_load_explicit(&s->pinned, memory_order_relaxed);
+    return atomic_load_explicit(&s->refs, memory_order_relaxed) -
+           atomic_load_explicit(&s->pinned, memory_order_relaxed);
 }
 
 /* Gives a recorded call another operation and operands (borrowed; `room` is taken, n + 1 entries). */

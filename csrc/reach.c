@@ -47,7 +47,7 @@ static int by_age(const void *a, const void *b) {
 }
 
 int reach_collect(const ad_handle *roots, int64_t n, reach *seen, ad_node ***out, int64_t *cap,
-                   int64_t *count) {
+                  int64_t *count) {
     ad_node **list = mem_alloc(64 * sizeof *list);
     *out = list;
     *cap = 64;
@@ -88,7 +88,8 @@ int reach_collect(const ad_handle *roots, int64_t n, reach *seen, ad_node ***out
     return 0;
 }
 
-/* From the oldest node to the youngest: a node leads to an input if it is one, or if one of its edges does. */
+/* From the oldest node to the youngest: a node leads to an input if it is one, or if one of its edges does.
+ */
 int reach_mark(reach *r, const ad_handle *roots, int64_t n) {
     int64_t cap, count;
     ad_node **list;

@@ -14,7 +14,8 @@ int64_t reach_put(reach *r, const void *key, bool *fresh); /* adds a key; return
 void reach_free(reach *r);
 
 /* The nodes that the roots reach: in `seen`, with their leaves, and in a list that the caller frees. */
-int reach_collect(const ad_handle *roots, int64_t n, reach *seen, ad_node ***out, int64_t *cap, int64_t *count);
+int reach_collect(const ad_handle *roots, int64_t n, reach *seen, ad_node ***out, int64_t *cap,
+                  int64_t *count);
 
 /* Adds to `r`, which holds the inputs asked for, the nodes that lead to them from the roots. */
 int reach_mark(reach *r, const ad_handle *roots, int64_t n);

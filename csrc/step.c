@@ -47,7 +47,8 @@ static void instr_free(instr *i) {
     if (c->op->flags & AD_OP_RANDOM) generator_drop(&i->at);
 }
 
-static int append(ad_program *p, const ad_call *c, const ad_op *op, int nin, ad_tensor **in, int nout, ad_tensor **out) {
+static int append(ad_program *p, const ad_call *c, const ad_op *op, int nin, ad_tensor **in, int nout,
+                  ad_tensor **out) {
     instr *code = grown(p->code, p->n, &p->cap, sizeof *code);
     if (!code) return -1;
     p->code = code;
@@ -55,7 +56,8 @@ static int append(ad_program *p, const ad_call *c, const ad_op *op, int nin, ad_
     memset(i, 0, sizeof *i);
     ad_tensor **room = mem_alloc((size_t)(nin + nout + 1) * sizeof *room);
     if (!room) return -1;
-    i->call = (ad_call){.op = op, .nin = nin, .nout = nout, .in = room, .out = room + nin, .inplace = c->inplace};
+    i->call =
+        (ad_call){.op = op, .nin = nin, .nout = nout, .in = room, .out = room + nin, .inplace = c->inplace};
     memset(room, 0, (size_t)(nin + nout + 1) * sizeof *room);
     i->at = *c->at;
     i->at.list = NULL;
@@ -97,7 +99,8 @@ int program_rewrite(instr *i, const ad_op *op, int nin, int nout, ad_tensor **ro
 int program_append(ad_call *c) {
     ad_program *p = tls.capture;
     /* A row that updates a copy of its first operand is two steps: the copy, then the update in place. */
-    if ((c->op->flags & AD_OP_SELF) && !c->inplace && append(p, c, &ad_ops[OP_clone], 1, c->in, 1, c->out)) return -1;
+    if ((c->op->flags & AD_OP_SELF) && !c->inplace && append(p, c, &ad_ops[OP_clone], 1, c->in, 1, c->out))
+        return -1;
     return append(p, c, c->op, c->nin, c->in, c->nout, c->out);
 }
 
@@ -113,7 +116,8 @@ int program_touch_grad(ad_tensor *t, bool discards) {
     grad_effect *e = grown(p->effects, p->neffects, &p->effects_cap, sizeof *e);
     if (!e) return -1;
     p->effects = e;
-    e[p->neffects++] = (grad_effect){.leaf = tensor_ref(t), .entry = discards ? ANY_GRAD : tensor_ref(t->grad)};
+    e[p->neffects++] =
+        (grad_effect){.leaf = tensor_ref(t), .entry = discards ? ANY_GRAD : tensor_ref(t->grad)};
     return 0;
 }
 
@@ -170,7 +174,8 @@ ad_handle ad_capture_arg(ad_handle h) {
     s->data = t->storage->data;
     s->nbytes = t->storage->nbytes;
     s->readonly = t->storage->readonly;
-    s->backing = t->storage->backing ? t->storage->backing : t->storage; /* a stand-in may outlive the recording */
+    /* a stand-in may outlive the recording */
+    s->backing = t->storage->backing ? t->storage->backing : t->storage;
     atomic_fetch_add(&s->backing->refs, 1);
     storage_release(a->storage);
     a->storage = s;
@@ -195,8 +200,8 @@ static void rebase(ad_tensor *t, const ad_storage *from, ad_storage *to) {
     t->storage = to;
 }
 
-/* Whoever kept a stand-in keeps what it was: the program goes on with storages of its own, which replays point at
- * other memory. */
+/* Whoever kept a stand-in keeps what it was: the program goes on with storages of its own, which replays
+ * point at other memory. */
 static int part_from_stand_ins(ad_program *p) {
     for (int64_t a = 0; a < p->nargs; a++) {
         ad_storage *old = p->args[a]->storage, *now = storage_new(0);
@@ -266,8 +271,9 @@ intptr_t ad_capture_end(const ad_handle *outs, int64_t n) {
     for (int64_t k = 0; k < n; k++) {
         ad_tensor *t = (ad_tensor *)outs[k];
         if (t->node && !atomic_load(&t->node->released)) {
-            ad_fail(AD_ERR_CAPTURE, "the captured step returns a tensor that still has its graph (computed by %s): call "
-                                    "backward() inside the step, detach() it, or run the step under no_grad()",
+            ad_fail(AD_ERR_CAPTURE,
+                    "the captured step returns a tensor that still has its graph (computed by %s): call "
+                    "backward() inside the step, detach() it, or run the step under no_grad()",
                     t->node->op->name);
             goto fail;
         }
@@ -278,7 +284,8 @@ intptr_t ad_capture_end(const ad_handle *outs, int64_t n) {
     for (int64_t k = 0; k < p->neffects; k++) {
         ad_tensor *g = p->effects[k].exit = tensor_ref(p->effects[k].leaf->grad);
         if (g && g->storage->backing) {
-            ad_fail(AD_ERR_CAPTURE, "the captured step leaves an argument as a gradient: assign a clone() of it");
+            ad_fail(AD_ERR_CAPTURE,
+                    "the captured step leaves an argument as a gradient: assign a clone() of it");
             goto fail;
         }
     }
@@ -292,12 +299,14 @@ fail:
 
 /* ---- replay ---- */
 
-/* 1 when the program fits the present state of the gradients, 0 when the step must be recorded anew, and -1 when the
- * program never fits again: a tensor that it used was pointed at other memory, reshaped, frozen or unfrozen. */
+/* 1 when the program fits the present state of the gradients, 0 when the step must be recorded anew, and -1
+ * when the program never fits again: a tensor that it used was pointed at other memory, reshaped, frozen or
+ * unfrozen. */
 int ad_program_fits(intptr_t h) {
     const ad_program *p = (const ad_program *)h;
     for (int64_t k = 0; k < p->nwatched; k++)
-        if (atomic_load_explicit(&p->watched[k].s->moved, memory_order_relaxed) != p->watched[k].moved) return -1;
+        if (atomic_load_explicit(&p->watched[k].s->moved, memory_order_relaxed) != p->watched[k].moved)
+            return -1;
     for (int64_t k = 0; k < p->neffects; k++)
         if (p->effects[k].entry != ANY_GRAD && p->effects[k].leaf->grad != p->effects[k].entry) return 0;
     return 1;
@@ -306,21 +315,24 @@ int ad_program_fits(intptr_t h) {
 ad_handle ad_program_output(intptr_t h, int64_t k) { /* a copy: the next replay writes the same buffer */
     const ad_program *p = (const ad_program *)h;
     const ad_tensor *t = p->outs[k];
-    ad_tensor *copy = dims_dense(t->ndim, t->sizes, t->strides) ? tensor_new_strided(t->dtype, t->ndim, t->sizes, t->strides)
-                                                               : tensor_new(t->dtype, t->ndim, t->sizes);
+    ad_tensor *copy = dims_dense(t->ndim, t->sizes, t->strides)
+                          ? tensor_new_strided(t->dtype, t->ndim, t->sizes, t->strides)
+                          : tensor_new(t->dtype, t->ndim, t->sizes);
     if (copy) tensor_copy_data(copy, t);
     return (ad_handle)copy;
 }
 
 int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handle *outs) {
     ad_program *p = (ad_program *)h;
-    if (nargs != p->nargs) return ad_fail(AD_ERR_RUNTIME, "the program takes %lld tensors", (long long)p->nargs);
+    if (nargs != p->nargs)
+        return ad_fail(AD_ERR_RUNTIME, "the program takes %lld tensors", (long long)p->nargs);
     if (atomic_exchange(&p->running, 1))
         return ad_fail(AD_ERR_RUNTIME, "the captured step is already running in another thread");
     int status = -1;
     for (int64_t k = 0; k < nargs; k++) {
         const ad_tensor *t = (ad_tensor *)args[k], *a = p->args[k];
-        if (t->dtype == a->dtype && tensor_same_sizes(t, a) && dims_equal(t->ndim, t->strides, a->ndim, a->strides) &&
+        if (t->dtype == a->dtype && tensor_same_sizes(t, a) &&
+            dims_equal(t->ndim, t->strides, a->ndim, a->strides) &&
             t->storage->readonly <= a->storage->readonly && !tensor_wants_grad(t))
             continue;
         atomic_store(&p->running, 0);
@@ -350,7 +362,9 @@ int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handl
     for (int64_t k = 0; k < nargs; k++) { /* and those of the arguments, which the placeholders counted */
         ad_storage *s = p->args[k]->storage;
         uint32_t writes = atomic_exchange_explicit(&s->version, 0, memory_order_relaxed);
-        if (writes) atomic_fetch_add_explicit(&((ad_tensor *)args[k])->storage->version, writes, memory_order_relaxed);
+        if (writes)
+            atomic_fetch_add_explicit(&((ad_tensor *)args[k])->storage->version, writes,
+                                      memory_order_relaxed);
     }
     for (int64_t k = 0; k < p->neffects; k++) {
         grad_effect *e = &p->effects[k];

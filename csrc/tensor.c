@@ -26,8 +26,8 @@ ad_storage *storage_new(size_t nbytes) {
 }
 
 void storage_release(ad_storage *s) {
-    if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1) return;
-    if (s->owner && graph_callbacks.drop) graph_callbacks.drop(s->owner);
+    if (!s || !count_down(&s->refs)) return;
+    graph_drop(s->owner);
     if (s->backing) storage_release(s->backing); /* which has none itself */
     mem_free_kind(s, s->block, MEM_STORAGE);
 }
@@ -153,8 +153,9 @@ bool tensor_same_sizes(const ad_tensor *a, const ad_tensor *b) {
 int dim_wrap(int64_t dim, int ndim) {
     int n = ndim ? ndim : 1;
     if (dim < -n || dim >= n)
-        return ad_fail(AD_ERR_INDEX, "Dimension out of range (expected to be in range of [%d, %d], but got %lld)",
-                       -n, n - 1, (long long)dim);
+        return ad_fail(AD_ERR_INDEX,
+                       "Dimension out of range (expected to be in range of [%d, %d], but got %lld)", -n,
+                       n - 1, (long long)dim);
     return (int)(dim < 0 ? dim + n : dim);
 }
 
@@ -183,7 +184,8 @@ static ad_tensor *tensor_blank(int dtype, int ndim) {
 
 static int check_ndim(int64_t ndim) {
     if (ndim < 0 || ndim > AD_MAXDIM)
-        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim, AD_MAXDIM);
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim,
+                       AD_MAXDIM);
     return 0;
 }
 
@@ -215,13 +217,14 @@ ad_tensor *tensor_new_strided(int dtype, int ndim, const int64_t *sizes, const i
     return t;
 }
 
-ad_tensor *tensor_alias(ad_tensor *src, int ndim, const int64_t *sizes, const int64_t *strides, int64_t offset) {
+ad_tensor *tensor_alias(ad_tensor *src, int ndim, const int64_t *sizes, const int64_t *strides,
+                        int64_t offset) {
     int64_t numel;
     if (check_ndim(ndim) || dims_numel(ndim, sizes, &numel)) return NULL;
     ad_tensor *t = tensor_blank(src->dtype, ndim);
     if (!t) return NULL;
     t->storage = src->storage;
-    atomic_fetch_add_explicit(&t->storage->refs, 1, memory_order_relaxed);
+    count_up(&t->storage->refs);
     t->offset = offset;
     t->numel = numel;
     t->flags = src->flags & (AD_T_NO_VERSION | AD_T_INFERENCE | AD_T_CAPTURED);
@@ -253,10 +256,8 @@ int tensor_set_geometry(ad_tensor *t, int ndim, const int64_t *sizes, const int6
 ad_tensor *tensor_scalar(int dtype, double f, int64_t i) {
     ad_tensor *t = tensor_new(dtype, 0, NULL);
     if (!t) return NULL;
-    if (dtype_is_float(dtype))
-        dtype_stores[dtype][CT_F64](1, t->storage->data, 0, &f);
-    else
-        dtype_stores[dtype][CT_I64](1, t->storage->data, 0, &i);
+    if (dtype_is_float(dtype)) dtype_stores[dtype][CT_F64](1, t->storage->data, 0, &f);
+    else dtype_stores[dtype][CT_I64](1, t->storage->data, 0, &i);
     return t;
 }
 

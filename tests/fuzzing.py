@@ -23,29 +23,163 @@ import numpy as np
 import autodiffc as T
 from autodiffc._native import ffi, lib
 
-FINE = (TypeError, ValueError, RuntimeError, IndexError, NotImplementedError, MemoryError, OverflowError,
-        ZeroDivisionError, AssertionError, AttributeError, KeyError, BufferError, np.linalg.LinAlgError)
+FINE = (
+    TypeError,
+    ValueError,
+    RuntimeError,
+    IndexError,
+    NotImplementedError,
+    MemoryError,
+    OverflowError,
+    ZeroDivisionError,
+    AssertionError,
+    AttributeError,
+    KeyError,
+    BufferError,
+    np.linalg.LinAlgError,
+)
 # What changes the process, waits for the world, or is not a function of tensors.
-SKIP = {"compile", "install", "uninstall", "set_num_threads", "set_num_interop_threads", "set_default_dtype", "save",
-        "load", "set_printoptions", "seed", "fork_rng", "set_default_device", "set_default_tensor_type", "Any", "no_grad",
-        "__del__", "__init_subclass__", "__subclasshook__", "__new__", "__class__", "__getattribute__", "__setattr__",
-        "__delattr__", "__init__", "__sizeof__", "__dir__", "__class_getitem__", "__doc__", "__dict__", "__weakref__",
-        "__setstate__", "register_hook", "register_post_accumulate_grad_hook", "set_deterministic_debug_mode",
-        "use_deterministic_algorithms", "set_flush_denormal", "__module__", "__slots__", "set_rng_state",
-        "module_load", "__torch_function__", "__getstate__", "__reduce__", "has_names"}
-MODULES = ["autodiffc", "autodiffc.nn.functional", "autodiffc.linalg", "autodiffc.special", "autodiffc.nn.init",
-           "autodiffc.nn.utils", "autodiffc.fft", "autodiffc.autograd"]
-DTYPES = [T.float32] * 6 + [T.float64] * 3 + [T.int64] * 3 + [T.bool, T.bool, T.uint8, T.int8, T.int16, T.int32,
-                                                             T.float16, T.bfloat16]
-SHAPES = [(), (0,), (1,), (2,), (3,), (5,), (17,), (2, 3), (3, 2), (3, 3), (4, 4), (1, 3), (3, 1), (0, 3), (3, 0), (2, 0, 3),
-          (2, 3, 4), (2, 2, 3, 3), (1, 1, 1, 1), (2, 1, 3, 1, 2), (2, 1, 2, 1, 2, 1, 2), (1,) * 63 + (2,), (1,) * 64, (600,),
-          (40, 40), (2, 1025)]
+SKIP = {
+    "compile",
+    "install",
+    "uninstall",
+    "set_num_threads",
+    "set_num_interop_threads",
+    "set_default_dtype",
+    "save",
+    "load",
+    "set_printoptions",
+    "seed",
+    "fork_rng",
+    "set_default_device",
+    "set_default_tensor_type",
+    "Any",
+    "no_grad",
+    "__del__",
+    "__init_subclass__",
+    "__subclasshook__",
+    "__new__",
+    "__class__",
+    "__getattribute__",
+    "__setattr__",
+    "__delattr__",
+    "__init__",
+    "__sizeof__",
+    "__dir__",
+    "__class_getitem__",
+    "__doc__",
+    "__dict__",
+    "__weakref__",
+    "__setstate__",
+    "register_hook",
+    "register_post_accumulate_grad_hook",
+    "set_deterministic_debug_mode",
+    "use_deterministic_algorithms",
+    "set_flush_denormal",
+    "__module__",
+    "__slots__",
+    "set_rng_state",
+    "module_load",
+    "__torch_function__",
+    "__getstate__",
+    "__reduce__",
+    "has_names",
+}
+MODULES = [
+    "autodiffc",
+    "autodiffc.nn.functional",
+    "autodiffc.linalg",
+    "autodiffc.special",
+    "autodiffc.nn.init",
+    "autodiffc.nn.utils",
+    "autodiffc.fft",
+    "autodiffc.autograd",
+]
+DTYPES = (
+    [T.float32] * 6
+    + [T.float64] * 3
+    + [T.int64] * 3
+    + [T.bool, T.bool, T.uint8, T.int8, T.int16, T.int32, T.float16, T.bfloat16]
+)
+SHAPES = [
+    (),
+    (0,),
+    (1,),
+    (2,),
+    (3,),
+    (5,),
+    (17,),
+    (2, 3),
+    (3, 2),
+    (3, 3),
+    (4, 4),
+    (1, 3),
+    (3, 1),
+    (0, 3),
+    (3, 0),
+    (2, 0, 3),
+    (2, 3, 4),
+    (2, 2, 3, 3),
+    (1, 1, 1, 1),
+    (2, 1, 3, 1, 2),
+    (2, 1, 2, 1, 2, 1, 2),
+    (1,) * 63 + (2,),
+    (1,) * 64,
+    (600,),
+    (40, 40),
+    (2, 1025),
+]
 HUGE = [1 << 31, 1 << 40, 1 << 62, (1 << 63) - 1, -(1 << 63), 1 << 63, -(1 << 63) - 1, 1 << 64, 1 << 200]
-ODD = [None, "hello", "cuda", "mean", "cpu", "sum", b"x", object(), 1j, [], (), {}, [None], ["a"], [[1, 2], [3]], float("nan"),
-       float("inf"), -float("inf"), 1e308, 5e-324, True, False, int, T, Ellipsis, slice(None), slice(5, 1, -1), T.float32,
-       T.int64, T.bool, print, range(3), {1, 2}, T.device("cpu"), T.strided, T.preserve_format, T.contiguous_format,
-       np.float32(1.5), np.int8(3), np.array(2), np.array([1, 2, 3]), np.array([1j]), np.array(["a"]), np.zeros(0),
-       np.array([None]), np.arange(6.0).reshape(2, 3)[:, ::-1], np.float16(2), np.datetime64("2020")]
+ODD = [
+    None,
+    "hello",
+    "cuda",
+    "mean",
+    "cpu",
+    "sum",
+    b"x",
+    object(),
+    1j,
+    [],
+    (),
+    {},
+    [None],
+    ["a"],
+    [[1, 2], [3]],
+    float("nan"),
+    float("inf"),
+    -float("inf"),
+    1e308,
+    5e-324,
+    True,
+    False,
+    int,
+    T,
+    Ellipsis,
+    slice(None),
+    slice(5, 1, -1),
+    T.float32,
+    T.int64,
+    T.bool,
+    print,
+    range(3),
+    {1, 2},
+    T.device("cpu"),
+    T.strided,
+    T.preserve_format,
+    T.contiguous_format,
+    np.float32(1.5),
+    np.int8(3),
+    np.array(2),
+    np.array([1, 2, 3]),
+    np.array([1j]),
+    np.array(["a"]),
+    np.zeros(0),
+    np.array([None]),
+    np.arange(6.0).reshape(2, 3)[:, ::-1],
+    np.float16(2),
+    np.datetime64("2020"),
+]
 
 
 class Slow(BaseException):
@@ -121,10 +255,20 @@ class Fuzzer:
 
     def index(self):
         r = self.r
-        one = [lambda: self.integer(), lambda: slice(*[self.r.choice([None, self.integer()]) for _ in range(3)]), lambda: None,
-               lambda: Ellipsis, lambda: self.tensor(T.bool), lambda: self.tensor(T.int64), lambda: True,
-               lambda: [0, 1], lambda: T.zeros((2,), dtype=T.int64), lambda: T.ones((3,), dtype=T.bool), lambda: self.odd(),
-               lambda: [self.integer() for _ in range(2)]]
+        one = [
+            lambda: self.integer(),
+            lambda: slice(*[self.r.choice([None, self.integer()]) for _ in range(3)]),
+            lambda: None,
+            lambda: Ellipsis,
+            lambda: self.tensor(T.bool),
+            lambda: self.tensor(T.int64),
+            lambda: True,
+            lambda: [0, 1],
+            lambda: T.zeros((2,), dtype=T.int64),
+            lambda: T.ones((3,), dtype=T.bool),
+            lambda: self.odd(),
+            lambda: [self.integer() for _ in range(2)],
+        ]
         if r.random() < 0.5:
             return r.choice(one)()
         return tuple(r.choice(one)() for _ in range(r.choice([0, 1, 2, 3, 5])))
@@ -134,19 +278,63 @@ class Fuzzer:
 
     def any(self):
         r = self.r
-        return r.choice([self.tensor, self.tensor, self.tensor, self.integer, self.number, self.integers, self.odd, self.odd,
-                         lambda: [self.tensor() for _ in range(r.choice([0, 1, 2, 3]))]])()
+        return r.choice(
+            [
+                self.tensor,
+                self.tensor,
+                self.tensor,
+                self.integer,
+                self.number,
+                self.integers,
+                self.odd,
+                self.odd,
+                lambda: [self.tensor() for _ in range(r.choice([0, 1, 2, 3]))],
+            ]
+        )()
 
     def argument(self, name):
         """Something for a parameter of this name: most often of the type that is meant."""
         r = self.r
         if r.random() < 0.12:
             return self.any()
-        if name in ("dim", "dim0", "dim1", "dims", "axis", "axes", "axis0", "axis1", "dim2", "start_dim", "end_dim", "source",
-                    "destination") or "dim" in name:
+        if (
+            name
+            in (
+                "dim",
+                "dim0",
+                "dim1",
+                "dims",
+                "axis",
+                "axes",
+                "axis0",
+                "axis1",
+                "dim2",
+                "start_dim",
+                "end_dim",
+                "source",
+                "destination",
+            )
+            or "dim" in name
+        ):
             return self.integer() if r.random() < 0.7 else self.integers()
-        if name in ("size", "sizes", "shape", "stride", "repeats", "reps", "split_size_or_sections", "pad", "physical_layout",
-                    "sections", "split_size", "split_sizes", "indices_or_sections", "shifts", "output_size", "normalized_shape"):
+        if name in (
+            "size",
+            "sizes",
+            "shape",
+            "stride",
+            "repeats",
+            "reps",
+            "split_size_or_sections",
+            "pad",
+            "physical_layout",
+            "sections",
+            "split_size",
+            "split_sizes",
+            "indices_or_sections",
+            "shifts",
+            "output_size",
+            "normalized_shape",
+        ):
             return self.integers() if r.random() < 0.7 else self.integer()
         if name in ("tensors", "inputs", "arrays", "operands"):
             return [self.tensor() for _ in range(r.choice([0, 1, 2, 2, 3]))]
@@ -160,27 +348,137 @@ class Fuzzer:
             return r.choice([None, *DTYPES, float, int, T.complex64 if hasattr(T, "complex64") else None, "float32"])
         if name in ("device",):
             return r.choice([None, "cpu", "cpu", "cuda", "cuda:7", T.device("cpu"), 0, "meta", "nonsense"])
-        if name in ("keepdim", "largest", "sorted", "unbiased", "descending", "stable", "requires_grad", "training", "inplace",
-                    "upper", "left", "unitriangular", "accumulate", "return_inverse", "return_counts", "full", "log_target",
-                    "log_input", "hermitian", "some", "transpose", "equal_nan", "right", "out_int32", "sparse", "include_self"):
+        if name in (
+            "keepdim",
+            "largest",
+            "sorted",
+            "unbiased",
+            "descending",
+            "stable",
+            "requires_grad",
+            "training",
+            "inplace",
+            "upper",
+            "left",
+            "unitriangular",
+            "accumulate",
+            "return_inverse",
+            "return_counts",
+            "full",
+            "log_target",
+            "log_input",
+            "hermitian",
+            "some",
+            "transpose",
+            "equal_nan",
+            "right",
+            "out_int32",
+            "sparse",
+            "include_self",
+        ):
             return r.choice([True, False])
         if name in ("reduction",):
             return r.choice(["mean", "sum", "none", "none", "nonsense"])
         if name in ("reduce",):
             return r.choice(["sum", "prod", "mean", "amax", "amin", "multiply", "add", "no"])
         if name in ("equation",):
-            return r.choice(["ij,jk->ik", "ii->i", "i,j", "...i,i", "ij->", "i->ii", "ab,bc", "", "->", "i,i->i", "...", "ijk,k"])
-        if name in ("k", "n", "steps", "num_samples", "N", "offset", "diagonal", "r", "num_classes", "bins", "chunks", "low",
-                    "high", "start", "end", "step", "length", "rows", "row", "col", "row_offset", "storage_offset", "correction",
-                    "padding_idx", "ignore_index", "minlength", "exponent", "chunk", "decimals"):
+            return r.choice(
+                ["ij,jk->ik", "ii->i", "i,j", "...i,i", "ij->", "i->ii", "ab,bc", "", "->", "i,i->i", "...", "ijk,k"]
+            )
+        if name in (
+            "k",
+            "n",
+            "steps",
+            "num_samples",
+            "N",
+            "offset",
+            "diagonal",
+            "r",
+            "num_classes",
+            "bins",
+            "chunks",
+            "low",
+            "high",
+            "start",
+            "end",
+            "step",
+            "length",
+            "rows",
+            "row",
+            "col",
+            "row_offset",
+            "storage_offset",
+            "correction",
+            "padding_idx",
+            "ignore_index",
+            "minlength",
+            "exponent",
+            "chunk",
+            "decimals",
+        ):
             return self.integer() if r.random() < 0.85 else self.number()
-        if name in ("p", "alpha", "beta", "value", "fill_value", "eps", "lambd", "lower", "rtol", "atol", "rcond", "tol", "delta",
-                    "margin", "slope", "negative_slope", "min", "max", "min_val", "max_val", "norm_type", "max_norm", "mean",
-                    "std", "temperature", "tau", "q", "label_smoothing", "other", "exponent", "weight_", "threshold", "ord"):
+        if name in (
+            "p",
+            "alpha",
+            "beta",
+            "value",
+            "fill_value",
+            "eps",
+            "lambd",
+            "lower",
+            "rtol",
+            "atol",
+            "rcond",
+            "tol",
+            "delta",
+            "margin",
+            "slope",
+            "negative_slope",
+            "min",
+            "max",
+            "min_val",
+            "max_val",
+            "norm_type",
+            "max_norm",
+            "mean",
+            "std",
+            "temperature",
+            "tau",
+            "q",
+            "label_smoothing",
+            "other",
+            "exponent",
+            "weight_",
+            "threshold",
+            "ord",
+        ):
             return self.number() if r.random() < 0.6 else self.tensor()
         if name in ("mode", "interpolation", "indexing", "approximate", "rounding_mode", "driver"):
-            return r.choice(["linear", "constant", "reflect", "replicate", "circular", "ij", "xy", "tanh", "none", "floor", "trunc",
-                             None, "lower", "higher", "midpoint", "nearest", "no", "r", "reduced", "complete", "gelsd"])
+            return r.choice(
+                [
+                    "linear",
+                    "constant",
+                    "reflect",
+                    "replicate",
+                    "circular",
+                    "ij",
+                    "xy",
+                    "tanh",
+                    "none",
+                    "floor",
+                    "trunc",
+                    None,
+                    "lower",
+                    "higher",
+                    "midpoint",
+                    "nearest",
+                    "no",
+                    "r",
+                    "reduced",
+                    "complete",
+                    "gelsd",
+                ]
+            )
         if name in ("generator",):
             return r.choice([None, None, T.Generator(), 5])
         if name in ("out",):
@@ -203,9 +501,11 @@ class Fuzzer:
         else:
             if getattr(fn, "__name__", "") in ("__getitem__", "__setitem__", "__delitem__", "index_put", "index_put_"):
                 args.append(self.index())
-            for p in list(signature.parameters.values())[len(args):]:
+            for p in list(signature.parameters.values())[len(args) :]:
                 if p.kind is p.VAR_POSITIONAL:
-                    values = self.argument(p.name if p.name != "args" else r.choice(["size", "dim", "tensors", "other"]))
+                    values = self.argument(
+                        p.name if p.name != "args" else r.choice(["size", "dim", "tensors", "other"])
+                    )
                     args += values if isinstance(values, (list, tuple)) and r.random() < 0.7 else [values]
                 elif p.kind is p.VAR_KEYWORD:
                     if r.random() < 0.1:
@@ -245,7 +545,11 @@ def targets():
                 continue
             if getattr(fn, "__module__", "") in ("autodiffc._core", "autodiffc._ops._call", "autodiffc._native"):
                 continue  # what a module imports for its own use
-            if inspect.isclass(fn) and not name.endswith("Tensor") and name not in ("Size", "device", "Generator", "finfo", "iinfo"):
+            if (
+                inspect.isclass(fn)
+                and not name.endswith("Tensor")
+                and name not in ("Size", "device", "Generator", "finfo", "iinfo")
+            ):
                 continue
             found.append((f"{path}.{name}".replace("autodiffc", "T", 1), fn, False))
     for name in sorted(dir(T.Tensor)):
@@ -278,8 +582,10 @@ def state(t):
 
 def short(x):
     if isinstance(x, T.Tensor):
-        return f"<{str(x.dtype)[6:]}{list(x.shape)}{'/' + str(list(x.stride())) if not x.is_contiguous() else ''}" \
-               f"{' grad' if x.requires_grad else ''}>"
+        return (
+            f"<{str(x.dtype)[6:]}{list(x.shape)}{'/' + str(list(x.stride())) if not x.is_contiguous() else ''}"
+            f"{' grad' if x.requires_grad else ''}>"
+        )
     if isinstance(x, (list, tuple)):
         return "[" + ", ".join(map(short, x)) + "]"
     return repr(x)[:60]
@@ -310,8 +616,13 @@ def call(name, fn, args, kwargs, problems, log):
     start = time.perf_counter()
     try:
         result = fn(*args, **kwargs)
-        if name != "T.empty" and isinstance(result, T.Tensor) and result.requires_grad and result.numel() < 1000 \
-                and result.dtype.is_floating_point:
+        if (
+            name != "T.empty"
+            and isinstance(result, T.Tensor)
+            and result.requires_grad
+            and result.numel() < 1000
+            and result.dtype.is_floating_point
+        ):
             grown = [t for t in inputs if t.requires_grad and t.is_leaf]
             try:
                 T.autograd.grad(result.sum(), grown, allow_unused=True)
@@ -325,7 +636,9 @@ def call(name, fn, args, kwargs, problems, log):
         for t, b in zip(inputs, before):
             after = state(t)
             if after != b:
-                problems.append(f"{text}: raised {type(e).__name__}: {str(e)[:100]} and changed {short(t)}: {b} -> {after}"[:600])
+                problems.append(
+                    f"{text}: raised {type(e).__name__}: {str(e)[:100]} and changed {short(t)}: {b} -> {after}"[:600]
+                )
     except BaseException as e:
         if isinstance(e, KeyboardInterrupt):
             raise

@@ -1,5 +1,5 @@
-"""Programs that misuse the library: each raises an ordinary error or goes on with right results, and never reads or writes
-memory that is not its own (make asan runs these under AddressSanitizer)."""
+"""Programs that misuse the library: each raises an ordinary error or goes on with right results, and never reads or
+writes memory that is not its own (make asan runs these under AddressSanitizer)."""
 
 import gc
 

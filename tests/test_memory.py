@@ -216,6 +216,52 @@ def test_hook_that_closes_over_its_tensor(stats):
     assert stats() == before
 
 
+def test_hooks_in_circles_are_collected(stats):
+    """A hook that refers to its own tensor, never removed: the circle goes through the core."""
+    gc.collect()
+    before = stats()
+    for _ in range(10):
+        w = leaf(3)
+        w.register_hook(lambda g, w=w: g * w.detach())
+        w.register_post_accumulate_grad_hook(lambda p, w=w: None)
+        y = w * 2.0
+        y.register_hook(lambda g, y=y: g + y.detach())
+        y.sum().backward()
+        assert w.grad is not None
+    gc.collect()  # these are still in use: their hooks must survive
+    w.grad = None
+    seen = []
+    w.register_hook(seen.append)
+    (w * 2.0).sum().backward()
+    assert len(seen) == 1 and float(seen[0][0]) == float((w.detach() * 2.0)[0])
+    seen.clear()
+    del w, y
+    gc.collect()
+    gc.collect()
+    assert stats() == before
+
+
+def test_hooks_of_tensors_that_only_the_graph_holds():
+    w = leaf(3)
+    y = w * 2.0
+    seen = []
+    y.register_hook(lambda g, y=y: seen.append(y.detach()))
+    loss = y.sum()
+    del y
+    gc.collect()
+    loss.backward()
+    assert len(seen) == 1
+
+
+def test_hooks_alive_at_exit_are_quiet():
+    done = child.run(
+        "-c",
+        "import autodiffc as T\nw = T.ones(3).requires_grad_()\n"
+        "w.register_hook(lambda g, w=w: None)\ny = w * 2.0\ny.register_hook(lambda g, y=y: None)",
+    )
+    assert done.returncode == 0 and not done.stderr, done.stderr
+
+
 def test_function_context_is_released(stats):
     class Twice(T.autograd.Function):
         @staticmethod

@@ -323,7 +323,8 @@ def to_out(h, out):
 def to_outs(name, results, outs):
     """Copies several results into the tensors given as out=: into all of them or, after an error, into none."""
     if not isinstance(outs, (tuple, list)) or len(outs) != len(results):
-        raise TypeError(f"{name}(): argument 'out' must be a tuple of {len(results)} Tensors, not {type(outs).__name__}")
+        found = type(outs).__name__
+        raise TypeError(f"{name}(): argument 'out' must be a tuple of {len(results)} Tensors, not {found}")
     for out in outs:
         if not isinstance(out, TensorBase):
             raise TypeError(f"{name}(): argument 'out' must be a tuple of Tensors, but one is {type(out).__name__}")

@@ -46,7 +46,7 @@ def celu(input, alpha=1.0, inplace=False):
     return _celu_(input, s) if inplace else _with(OP["celu"], input, s)
 
 
-def gelu(input, approximate="none"):
+def gelu(input, *, approximate="none"):
     """input times the normal distribution's area below it; approximate="tanh" for the form of GPT-2."""
     if approximate == "none":
         return unary(OP["gelu"], input)

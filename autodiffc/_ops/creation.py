@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from .. import _dtype
+from .. import _dtype, interop
 from .._core import OP, TensorBase, fail, wrap
 from .._dtype import DTYPES, check_device, dtype
 from .._native import ffi, lib
@@ -521,7 +521,5 @@ def _tri_indices(name, made_by, row, col, offset, dtype, device):
         raise RuntimeError(f"{name}: row and col must be non-negative, got {row}, {col}")
     check_options(device, None, name)
     found = np.stack(made_by(row, offset, col)).astype(np.int64)
-    return from_data.tensor(found, dtype=_dtype.int64 if dtype is None else dtype)
-
-
-from . import from_data  # noqa: E402  (it needs this module)
+    t = interop.adopt(found)
+    return t if dtype is None else t.to(dtype)

@@ -235,6 +235,9 @@ def movedim(input, source, destination):
     if not isinstance(input, TensorBase):
         raise not_a_tensor("movedim", input)
     n = lib.ad_ndim(input._h)
+    if hasattr(source, "__index__") != hasattr(destination, "__index__"):
+        raise TypeError(f"movedim(): source and destination must both be integers, or both tuples, not {source} and "
+                        f"{destination}")
     source = (source,) if hasattr(source, "__index__") else tuple(source)
     destination = (destination,) if hasattr(destination, "__index__") else tuple(destination)
     if len(source) != len(destination):

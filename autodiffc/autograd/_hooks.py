@@ -1,5 +1,6 @@
 """What the core calls back while it walks a graph, or records one: hooks, and the notes of anomaly mode."""
 
+import gc
 import sys
 import threading
 import traceback
@@ -16,7 +17,16 @@ TENSOR, _, PRE, POST, ACCUMULATED = range(5)
 """When hooks run, as core.h numbers it."""
 
 
-class TensorHooks(OrderedDict):
+class OwnedHooks(OrderedDict):
+    """Hooks of a tensor that the user has at hand, as a rule: see _lend()."""
+
+    key = owner = None  # the core's number for this object; a weak reference to the tensor
+
+    def node_dropped(self):
+        _owned.pop(self.key, None)
+
+
+class TensorHooks(OwnedHooks):
     """The hooks on the gradient of one tensor."""
 
     def run(self, grad):
@@ -39,10 +49,8 @@ class TensorHooks(OrderedDict):
         return None if now is grad else now
 
 
-class NodeHooks(OrderedDict):
+class NodeHooks(OwnedHooks):
     """The hooks of one node, before (PRE) or after (POST) its rule runs; or after a leaf's accumulation."""
-
-    owner = None  # ACCUMULATED: a weak reference to the leaf as the user knows it
 
     def run(self, kind, grads, outer):
         if kind == ACCUMULATED:
@@ -65,16 +73,57 @@ class NodeHooks(OrderedDict):
         return grads
 
 
-def hooks_of(handle, node, kind, make):
-    """The dictionary of the hooks of a kind on a tensor or node."""
+# A hook that refers to its own tensor makes a circle: tensor, core, hook, tensor. Python's collector does not see the
+# part in the core. So while it looks, hooks of tensors that nothing else in the core refers to hang on the tensor's
+# Python object, and the core's table has a weak reference only: then the circle lies before its eyes.
+
+_owned = {}
+"""By the core's number, hooks whose tensor is known: a weak reference to them."""
+
+
+def _lend(phase, info):
+    if info["generation"] < 2:
+        return
+    known = [(key, ref(), ref) for key, ref in _owned.items()]
+    if phase == "start":
+        for key, hooks, ref in known:
+            tensor = hooks.owner() if hooks is not None else None
+            if tensor is not None and lib.ad_sole_owner(tensor._h):
+                tensor._lent_hooks = (*tensor.__dict__.get("_lent_hooks", ()), hooks)
+                _core._held[key] = ref
+        return
+    for key, hooks, _ in known:
+        if hooks is None:
+            _owned.pop(key, None)
+        elif type(_core._held.get(key)) is weakref.ref:
+            _core._held[key] = hooks
+    for _, hooks, _ in known:
+        tensor = hooks.owner() if hooks is not None else None
+        if tensor is not None:
+            tensor.__dict__.pop("_lent_hooks", None)
+
+
+gc.callbacks.append(_lend)
+
+
+def _hooks_at(key):
+    hooks = _core._held.get(key)
+    return hooks() if type(hooks) is weakref.ref else hooks
+
+
+def hooks_of(handle, node, kind, make, owner=None):
+    """The dictionary of the hooks of a kind on a tensor or node; `owner` is the Tensor."""
     key = lib.ad_hook_key(handle, node, kind)
     if key:
-        return _core.held(key)
+        return _hooks_at(key)
     hooks = make()
     key = hold(hooks)
     if lib.ad_add_hook(handle, node, kind, key) < 0:
         _core.drop(key)
         fail()
+    if owner is not None:
+        hooks.key, hooks.owner = key, weakref.ref(owner)
+        _owned[key] = weakref.ref(hooks)
     return hooks
 
 
@@ -85,7 +134,7 @@ def register_hook(self, hook):
     """
     if not self.requires_grad:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-    return register(hooks_of(self._h, 0, TENSOR, TensorHooks), hook)
+    return register(hooks_of(self._h, 0, TENSOR, TensorHooks, self), hook)
 
 
 def register_post_accumulate_grad_hook(self, hook):
@@ -94,15 +143,13 @@ def register_post_accumulate_grad_hook(self, hook):
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if not self.is_leaf:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
-    hooks = hooks_of(self._h, 0, ACCUMULATED, NodeHooks)
-    hooks.owner = weakref.ref(self)
-    return register(hooks, hook)
+    return register(hooks_of(self._h, 0, ACCUMULATED, NodeHooks, self), hook)
 
 
 def backward_hooks(self):
     """The hooks of a tensor by number, or None."""
     key = lib.ad_hook_key(self._h, 0, TENSOR)
-    return _core.held(key) if key else None
+    return _hooks_at(key) if key else None
 
 
 def _tensor(h):
@@ -115,7 +162,7 @@ def _tensor(h):
 @ffi.def_extern(error=-1)
 def py_hook(key, grad):
     try:
-        hooks = _core._held.get(key)
+        hooks = _hooks_at(key)
         result = hooks.run(_tensor(grad)) if hooks else None
         if result is None:
             return 0
@@ -129,7 +176,7 @@ def py_hook(key, grad):
 @ffi.def_extern(error=-1)
 def py_node_hook(key, kind, n, grads, m, outer):
     try:
-        hooks = _core._held.get(key)
+        hooks = _hooks_at(key)
         if not hooks:
             return 0
         given = [_tensor(grads[k]) for k in range(n)]

@@ -90,7 +90,7 @@ def _number(value: Any) -> float:
 
 def _sgd_numbers(group: dict) -> list[float]:
     """The numbers of :func:`sgd` in the order in which the core has them."""
-    return [_number(group["lr"]), _number(group["momentum"]), _number(group["dampening"]), _number(group["weight_decay"])]
+    return [_number(group[name]) for name in ("lr", "momentum", "dampening", "weight_decay")]
 
 
 def _adam_numbers(group: dict) -> list[float]:

@@ -5,7 +5,8 @@
  * Adam: Kingma and Ba, 2015; decoupled decay: Loshchilov and Hutter, 2019; AMSGrad: Reddi et al., 2018. */
 
 /* h: learning rate, momentum, dampening, weight decay. b is NULL without momentum. */
-static void VN(opt_sgd)(int64_t n, void *p_, const void *g_, void *b_, const double *h, int nesterov, int maximize) {
+static void VN(opt_sgd)(int64_t n, void *p_, const void *g_, void *b_, const double *h, int nesterov,
+                        int maximize) {
     T *p = p_, *b = b_;
     const T *g = g_;
     V lr = v_splat((T)h[0]), mu = v_splat((T)h[1]), keep = v_splat((T)(1 - h[2])), wd = v_splat((T)h[3]);
@@ -34,16 +35,17 @@ static void VN(opt_adam)(int64_t n, void *p_, const void *g_, void *m_, void *v_
                          int decoupled, int maximize) {
     T *p = p_, *m = m_, *s = v_, *mx = mx_;
     const T *g = g_;
-    V size = v_splat((T)h[0]), one_b1 = v_splat((T)(1 - h[1])), b2 = v_splat((T)h[2]), one_b2 = v_splat((T)(1 - h[2]));
+    V size = v_splat((T)h[0]), one_b1 = v_splat((T)(1 - h[1])), b2 = v_splat((T)h[2]),
+      one_b2 = v_splat((T)(1 - h[2]));
     V eps = v_splat((T)h[3]), wd = v_splat((T)h[4]), root = v_splat((T)h[5]), shrink = v_splat((T)h[6]);
     for (int64_t i = 0; i < n; i += VL) {
         int64_t left = n - i;
         int full = left >= VL;
 #define OPT_LOAD(q) (full ? v_load((q) + i) : v_loadn((q) + i, left))
-#define OPT_STORE(q, x)                                                                                       \
-    do {                                                                                                      \
-        if (full) v_store((q) + i, x);                                                                        \
-        else v_storen((q) + i, x, left);                                                                      \
+#define OPT_STORE(q, x)                                                                                      \
+    do {                                                                                                     \
+        if (full) v_store((q) + i, x);                                                                       \
+        else v_storen((q) + i, x, left);                                                                     \
     } while (0)
         V x = OPT_LOAD(p), d = OPT_LOAD(g), a = OPT_LOAD(m), b = OPT_LOAD(s);
         if (maximize) d = v_neg(d);
@@ -96,8 +98,7 @@ static double VN(opt_norm)(int64_t n, const void *x_, int power) {
     for (int64_t i = 0; i < n; i += VL) {
         int64_t left = n - i;
         V a;
-        if (left >= VL)
-            a = v_abs(v_load(x + i));
+        if (left >= VL) a = v_abs(v_load(x + i));
         else {
             T room[VL] = {0};
             for (int64_t k = 0; k < left; k++) room[k] = x[i + k];

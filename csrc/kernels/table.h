@@ -44,8 +44,10 @@ enum red_row {
 };
 /* n contiguous elements to one; c is the fold's parameter, or NULL. */
 typedef void (*fold_kernel)(int64_t n, const void *x, const void *c, void *out);
-/* rows of cols contiguous elements, `stride` elements apart, to one row; c has a parameter a column, or is NULL. */
-typedef void (*fold_cols_kernel)(int64_t rows, int64_t cols, const void *x, int64_t stride, const void *c, void *out);
+/* rows of cols contiguous elements, `stride` elements apart, to one row; c has a parameter a column, or is
+ * NULL. */
+typedef void (*fold_cols_kernel)(int64_t rows, int64_t cols, const void *x, int64_t stride, const void *c,
+                                 void *out);
 /* Losses of two tensors, one value for each row of loss.def: LOSS_mse, ... */
 enum loss_row {
 #define LOSS(name, ...) LOSS_##name,
@@ -55,18 +57,18 @@ enum loss_row {
 };
 typedef void (*loss_kernel)(int64_t n, const void *a, const void *b, double param, void *out);
 /* g: a factor for each element, or NULL: `scale` for all. */
-typedef void (*loss_grad_kernel)(int64_t n, const void *a, const void *b, double param, int which, double scale,
-                                 const void *g, void *out);
+typedef void (*loss_grad_kernel)(int64_t n, const void *a, const void *b, double param, int which,
+                                 double scale, const void *g, void *out);
 typedef void (*softmax_kernel)(int64_t n, const void *x, void *y, int log);
 typedef void (*softmax_grad_kernel)(int64_t n, const void *g, const void *y, void *out, int log);
 typedef void (*softmax_cols_kernel)(int64_t n, int64_t cols, int64_t stride, const void *x, void *y, int log);
-typedef void (*softmax_grad_cols_kernel)(int64_t n, int64_t cols, int64_t stride, const void *g, const void *y, void *out,
-                                         int log);
+typedef void (*softmax_grad_cols_kernel)(int64_t n, int64_t cols, int64_t stride, const void *g,
+                                         const void *y, void *out, int log);
 
 typedef struct kern_table {
     const char *name; /* "sse2", "avx2", "avx512", "neon" */
     int vector_bytes;
-    ew_kernel ew[EW_ROWS][CT_COUNT];    /* NULL where a row does not exist for a type */
+    ew_kernel ew[EW_ROWS][CT_COUNT]; /* NULL where a row does not exist for a type */
     fold_kernel fold[RED_ROWS][CT_COUNT];
     fold_cols_kernel fold_cols[RED_ROWS][CT_COUNT];
     loss_kernel loss_sum[LOSS_ROWS][2], loss_each[LOSS_ROWS][2];
@@ -81,11 +83,13 @@ typedef struct kern_table {
     int64_t (*mask_count)(int64_t n, const uint8_t *m);
     int (*index_in)(int64_t n, const int64_t *i, int64_t lo, uint64_t size);
     /* out[k] = x[i[k] * stride + k * step], of 4-byte and 8-byte elements; memory-safe for any index */
-    void (*gather[2])(int64_t n, void *out, const void *x, const int64_t *i, int64_t size, int64_t stride, int64_t step);
+    void (*gather[2])(int64_t n, void *out, const void *x, const int64_t *i, int64_t size, int64_t stride,
+                      int64_t step);
     /* optimizers (kernels/optim.h), for float32 and float64 */
-    void (*sgd[2])(int64_t n, void *p, const void *g, void *buffer, const double *h, int nesterov, int maximize);
-    void (*adam[2])(int64_t n, void *p, const void *g, void *m, void *v, void *vmax, const double *h, int decoupled,
-                    int maximize);
+    void (*sgd[2])(int64_t n, void *p, const void *g, void *buffer, const double *h, int nesterov,
+                   int maximize);
+    void (*adam[2])(int64_t n, void *p, const void *g, void *m, void *v, void *vmax, const double *h,
+                    int decoupled, int maximize);
     void (*scale[2])(int64_t n, void *x, double k);
     void (*clip[2])(int64_t n, void *x, double k);
     double (*norm[2])(int64_t n, const void *x, int power);

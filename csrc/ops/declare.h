@@ -4,12 +4,12 @@
 
 #include "../core.h"
 
-#define OP(name, ...)                                                                                         \
-    int name##_infer(ad_call *c);                                                                             \
-    void name##_run(const ad_call *c);                                                                        \
-    void name##_vjp(ad_vjp *v);                                                                               \
-    void name##_jvp(ad_jvp *j);                                                                               \
-    size_t name##_scratch(const ad_call *c);                                                                  \
+#define OP(name, ...)                                                                                        \
+    int name##_infer(ad_call *c);                                                                            \
+    void name##_run(const ad_call *c);                                                                       \
+    void name##_vjp(ad_vjp *v);                                                                              \
+    void name##_jvp(ad_jvp *j);                                                                              \
+    size_t name##_scratch(const ad_call *c);                                                                 \
     int name##_count(int nin, ad_tensor *const *in, const ad_attr *at);
 #include "ops.def"
 #undef OP

@@ -13,7 +13,9 @@ int cat_infer(ad_call *c) { /* i[0] = dimension */
     int dtype = -1;
     for (int i = 0; i < c->nin; i++) {
         const ad_tensor *t = c->in[i];
-        if (!t->ndim) return ad_fail(AD_ERR_RUNTIME, "zero-dimensional tensor (at position %d) cannot be concatenated", i);
+        if (!t->ndim)
+            return ad_fail(AD_ERR_RUNTIME, "zero-dimensional tensor (at position %d) cannot be concatenated",
+                           i);
         dtype = dtype < 0 ? t->dtype : dtype_promote(dtype, t->dtype);
         if (skipped(model)) model = t;
     }
@@ -26,13 +28,15 @@ int cat_infer(ad_call *c) { /* i[0] = dimension */
         const ad_tensor *t = c->in[i];
         if (skipped(t) && model->ndim != 1) continue;
         if (t->ndim != model->ndim)
-            return ad_fail(AD_ERR_RUNTIME, "Tensors must have same number of dimensions: got %d and %d", model->ndim, t->ndim);
+            return ad_fail(AD_ERR_RUNTIME, "Tensors must have same number of dimensions: got %d and %d",
+                           model->ndim, t->ndim);
         for (int d = 0; d < t->ndim; d++)
             if (d != dim && t->sizes[d] != model->sizes[d])
-                return ad_fail(AD_ERR_RUNTIME,
-                               "Sizes of tensors must match except in dimension %d. Expected size %lld but got size "
-                               "%lld for tensor number %d in the list.",
-                               dim, (long long)model->sizes[d], (long long)t->sizes[d], i);
+                return ad_fail(
+                    AD_ERR_RUNTIME,
+                    "Sizes of tensors must match except in dimension %d. Expected size %lld but got size "
+                    "%lld for tensor number %d in the list.",
+                    dim, (long long)model->sizes[d], (long long)t->sizes[d], i);
         if (__builtin_add_overflow(s->sizes[dim], t->sizes[dim], &s->sizes[dim]))
             return ad_fail(AD_ERR_RUNTIME, "the size of a concatenation overflows int64");
     }

@@ -10,8 +10,8 @@
 
 static int same_dtype(const ad_tensor *a, const ad_tensor *b, const char *what) {
     if (a->dtype == b->dtype) return 0;
-    return ad_fail(AD_ERR_RUNTIME, "expected m1 and m2 to have the same dtype, but got: %s != %s (%s)", dtype_name[a->dtype],
-                   dtype_name[b->dtype], what);
+    return ad_fail(AD_ERR_RUNTIME, "expected m1 and m2 to have the same dtype, but got: %s != %s (%s)",
+                   dtype_name[a->dtype], dtype_name[b->dtype], what);
 }
 
 static int product_spec(ad_call *c) {
@@ -20,17 +20,19 @@ static int product_spec(ad_call *c) {
     int na = a->ndim - 2, nb = b->ndim - 2, n = na > nb ? na : nb;
     int64_t m = a->sizes[na], k = a->sizes[na + 1], k2 = b->sizes[nb], cols = b->sizes[nb + 1];
     if (same_dtype(a, b, c->op->name)) return -1;
-    if (a->dtype == AD_BOOL) return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"%s\" not implemented for 'Bool'", c->op->name);
+    if (a->dtype == AD_BOOL)
+        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"%s\" not implemented for 'Bool'", c->op->name);
     if (k != k2)
-        return ad_fail(AD_ERR_RUNTIME, "mat1 and mat2 shapes cannot be multiplied (%lldx%lld and %lldx%lld)", (long long)m,
-                       (long long)k, (long long)k2, (long long)cols);
+        return ad_fail(AD_ERR_RUNTIME, "mat1 and mat2 shapes cannot be multiplied (%lldx%lld and %lldx%lld)",
+                       (long long)m, (long long)k, (long long)k2, (long long)cols);
     for (int d = 0; d < n; d++) {
         int64_t x = d < n - na ? 1 : a->sizes[d - (n - na)], y = d < n - nb ? 1 : b->sizes[d - (n - nb)];
         if (x != y && x != 1 && y != 1)
-            return ad_fail(AD_ERR_RUNTIME,
-                           "The size of tensor a (%lld) must match the size of tensor b (%lld) at non-singleton "
-                           "dimension %d",
-                           (long long)x, (long long)y, d);
+            return ad_fail(
+                AD_ERR_RUNTIME,
+                "The size of tensor a (%lld) must match the size of tensor b (%lld) at non-singleton "
+                "dimension %d",
+                (long long)x, (long long)y, d);
         s->sizes[d] = x == 1 ? y : x;
     }
     s->sizes[n] = m;
@@ -42,7 +44,8 @@ static int product_spec(ad_call *c) {
 
 int matmul_infer(ad_call *c) {
     if (c->in[0]->ndim < 2 || c->in[1]->ndim < 2)
-        return ad_fail(AD_ERR_RUNTIME, "matmul: both operands need at least two dimensions here, got %dD and %dD",
+        return ad_fail(AD_ERR_RUNTIME,
+                       "matmul: both operands need at least two dimensions here, got %dD and %dD",
                        c->in[0]->ndim, c->in[1]->ndim);
     return product_spec(c);
 }
@@ -58,9 +61,11 @@ int bmm_infer(ad_call *c) {
     if (a->ndim != 3) return ad_fail(AD_ERR_RUNTIME, "batch1 must be a 3D tensor");
     if (b->ndim != 3) return ad_fail(AD_ERR_RUNTIME, "batch2 must be a 3D tensor");
     if (a->sizes[0] != b->sizes[0] || a->sizes[2] != b->sizes[1])
-        return ad_fail(AD_ERR_RUNTIME, "Expected size for first two dimensions of batch2 tensor to be: [%lld, %lld] but got: "
-                                       "[%lld, %lld].",
-                       (long long)a->sizes[0], (long long)a->sizes[2], (long long)b->sizes[0], (long long)b->sizes[1]);
+        return ad_fail(AD_ERR_RUNTIME,
+                       "Expected size for first two dimensions of batch2 tensor to be: [%lld, %lld] but got: "
+                       "[%lld, %lld].",
+                       (long long)a->sizes[0], (long long)a->sizes[2], (long long)b->sizes[0],
+                       (long long)b->sizes[1]);
     return product_spec(c);
 }
 
@@ -81,7 +86,9 @@ typedef struct product {
 
 static bool native(int dtype) { return dtype == AD_F32 || dtype == AD_F64 || dtype == AD_I64; }
 static size_t padded(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
-static size_t converted_bytes(const ad_tensor *t) { return padded((size_t)t->numel * ct_size[dtype_compute(t->dtype)]); }
+static size_t converted_bytes(const ad_tensor *t) {
+    return padded((size_t)t->numel * ct_size[dtype_compute(t->dtype)]);
+}
 
 /* Merges the batch dimensions where all three move evenly. */
 static void merge_batch(product *p) {
@@ -89,7 +96,8 @@ static void merge_batch(product *p) {
     for (int d = 0; d < p->dims; d++) {
         if (p->sizes[d] == 1) continue;
         bool merge = n > 0 && p->a.batch[n - 1] == p->a.batch[d] * p->sizes[d] &&
-                     p->b.batch[n - 1] == p->b.batch[d] * p->sizes[d] && p->c.batch[n - 1] == p->c.batch[d] * p->sizes[d];
+                     p->b.batch[n - 1] == p->b.batch[d] * p->sizes[d] &&
+                     p->c.batch[n - 1] == p->c.batch[d] * p->sizes[d];
         int k = merge ? n - 1 : n++;
         p->sizes[k] = merge ? p->sizes[k] * p->sizes[d] : p->sizes[d];
         p->a.batch[k] = p->a.batch[d];
@@ -100,8 +108,18 @@ static void merge_batch(product *p) {
 }
 
 static gemm_args product_args(const product *p) {
-    return (gemm_args){.type = p->ct, .m = p->m, .n = p->n, .k = p->k, .a = p->a.data, .rsa = p->a.rs, .csa = p->a.cs,
-                       .b = p->b.data, .rsb = p->b.rs, .csb = p->b.cs, .c = p->c.data, .ldc = p->c.rs};
+    return (gemm_args){.type = p->ct,
+                       .m = p->m,
+                       .n = p->n,
+                       .k = p->k,
+                       .a = p->a.data,
+                       .rsa = p->a.rs,
+                       .csa = p->a.cs,
+                       .b = p->b.data,
+                       .rsb = p->b.rs,
+                       .csb = p->b.cs,
+                       .c = p->c.data,
+                       .ldc = p->c.rs};
 }
 
 static void product_run(const product *p, const gemm_epilogue *epi, void *scratch) {
@@ -195,9 +213,15 @@ static size_t conversion_bytes(const ad_call *c) {
 
 size_t matmul_scratch(const ad_call *c) {
     const ad_tensor *a = c->in[0], *b = c->in[1], *y = c->out[0];
-    gemm_args g = {.type = dtype_compute(y->dtype), .m = y->sizes[y->ndim - 2], .n = y->sizes[y->ndim - 1],
-                   .k = a->sizes[a->ndim - 1], .rsa = a->strides[a->ndim - 2], .csa = a->strides[a->ndim - 1],
-                   .rsb = b->strides[b->ndim - 2], .csb = b->strides[b->ndim - 1], .ldc = y->sizes[y->ndim - 1]};
+    gemm_args g = {.type = dtype_compute(y->dtype),
+                   .m = y->sizes[y->ndim - 2],
+                   .n = y->sizes[y->ndim - 1],
+                   .k = a->sizes[a->ndim - 1],
+                   .rsa = a->strides[a->ndim - 2],
+                   .csa = a->strides[a->ndim - 1],
+                   .rsb = b->strides[b->ndim - 2],
+                   .csb = b->strides[b->ndim - 1],
+                   .ldc = y->sizes[y->ndim - 1]};
     size_t convert = conversion_bytes(c);
     if (convert) { /* the copies are contiguous */
         g.rsa = g.k;
@@ -243,20 +267,25 @@ void matmul_vjp(ad_vjp *v) {
 /* matmul as users call it: vectors become matrices of one row or column, and lose it again. */
 ad_tensor *op_matmul(ad_tensor *a, ad_tensor *b) {
     if (!a->ndim || !b->ndim)
-        return ad_fail_null(AD_ERR_RUNTIME, "both arguments to matmul need to be at least 1D, but they are %dD and %dD",
+        return ad_fail_null(AD_ERR_RUNTIME,
+                            "both arguments to matmul need to be at least 1D, but they are %dD and %dD",
                             a->ndim, b->ndim);
     bool va = a->ndim == 1, vb = b->ndim == 1;
-    if (!va && !vb) return ad_apply1(a->ndim == 2 && b->ndim == 2 ? OP_mm : OP_matmul, 2, (ad_tensor *[]){a, b}, NULL);
+    if (!va && !vb)
+        return ad_apply1(a->ndim == 2 && b->ndim == 2 ? OP_mm : OP_matmul, 2, (ad_tensor *[]){a, b}, NULL);
     if (va && vb && a->sizes[0] != b->sizes[0])
-        return ad_fail_null(AD_ERR_RUNTIME, "inconsistent tensor size, expected tensor [%lld] and src [%lld] to have the same "
-                                            "number of elements, but got %lld and %lld elements respectively",
-                            (long long)a->sizes[0], (long long)b->sizes[0], (long long)a->sizes[0], (long long)b->sizes[0]);
+        return ad_fail_null(
+            AD_ERR_RUNTIME,
+            "inconsistent tensor size, expected tensor [%lld] and src [%lld] to have the same "
+            "number of elements, but got %lld and %lld elements respectively",
+            (long long)a->sizes[0], (long long)b->sizes[0], (long long)a->sizes[0], (long long)b->sizes[0]);
     if (vb && !va && a->sizes[a->ndim - 1] != b->sizes[0])
         return ad_fail_null(AD_ERR_RUNTIME, "size mismatch, got input (%lld), mat (%lldx%lld), vec (%lld)",
                             (long long)a->sizes[a->ndim - 2], (long long)a->sizes[a->ndim - 2],
                             (long long)a->sizes[a->ndim - 1], (long long)b->sizes[0]);
     ad_em E = {0};
-    ad_tensor *x = va ? em1i(&E, OP_unsqueeze, a, 0, 0, 0) : a, *w = vb ? em1i(&E, OP_unsqueeze, b, 1, 0, 0) : b;
+    ad_tensor *x = va ? em1i(&E, OP_unsqueeze, a, 0, 0, 0) : a,
+              *w = vb ? em1i(&E, OP_unsqueeze, b, 1, 0, 0) : b;
     ad_tensor *y = em2(&E, x && w && x->ndim == 2 && w->ndim == 2 ? OP_mm : OP_matmul, x, w);
     int64_t drop[2];
     int n = 0;
@@ -275,8 +304,11 @@ int linear_infer(ad_call *c) {
     const ad_tensor *x = c->in[0], *w = c->in[1], *b = c->in[2];
     ad_spec *s = &c->spec[0];
     if (w->ndim != 2)
-        return ad_fail(AD_ERR_RUNTIME, "linear: the weight must be a matrix, got size %s", fmt_sizes(w->ndim, w->sizes));
-    if (!x->ndim) return ad_fail(AD_ERR_RUNTIME, "both arguments to linear need to be at least 1D, but they are 0D and 2D");
+        return ad_fail(AD_ERR_RUNTIME, "linear: the weight must be a matrix, got size %s",
+                       fmt_sizes(w->ndim, w->sizes));
+    if (!x->ndim)
+        return ad_fail(AD_ERR_RUNTIME,
+                       "both arguments to linear need to be at least 1D, but they are 0D and 2D");
     int64_t k = x->sizes[x->ndim - 1], n = w->sizes[0];
     if (k != w->sizes[1])
         return ad_fail(AD_ERR_RUNTIME, "mat1 and mat2 shapes cannot be multiplied (%lldx%lld and %lldx%lld)",
@@ -284,8 +316,8 @@ int linear_infer(ad_call *c) {
     if (x->dtype == AD_BOOL) return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"linear\" not implemented for 'Bool'");
     if (same_dtype(x, w, "linear") || (b && same_dtype(x, b, "linear"))) return -1;
     if (b && !(b->ndim == 1 && (b->sizes[0] == n || b->sizes[0] == 1)) && b->ndim)
-        return ad_fail(AD_ERR_RUNTIME, "linear: the bias of size %s does not fit %lld outputs", fmt_sizes(b->ndim, b->sizes),
-                       (long long)n);
+        return ad_fail(AD_ERR_RUNTIME, "linear: the bias of size %s does not fit %lld outputs",
+                       fmt_sizes(b->ndim, b->sizes), (long long)n);
     spec_like(s, x);
     s->sizes[s->ndim - 1] = n;
     return 0;
@@ -350,8 +382,14 @@ size_t linear_scratch(const ad_call *c) {
     size_t bias = b && !bias_is_ready(b, c->in[1]->sizes[0]) ? padded((size_t)c->in[1]->sizes[0] * 8) : 0;
     size_t convert = conversion_bytes(c);
     if (convert) {
-        gemm_args g = {.type = dtype_compute(c->out[0]->dtype), .m = c->in[0]->numel, .n = c->in[1]->sizes[0],
-                       .k = c->in[1]->sizes[1], .rsa = c->in[1]->sizes[1], .csa = 1, .rsb = 1, .csb = c->in[1]->sizes[1],
+        gemm_args g = {.type = dtype_compute(c->out[0]->dtype),
+                       .m = c->in[0]->numel,
+                       .n = c->in[1]->sizes[0],
+                       .k = c->in[1]->sizes[1],
+                       .rsa = c->in[1]->sizes[1],
+                       .csa = 1,
+                       .rsb = 1,
+                       .csb = c->in[1]->sizes[1],
                        .ldc = c->in[1]->sizes[0]};
         g.m = g.k ? c->in[0]->numel / g.k : 0;
         return convert + bias + gemm_scratch(&g) + 64;
@@ -371,8 +409,7 @@ void linear_run(const ad_call *c) {
     if (room) room += conversion_bytes(c);
     gemm_epilogue epi = {.act = c->at->i[0] ? GEMM_ACT_RELU : GEMM_ACT_NONE};
     if (b) {
-        if (bias_is_ready(b, p.n))
-            epi.bias = tensor_data(b);
+        if (bias_is_ready(b, p.n)) epi.bias = tensor_data(b);
         else {
             int64_t stride = b->ndim && b->sizes[0] == p.n ? b->strides[0] : 0;
             dtype_loads[b->dtype][p.ct](p.n, room, tensor_data(b), stride * dtype_size[b->dtype]);
@@ -398,7 +435,8 @@ void linear_vjp(ad_vjp *v) {
         ad_tensor *x2 = em_reshape(E, vjp_in(v, 0), 2, cols);
         v->gin[1] = em2(E, OP_mm, em1i(E, OP_transpose, g2, 0, 1, 0), x2);
     }
-    if (v->nin > 2 && vjp_needs(v, 2)) v->gin[2] = em_sum_to(E, g2, vjp_meta(v, 2)->ndim, vjp_meta(v, 2)->sizes);
+    if (v->nin > 2 && vjp_needs(v, 2))
+        v->gin[2] = em_sum_to(E, g2, vjp_meta(v, 2)->ndim, vjp_meta(v, 2)->sizes);
 }
 
 void linear_layer_jvp(ad_jvp *j) {
@@ -407,11 +445,11 @@ void linear_layer_jvp(ad_jvp *j) {
     for (int k = 0; k < 3 && !j->E.failed; k++) {
         ad_tensor *part;
         if (!j->t[k]) continue;
-        if (k == 2)
-            part = em_expand(&j->E, j->t[2], c->out[0]->ndim, c->out[0]->sizes);
+        if (k == 2) part = em_expand(&j->E, j->t[2], c->out[0]->ndim, c->out[0]->sizes);
         else
-            part = em_op(&j->E, OP_linear, 3, (ad_tensor *[]){k == 0 ? j->t[0] : c->in[0], k == 1 ? j->t[1] : c->in[1], NULL},
-                         NULL);
+            part =
+                em_op(&j->E, OP_linear, 3,
+                      (ad_tensor *[]){k == 0 ? j->t[0] : c->in[0], k == 1 ? j->t[1] : c->in[1], NULL}, NULL);
         sum = sum ? em2(&j->E, OP_add, sum, part) : part;
     }
     j->tout[0] = sum;

@@ -74,12 +74,9 @@ void strided_accumulate(ad_tensor *dst, const ad_tensor *src) {
         } a, b;
         load_d(1, &a, pd + d_at * ds, 0);
         load_s(1, &b, ps + s_at * ss, 0);
-        if (ct == CT_F32)
-            a.f += b.f;
-        else if (ct == CT_F64)
-            a.d += b.d;
-        else
-            a.i = (int64_t)((uint64_t)a.i + (uint64_t)b.i);
+        if (ct == CT_F32) a.f += b.f;
+        else if (ct == CT_F64) a.d += b.d;
+        else a.i = (int64_t)((uint64_t)a.i + (uint64_t)b.i);
         store(1, pd + d_at * ds, 0, &a);
         for (int d = dst->ndim - 1; d >= 0; d--) {
             d_at += dst->strides[d];
@@ -115,7 +112,8 @@ int as_strided_infer(ad_call *c) {
             return ad_fail(AD_ERR_RUNTIME, "Trying to create tensor with negative dimension %lld: %s",
                            (long long)g.vsizes[d], fmt_sizes(g.nv, g.vsizes));
         if (g.vstrides[d] < 0)
-            return ad_fail(AD_ERR_RUNTIME, "as_strided: Negative strides are not supported at the moment, got strides: %s",
+            return ad_fail(AD_ERR_RUNTIME,
+                           "as_strided: Negative strides are not supported at the moment, got strides: %s",
                            fmt_sizes(g.nv, g.vstrides));
     }
     if (g.voff < 0) return ad_fail(AD_ERR_RUNTIME, "Tensor: invalid storage offset %lld", (long long)g.voff);
@@ -123,16 +121,19 @@ int as_strided_infer(ad_call *c) {
     bool empty = false;
     for (int d = 0; d < g.nv; d++) {
         empty |= g.vsizes[d] == 0;
-        if (__builtin_mul_overflow(g.vsizes[d] - 1, g.vstrides[d], &step) || __builtin_add_overflow(last, step, &last))
-            return ad_fail(AD_ERR_RUNTIME, "as_strided: the extent of sizes %s and strides %s overflows int64",
+        if (__builtin_mul_overflow(g.vsizes[d] - 1, g.vstrides[d], &step) ||
+            __builtin_add_overflow(last, step, &last))
+            return ad_fail(AD_ERR_RUNTIME,
+                           "as_strided: the extent of sizes %s and strides %s overflows int64",
                            fmt_sizes(g.nv, g.vsizes), fmt_sizes(g.nv, g.vstrides));
     }
     if (!empty && last >= (int64_t)(x->storage->nbytes / dtype_size[x->dtype]))
-        return ad_fail(AD_ERR_RUNTIME,
-                       "setStorage: sizes %s, strides %s, storage offset %lld, and itemsize %d are out of bounds for "
-                       "storage of size %zu",
-                       fmt_sizes(g.nv, g.vsizes), fmt_sizes(g.nv, g.vstrides), (long long)g.voff, dtype_size[x->dtype],
-                       x->storage->nbytes);
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "setStorage: sizes %s, strides %s, storage offset %lld, and itemsize %d are out of bounds for "
+            "storage of size %zu",
+            fmt_sizes(g.nv, g.vsizes), fmt_sizes(g.nv, g.vstrides), (long long)g.voff, dtype_size[x->dtype],
+            x->storage->nbytes);
     sized(s, x->dtype, g.nv, g.vsizes);
     s->strided = true;
     s->offset = g.voff;
@@ -182,8 +183,10 @@ void as_strided_copy_vjp(ad_vjp *v) { v->gin[0] = em_op(&v->E, OP_as_strided_add
 int as_strided_scatter_infer(ad_call *c) {
     geometry g = geometry_of(c->at);
     if (!dims_equal(g.nv, g.vsizes, c->in[1]->ndim, c->in[1]->sizes))
-        return ad_fail(AD_ERR_RUNTIME, "expected src to have a size equal to the slice of self. src size = %s, slice size = %s",
-                       fmt_sizes(c->in[1]->ndim, c->in[1]->sizes), fmt_sizes(g.nv, g.vsizes));
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "expected src to have a size equal to the slice of self. src size = %s, slice size = %s",
+            fmt_sizes(c->in[1]->ndim, c->in[1]->sizes), fmt_sizes(g.nv, g.vsizes));
     return sized(&c->spec[0], c->in[0]->dtype, g.nb, g.bsizes);
 }
 size_t as_strided_scatter_scratch(const ad_call *c) { return span_bytes(c); }

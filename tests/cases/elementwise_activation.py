@@ -10,12 +10,13 @@ X = In(4, 6, lo=-5, hi=5)
 F = "nn.functional."
 
 
-def activation(name, ref, *args, method=None, inplace=None, **kwargs):
-    variant = "/" + ",".join(map(str, args)) if args else ""
+def activation(name, ref, *args, named={}, method=None, inplace=None, **kwargs):  # noqa: B006
+    given = [*args, *named.values()]
+    variant = "/" + ",".join(map(str, given)) if given else ""
     more = {"dtypes": "fh", "elementwise": True, "bench": (1000, 1000), **kwargs}
     case = Case(
         F + name + variant,
-        lambda T, a: getattr(T.nn.functional, name)(a, *args),
+        lambda T, a: getattr(T.nn.functional, name)(a, *args, **named),
         ref,
         [X],
         raises=((lambda T: getattr(T.nn.functional, name)("a"), TypeError),),
@@ -84,7 +85,7 @@ CASES = [
     activation("selu", selu),
     activation("celu", lambda x: celu(x, 1.5), 1.5),
     activation("gelu", lambda x: 0.5 * x * (1 + erf(x / math.sqrt(2))), tol=1e-5),
-    activation("gelu", gelu_tanh, "tanh", tol=1e-5),
+    activation("gelu", gelu_tanh, named={"approximate": "tanh"}, tol=1e-5),
     activation("silu", lambda x: x * sigmoid(x)),
     activation("mish", lambda x: x * np.tanh(softplus(x)), tol=1e-5),
     activation("softplus", softplus, nonfinite=False),
@@ -145,7 +146,7 @@ CASES = [
     ),
 ]
 REFUSED = (
-    (lambda T: T.nn.functional.gelu(T.ones(2), "sigmoid"), RuntimeError),
+    (lambda T: T.nn.functional.gelu(T.ones(2), approximate="sigmoid"), RuntimeError),
     (lambda T: T.nn.functional.celu(T.ones(2), 0), RuntimeError),
     (lambda T: T.nn.functional.hardtanh(T.ones(2), 1, -1), ValueError),
     (lambda T: T.nn.functional.softshrink(T.ones(2), -1), RuntimeError),

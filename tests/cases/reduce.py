@@ -130,7 +130,7 @@ CASES = [
     Case("logsumexp", lambda T, a: T.logsumexp(a, 1), lambda a: _lse(a, 1), X, tol=1e-5),
     Case("logsumexp/dims", lambda T, a: T.logsumexp(a, (0, 2), True), lambda a: _lse(a, (0, 2), True), X, tol=1e-5),
     Case("any", lambda T, a: T.any(a > 1, 1), lambda a: np.any(a > 1, axis=1), X, dtypes="fi", grad=False),
-    Case("all", lambda T, a: T.all(a > -1, 1), lambda a: np.all(a > -1, axis=1), X, dtypes="fi", grad=False),
+    Case("all", lambda T, a: T.all(a < 5, 1), lambda a: np.all(a < 5, axis=1), X, dtypes="fi", grad=False),
     Case(
         "count_nonzero",
         lambda T, a: T.count_nonzero(a, 1),

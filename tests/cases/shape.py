@@ -145,7 +145,8 @@ CASES = [
         X,
         raises=(
             (lambda T, a: T.movedim(a, (0, 0), (1, 2)), RuntimeError),
-            (lambda T, a: T.movedim(a, 0, (1, 2)), RuntimeError),
+            (lambda T, a: T.movedim(a, 0, (1, 2)), TypeError),
+            (lambda T, a: T.movedim(a, (0,), (1, 2)), RuntimeError),
         ),
     ),
     _case("moveaxis", lambda T, a: T.moveaxis(a, 0, 2), lambda a: np.moveaxis(a, 0, 2), X),

@@ -14,6 +14,21 @@ ALL = [d for names in DTYPES.values() for d in names]
 BOTH = [c for c in CASES if resolve(torch, c.base) is not None]
 
 
+# Where PyTorch is not followed, by test and row.
+DIFFERS = {
+    ("other dtypes", "matmul/nothing"): "PyTorch multiplies bool matrices only when they are empty",
+    ("other dtypes", "linalg.matrix_exp"): "PyTorch refuses half precision as well, but for some sizes",
+    ("gradient", "nn.functional.hardsigmoid"): "PyTorch's 1/6 is rounded to float32",
+    ("gradient", "nn.functional.hardsigmoid/inplace"): "PyTorch's 1/6 is rounded to float32",
+    ("nonfinite", "nn.functional.hardsigmoid"): "PyTorch's 1/6 is rounded to float32",
+    ("nonfinite", "nn.functional.softsign"): "PyTorch's slope at infinity is NaN; it is 0",
+}
+
+
+def follows(test, cases):
+    return rows(c for c in cases if (test, c.id) not in DIFFERS)
+
+
 def attempt(f):
     """What f() returns, or the exception it raises."""
     try:
@@ -47,7 +62,7 @@ def test_value(case, dtype):
     assert_same(case, mine, theirs, dtype)
 
 
-@pytest.mark.parametrize("case", rows(c for c in CASES if c.inputs))
+@pytest.mark.parametrize("case", follows("other dtypes", (c for c in CASES if c.inputs)))
 def test_other_dtypes(case):
     """In the dtypes that the row does not list: what PyTorch computes, and its error class where it raises."""
     for dtype in ALL:
@@ -78,19 +93,23 @@ def gradients(case, T, arrays, dtype):
     return [None if g is None else to_numpy(g) for g in gs]
 
 
-@pytest.mark.parametrize("case", rows(c for c in BOTH if c.grad))
+@pytest.mark.parametrize("case", follows("gradient", (c for c in BOTH if c.grad)))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_gradient(case, dtype):
     arrays = case.make(dtype)
     rtol, atol = case.tolerance(dtype)
-    mine, theirs = (gradients(case, T, arrays, dtype) for T in (autodiffc, torch))
-    for a, b in zip(mine, theirs, strict=True):
+    theirs = attempt(lambda: gradients(case, torch, arrays, dtype))
+    if isinstance(theirs, RuntimeError):  # PyTorch has none, or fails over its own (vander)
+        return
+    for a, b in zip(gradients(case, autodiffc, arrays, dtype), theirs, strict=True):
         assert (a is None) == (b is None)
         if a is not None:
             np.testing.assert_allclose(a, b, rtol=10 * rtol, atol=10 * atol)
 
 
-@pytest.mark.parametrize("case", rows(c for c in BOTH if c.elementwise and c.nonfinite and "f" in c.dtypes))
+@pytest.mark.parametrize(
+    "case", follows("nonfinite", (c for c in BOTH if c.elementwise and c.nonfinite and "f" in c.dtypes))
+)
 def test_nonfinite(case):
     """Values and gradients at NaN, infinities, signed zeros and kinks."""
     arrays = _nonfinite(case, "float64")
@@ -107,7 +126,9 @@ def test_nonfinite(case):
 def test_refusal(case, k):
     fn, error = case.raises[k]
     theirs = attempt(lambda: fn(torch))
-    assert isinstance(theirs, error), f"PyTorch: {theirs!r}"
+    # Functions that PyTorch writes in Python trip over a wrong type wherever they use it first.
+    allowed = (error, AttributeError) if error is TypeError else error
+    assert isinstance(theirs, allowed), f"PyTorch: {theirs!r}"
 
 
 @pytest.mark.parametrize("case", rows(c for c in CASES if c.inplace))
