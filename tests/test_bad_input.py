@@ -96,8 +96,12 @@ class TestOut:
     def test_not_a_tensor(self, stats):
         before = stats()
         for out in (1, "x", [T.ones(1)], np.zeros(2)):
-            for f in (lambda: T.exp(T.zeros(2), out=out), lambda: T.add(T.zeros(2), 1, out=out),
-                      lambda: T.cat([T.zeros(2)], out=out), lambda: T.matmul(T.eye(2), T.eye(2), out=out)):
+            for f in (
+                lambda: T.exp(T.zeros(2), out=out),
+                lambda: T.add(T.zeros(2), 1, out=out),
+                lambda: T.cat([T.zeros(2)], out=out),
+                lambda: T.matmul(T.eye(2), T.eye(2), out=out),
+            ):
                 with pytest.raises(TypeError):
                     f()
         out = f = None
@@ -216,9 +220,23 @@ def test_tensor_without_memory():
     """object.__new__(Tensor) has no handle: what uses it raises."""
     x = object.__new__(T.Tensor)
     ok = T.ones(2, requires_grad=True)
-    for f in (lambda: x + 1, lambda: 1 + x, lambda: ok + x, lambda: T.cat([x]), lambda: T.stack([x, ok]), lambda: x[0],
-              lambda: repr(x), lambda: ok.sum().backward(x), lambda: T.autograd.grad(ok.sum(), x), lambda: ok[x], lambda: x.exp(),
-              lambda: setattr(ok, "grad", x), lambda: setattr(ok, "data", x), lambda: x.sum(), lambda: x.reshape(1)):
+    for f in (
+        lambda: x + 1,
+        lambda: 1 + x,
+        lambda: ok + x,
+        lambda: T.cat([x]),
+        lambda: T.stack([x, ok]),
+        lambda: x[0],
+        lambda: repr(x),
+        lambda: ok.sum().backward(x),
+        lambda: T.autograd.grad(ok.sum(), x),
+        lambda: ok[x],
+        lambda: x.exp(),
+        lambda: setattr(ok, "grad", x),
+        lambda: setattr(ok, "data", x),
+        lambda: x.sum(),
+        lambda: x.reshape(1),
+    ):
         with pytest.raises((AttributeError, TypeError)):
             f()
 
