@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds the package with a sanitizer into build/<name> and runs the tests on that build:
 #   tests/sanitize.sh asan|tsan PYTHON [arguments for pytest]
-# The output of what is run is not captured below Python, so that reports are seen. CC must be GCC (its runtime is loaded before the interpreter, which is not instrumented itself).
+# CC must be GCC (its runtime is loaded before the interpreter, which is not instrumented itself). What C writes is not
+# captured, so that reports are seen.
 set -eu
 name=$1
 python=$2
