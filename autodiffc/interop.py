@@ -99,6 +99,8 @@ class _Memory:
 
 def on_storage(storage, d, offset, sizes, strides, cls=None):
     """A leaf tensor on a storage."""
+    if len(sizes) != len(strides):
+        raise RuntimeError(f"mismatch in length of strides {list(strides)} and sizes {list(sizes)}")
     h = lib.ad_on_storage(storage._h, d.code, offset, sizes, strides, len(sizes))
     if not h:
         fail()

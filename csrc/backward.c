@@ -415,11 +415,7 @@ static int visit_node(walk *w, int64_t index) {
     int64_t blame = tls.blame;
     tls.blame = n->info;
     if (n->key) status = python_vjp(&v, n);
-    else {
-        lock_take(&n->lock); /* another thread may walk the same graph and give up what is saved */
-        n->op->vjp(&v);
-        lock_drop(&n->lock);
-    }
+    else n->op->vjp(&v);
     if (v.E.failed) status = -1;
     if (AD_UNLIKELY(atomic_load_explicit(&graph_anomaly, memory_order_relaxed)))
         status = examine(n, gin, status);

@@ -481,8 +481,8 @@ void node_title(const ad_node *n, char *out, size_t room);       /* "MulBackward
 void node_short_title(const ad_node *n, char *out, size_t room); /* "Mul" */
 void node_describe(const ad_node *n, uint32_t nr, char *out, size_t room);
 void node_stamp(ad_node *n); /* its place in the order, once the nodes of its inputs exist */
-/* NULL with the error when given up or overwritten */
-ad_tensor *saved_get(ad_node *n, int k, bool *borrowed);
+/* A new reference; NULL with the error when given up or overwritten. */
+ad_tensor *saved_get(ad_node *n, int k);
 int saved_set(ad_node *n, int k, ad_tensor *t, int slot, uint32_t version, bool alias, bool history);
 ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes, const ad_attr *at);
 int64_t *meta_set(ad_meta *m, int64_t *room, const ad_tensor *t);

@@ -64,13 +64,8 @@ intptr_t ad_python_node(const ad_handle *in, int64_t nin, const ad_handle *out, 
 /* What a node keeps: a new reference, or 0 with the error. */
 ad_handle ad_node_saved(intptr_t h, int64_t k) {
     ad_node *n = (ad_node *)h;
-    bool borrowed;
     if (k < 0 || k >= n->nsaved) return ad_fail(AD_ERR_INDEX, "no saved tensor %lld", (long long)k), 0;
-    lock_take(&n->lock);
-    ad_tensor *t = saved_get(n, (int)k, &borrowed);
-    if (t && borrowed) tensor_ref(t);
-    lock_drop(&n->lock);
-    return (ad_handle)t;
+    return (ad_handle)saved_get(n, (int)k);
 }
 
 /* Makes t output nr of a node. */

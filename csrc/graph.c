@@ -551,11 +551,17 @@ int ad_retain_grad(ad_handle h) {
 /* ---- saved tensors ---- */
 
 /* A saved tensor that a hook had packed, with the history that the tensor had. */
-static ad_tensor *unpack_hooked(ad_node *n, const ad_saved *s, bool *borrowed) {
-    int slot = s->slot & ~SLOT_PACKED;
-    ad_tensor *plain = (ad_tensor *)graph_callbacks.unpack((int64_t)(intptr_t)s->t);
-    *borrowed = false;
+static ad_tensor *unpack_hooked(ad_node *n, int slot, int64_t key) {
+    ad_tensor *plain = (ad_tensor *)graph_callbacks.unpack(key);
     if (!plain) return ad_fail_null(AD_ERR_PYTHON, "an unpack hook raised");
+    const ad_meta *m = slot >= 65536 ? &n->mout[slot - 65536] : slot >= 0 && slot < n->nin ? &n->min[slot] : NULL;
+    if (m && (m->dtype != plain->dtype || !dims_equal(m->ndim, m->sizes, plain->ndim, plain->sizes))) {
+        ad_fail(AD_ERR_RUNTIME, "an unpack hook gave a tensor of size %s and %s for one of size %s and %s",
+                fmt_sizes(plain->ndim, plain->sizes), dtype_name[plain->dtype], fmt_sizes(m->ndim, m->sizes),
+                dtype_name[m->dtype]);
+        tensor_unref(plain);
+        return NULL;
+    }
     const ad_edge *e = slot < n->nin && slot >= 0 ? &n->edges[slot] : NULL;
     if (tls.no_grad || (slot < 65536 && (!e || (!e->node && !e->leaf)))) return plain;
     ad_tensor *a = tensor_alias(plain, plain->ndim, plain->sizes, plain->strides, plain->offset);
@@ -575,9 +581,10 @@ static ad_tensor *unpack_hooked(ad_node *n, const ad_saved *s, bool *borrowed) {
     return a;
 }
 
-ad_tensor *saved_get(ad_node *n, int k, bool *borrowed) {
+/* A new reference to what is saved; under the node's lock, because another thread may walk the same graph and give
+ * it up. */
+static ad_tensor *saved_take(ad_node *n, int k) {
     ad_saved *s = &n->saved[k];
-    *borrowed = true;
     if (!s->t)
         return ad_fail_null(AD_ERR_RUNTIME,
                             "Trying to backward through the graph a second time (or directly access saved "
@@ -585,7 +592,6 @@ ad_tensor *saved_get(ad_node *n, int k, bool *borrowed) {
                             "graph are freed when you call .backward() or autograd.grad(). Specify "
                             "retain_graph=True if you need to backward through the graph a second time or if "
                             "you need to access saved tensors after calling backward.");
-    if (AD_UNLIKELY(s->slot & SLOT_PACKED)) return unpack_hooked(n, s, borrowed);
     uint32_t now = atomic_load_explicit(&s->t->storage->version, memory_order_relaxed);
     if (AD_UNLIKELY(now != s->version)) {
         const ad_node *by = s->slot >= 65536 ? n : s->t->node;
@@ -600,25 +606,30 @@ ad_tensor *saved_get(ad_node *n, int k, bool *borrowed) {
             "its gradient, with autograd.set_detect_anomaly(True).",
             dtype_class[s->t->dtype], fmt_sizes(s->t->ndim, s->t->sizes), from, now, s->version, title);
     }
-    if (s->slot < 65536 || tls.no_grad) return s->t;
+    if (s->slot < 65536 || tls.no_grad) return tensor_ref(s->t);
     /* An output, wanted for a gradient of the gradient: a copy of the handle that knows its node. */
     ad_tensor *a = saved_alias(s->t, false);
     if (a) {
         a->node = node_ref(n);
         a->out_nr = (uint32_t)(s->slot - 65536);
-        *borrowed = false;
     }
     return a;
+}
+
+ad_tensor *saved_get(ad_node *n, int k) {
+    lock_take(&n->lock);
+    int slot = n->saved[k].slot;
+    int64_t key = slot & SLOT_PACKED ? (int64_t)(intptr_t)n->saved[k].t : 0;
+    ad_tensor *t = key ? NULL : saved_take(n, k);
+    lock_drop(&n->lock);
+    return AD_UNLIKELY(key) ? unpack_hooked(n, slot & ~SLOT_PACKED, key) : t; /* Python may walk the same graph */
 }
 
 static ad_tensor *unpack(ad_vjp *v, int slot) {
     ad_node *n = v->node;
     for (int k = 0; k < n->nsaved; k++) {
         if ((n->saved[k].slot & ~SLOT_PACKED) != slot) continue;
-        bool borrowed;
-        ad_tensor *t = saved_get(n, k, &borrowed);
-        if (!t) v->E.failed = true;
-        return borrowed ? t : em_keep(&v->E, t);
+        return em_keep(&v->E, saved_get(n, k));
     }
     ad_fail(AD_ERR_RUNTIME, "internal: %s reads a tensor that it did not save", n->op->name);
     v->E.failed = true;

@@ -39,6 +39,208 @@ def same_as_eager(change):
     assert results[0] == results[1]
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x.set_(x, 0, [4, 1], []),
+        lambda x: x.set_(x.untyped_storage(), 1 << 62, (2,), (1 << 62,)),
+        lambda x: x.as_strided((2, 2), (1,)),
+        lambda x: x.as_strided((1 << 62,), (1 << 62,)),
+        lambda x: x.as_strided((2,), (1,), 11),
+        lambda x: x.as_strided((2,), (1,), -1),
+        lambda x: x.resize_(1 << 62, 4),
+        lambda x: x.resize_(-1),
+        lambda x: T.empty_strided((2, 3), (1,)),
+        lambda x: T.empty_strided((1 << 40, 1 << 40), (1, 1)),
+        lambda x: T.zeros((1,) * 65),
+        lambda x: T.zeros(1 << 62, 4),
+        lambda x: T.mvlgamma(x, 1 << 40),
+        lambda x: T.cat(t * 2 for t in [x, x]),
+        lambda x: T.kthvalue(x, 1, out=x),
+        lambda x: T.autograd.grad([x.requires_grad_().sum(), x.sum()], [x], [T.ones(())]),
+    ],
+)
+def test_refused(call):
+    """The library raises, and the tensor is what it was."""
+    x = T.arange(10.0)
+    with pytest.raises((RuntimeError, TypeError, MemoryError)):
+        call(x)
+    assert x.tolist() == list(range(10)) and x.stride() == (1,) and x.storage_offset() == 0
+
+
+class TestOut:
+    """out= is written whole, or not at all."""
+
+    def read_only(self):
+        a = np.zeros((2, 3), np.float32)
+        a.flags.writeable = False
+        return T.from_numpy(a)
+
+    def test_read_only(self):
+        for out in (self.read_only(), self.read_only()[0]):
+            size = out.shape
+            with pytest.raises(RuntimeError):
+                T.exp(T.zeros(2), out=out)
+            assert out.shape == size
+
+    def test_several(self):
+        x = T.tensor([[3.0, 1.0], [2.0, 4.0]])
+        values = T.full((5,), 7.0)
+        for indices in (T.zeros(2, dtype=T.bool), self.read_only(), 5, None):
+            with pytest.raises((RuntimeError, TypeError)):
+                T.sort(x, 0, out=(values, indices))
+            assert values.tolist() == [7.0] * 5
+        with pytest.raises(TypeError):
+            T.sort(x, 0, out=(values,))
+
+    def test_not_a_tensor(self, stats):
+        before = stats()
+        for out in (1, "x", [T.ones(1)], np.zeros(2)):
+            for f in (
+                lambda: T.exp(T.zeros(2), out=out),
+                lambda: T.add(T.zeros(2), 1, out=out),
+                lambda: T.cat([T.zeros(2)], out=out),
+                lambda: T.matmul(T.eye(2), T.eye(2), out=out),
+            ):
+                with pytest.raises(TypeError):
+                    f()
+        out = f = None
+        assert stats() == before
+
+
+class TestGradients:
+    """Gradients that fit nothing are refused before a rule computes with them."""
+
+    @pytest.mark.parametrize("bad", [(), (1,), (1000,), (3, 4)])
+    @pytest.mark.parametrize("kind", ["leaf", "node", "before", "after"])
+    def test_hooks(self, bad, kind):
+        w = T.ones(3, requires_grad=True)
+        y = (w * 2).exp()
+        if kind == "leaf":
+            w.register_hook(lambda g: T.ones(bad))
+        elif kind == "node":
+            y.register_hook(lambda g: T.ones(bad))
+        elif kind == "before":
+            y.grad_fn.register_prehook(lambda g: (T.ones(bad),))
+        else:
+            y.grad_fn.register_hook(lambda given, got: (T.ones(bad),))
+        with pytest.raises(RuntimeError):
+            y.sum().backward()
+        assert w.grad is None
+
+    def test_hooks_that_return_no_tensor(self):
+        for bad in ("x", 1, (1,), ("x",)):
+            w = T.ones(3, requires_grad=True)
+            y = (w * 2).exp()
+            y.grad_fn.register_prehook(lambda g, bad=bad: bad)
+            with pytest.raises((TypeError, RuntimeError)):
+                y.sum().backward()
+
+    @pytest.mark.parametrize("shape", [(), (0,), (2,), (100, 100), (3, 1)])
+    def test_data_swapped_between_forward_and_backward(self, shape):
+        for op in (T.exp, T.sum, lambda h: h * h, lambda h: h.softmax(0), lambda h: h.cumsum(0), lambda h: h.sort()[0]):
+            for leaf in (True, False):
+                w = T.ones(3, requires_grad=True)
+                h = w * 2
+                z = op(h)
+                (w if leaf else h).data = T.ones(shape)
+                try:
+                    z.sum().backward()
+                except RuntimeError:
+                    pass
+                assert w.grad is None or w.grad.shape == w.shape
+
+    def test_grad_resized(self):
+        w = T.ones(3, requires_grad=True)
+        (w * 2).sum().backward()
+        w.grad.resize_(2, 3)
+        with pytest.raises(RuntimeError):
+            (w * 2).sum().backward()
+
+    def test_unpack_hook_walks_the_same_graph(self):
+        x = T.ones(3, requires_grad=True)
+        inside = []
+
+        def unpack(t):
+            if len(inside) == 1:
+                inside.append(1)
+                inside[0].backward(retain_graph=True)
+            return t
+
+        with T.autograd.graph.saved_tensors_hooks(lambda t: t, unpack):
+            y = (x * x).sum()
+        inside.append(y)
+        y.backward(retain_graph=True)
+        assert x.grad.tolist() == [4.0] * 3
+
+    @pytest.mark.parametrize("bad", [None, "x", 5])
+    def test_unpack_hook_of_another_kind(self, bad):
+        x = T.ones(3, requires_grad=True)
+        for given in (bad, T.ones(7), T.ones(3, dtype=T.int64)):
+            with T.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t, given=given: given):
+                y = (x * x).sum()
+            with pytest.raises((TypeError, RuntimeError)):
+                y.backward()
+
+    @pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
+    def test_optimizer_state_of_another_size(self, kind):
+        changes = [
+            lambda p: setattr(p, "data", T.ones(10, 10)),
+            lambda p: setattr(p, "data", T.ones(1)),
+            lambda p: setattr(p, "data", T.ones(3, dtype=T.float64)),
+            lambda p: p.grad.resize_(1000),
+            lambda p: setattr(p.grad, "data", T.ones(1)),
+            lambda p: p.data.resize_(100),
+        ]
+        for change in changes:
+            p = nn.Parameter(T.ones(3))
+            opt = getattr(T.optim, kind)([p], lr=0.1, **({"momentum": 0.9} if kind == "SGD" else {}))
+            for _ in range(2):
+                opt.zero_grad()
+                (p * 2).sum().backward()
+                opt.step()
+            change(p)
+            try:
+                opt.step()
+            except (RuntimeError, TypeError):
+                pass
+
+
+def test_nodes_refuse_copies():
+    import copy
+    import pickle
+
+    node = T.ones(2, requires_grad=True).exp().grad_fn
+    for f in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError):
+            f(node)
+
+
+def test_tensor_without_memory():
+    """object.__new__(Tensor) has no handle: what uses it raises."""
+    x = object.__new__(T.Tensor)
+    ok = T.ones(2, requires_grad=True)
+    for f in (
+        lambda: x + 1,
+        lambda: 1 + x,
+        lambda: ok + x,
+        lambda: T.cat([x]),
+        lambda: T.stack([x, ok]),
+        lambda: x[0],
+        lambda: repr(x),
+        lambda: ok.sum().backward(x),
+        lambda: T.autograd.grad(ok.sum(), x),
+        lambda: ok[x],
+        lambda: x.exp(),
+        lambda: setattr(ok, "grad", x),
+        lambda: setattr(ok, "data", x),
+        lambda: x.sum(),
+        lambda: x.reshape(1),
+    ):
+        with pytest.raises((AttributeError, TypeError)):
+            f()
+
+
 class TestCapturedSteps:
     def test_data_swapped(self):
         def change(m, opt):

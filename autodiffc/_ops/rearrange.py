@@ -424,10 +424,10 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
         if lib.ad_set_data(self._h, source._h) < 0:
             _call.fail()
         return self
-    size = (size,) if hasattr(size, "__index__") else size
-    stride = (
-        creation.contiguous_strides(size) if stride is None else (stride,) if hasattr(stride, "__index__") else stride
-    )
+    size = _call.sizes((size,))
+    stride = creation.contiguous_strides(size) if stride is None else _call.sizes((stride,))
+    if len(stride) != len(size):
+        raise RuntimeError(f"set_(): size {list(size)} and stride {list(stride)} have different lengths")
     if lib.ad_set_strided(self._h, source._h, storage_offset, size, stride, len(size)) < 0:
         _call.fail()
     return self

@@ -182,6 +182,8 @@ def py_node_hook(key, kind, n, grads, m, outer):
         given = [_tensor(grads[k]) for k in range(n)]
         for k, g in enumerate(hooks.run(kind, given, [_tensor(outer[k]) for k in range(m)])):
             if g is not given[k]:
+                if g is not None and not isinstance(g, TensorBase):
+                    raise TypeError(f"expected Variable, but hook returned '{type(g).__name__}'")
                 if g is not None:
                     lib.ad_retain(g._h)
                 grads[k] = g._h if g is not None else 0

@@ -22,8 +22,9 @@ class Node:
         raise TypeError("nodes are made by operations")
 
     def __del__(self, _release=lib.ad_node_release):
-        if self._n:
-            _release(self._n)
+        n = getattr(self, "_n", 0)
+        if n:
+            _release(n)
 
     def name(self) -> str:
         return self._title if self._n else "torch::autograd::AccumulateGrad"
@@ -90,6 +91,8 @@ class Node:
         return register(_hooks.hooks_of(0, self._n, _hooks.PRE, _hooks.NodeHooks), fn)
 
     def __getattr__(self, name):
+        if name in Node.__slots__:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
         key = lib.ad_node_key(self._n) if self._n else 0
         if not key:
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
@@ -104,6 +107,9 @@ class Node:
 
     def __hash__(self):
         return hash(self._n or self._leaf._h)
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError(f"cannot copy or pickle '{type(self).__name__}' object")
 
     def __repr__(self):
         return f"<{type(self).__name__} object at {hex(self._n or id(self))}>"
