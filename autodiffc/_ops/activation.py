@@ -47,7 +47,10 @@ def celu(input, alpha=1.0, inplace=False):
 
 
 def gelu(input, *, approximate="none"):
-    """input times the normal distribution's area below it; approximate="tanh" for the form of GPT-2."""
+    """input times the normal distribution's area below it; approximate="tanh" for the form of GPT-2.
+
+    Of infinity it is infinity in every dtype; PyTorch 2.13 gives NaN in float32.
+    """
     if approximate == "none":
         return unary(OP["gelu"], input)
     if approximate == "tanh":

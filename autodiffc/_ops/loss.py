@@ -85,7 +85,7 @@ def _weighted(name, kind, input, target, weight, code, param=0.0):
     if weight.shape != input.shape:
         raise ValueError("Weights and input must have the same size.")
     loss = binary(OP["mul"], _pair(name, kind, input, target, 0, param), weight)
-    if code != 1:
+    if code != 1 or kind == _HUBER:
         return _reduced(loss, code)
     return binary(OP["div"], reduce.sum(loss), reduce.sum(weight))
 
@@ -115,7 +115,10 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
 
 
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
-    """0.5 d^2 where |d| <= delta, else delta (|d| - delta / 2), for the difference d. RuntimeError unless delta > 0."""
+    """0.5 d^2 where |d| <= delta, else delta (|d| - delta / 2), for the difference d. RuntimeError unless delta > 0.
+
+    weight multiplies each term; the mean still divides by their number.
+    """
     if not delta > 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     code = reduction_code(reduction)
