@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "autodiffc.h"
 #include "kernels/table.h"
 
@@ -181,6 +182,12 @@ static inline bool tensor_is_contiguous(const ad_tensor *t) {
     return dims_contiguous(t->ndim, t->sizes, t->strides);
 }
 void dims_contiguous_strides(int ndim, const int64_t *sizes, int64_t *strides);
+
+/* Where `from` may be null when n is 0, as an empty list is: memcpy may not be given that. */
+static inline void dims_copy(int64_t *to, const int64_t *from, int64_t n) {
+    if (n > 0) memcpy(to, from, (size_t)n * sizeof *to);
+}
+
 /* -1 with the error on overflow or a negative */
 int dims_numel(int ndim, const int64_t *sizes, int64_t *numel);
 bool dims_dense(int ndim, const int64_t *sizes, const int64_t *strides); /* a permutation of contiguous */

@@ -554,7 +554,9 @@ int ad_retain_grad(ad_handle h) {
 static ad_tensor *unpack_hooked(ad_node *n, int slot, int64_t key) {
     ad_tensor *plain = (ad_tensor *)graph_callbacks.unpack(key);
     if (!plain) return ad_fail_null(AD_ERR_PYTHON, "an unpack hook raised");
-    const ad_meta *m = slot >= 65536 ? &n->mout[slot - 65536] : slot >= 0 && slot < n->nin ? &n->min[slot] : NULL;
+    const ad_meta *m = slot >= 65536                ? &n->mout[slot - 65536]
+                       : slot >= 0 && slot < n->nin ? &n->min[slot]
+                                                    : NULL;
     if (m && (m->dtype != plain->dtype || !dims_equal(m->ndim, m->sizes, plain->ndim, plain->sizes))) {
         ad_fail(AD_ERR_RUNTIME, "an unpack hook gave a tensor of size %s and %s for one of size %s and %s",
                 fmt_sizes(plain->ndim, plain->sizes), dtype_name[plain->dtype], fmt_sizes(m->ndim, m->sizes),
@@ -581,8 +583,8 @@ static ad_tensor *unpack_hooked(ad_node *n, int slot, int64_t key) {
     return a;
 }
 
-/* A new reference to what is saved; under the node's lock, because another thread may walk the same graph and give
- * it up. */
+/* A new reference to what is saved; under the node's lock, because another thread may walk the same graph and
+ * give it up. */
 static ad_tensor *saved_take(ad_node *n, int k) {
     ad_saved *s = &n->saved[k];
     if (!s->t)
@@ -622,7 +624,8 @@ ad_tensor *saved_get(ad_node *n, int k) {
     int64_t key = slot & SLOT_PACKED ? (int64_t)(intptr_t)n->saved[k].t : 0;
     ad_tensor *t = key ? NULL : saved_take(n, k);
     lock_drop(&n->lock);
-    return AD_UNLIKELY(key) ? unpack_hooked(n, slot & ~SLOT_PACKED, key) : t; /* Python may walk the same graph */
+    /* Python may walk the same graph */
+    return AD_UNLIKELY(key) ? unpack_hooked(n, slot & ~SLOT_PACKED, key) : t;
 }
 
 static ad_tensor *unpack(ad_vjp *v, int slot) {

@@ -68,7 +68,7 @@ static int append(ad_program *p, const ad_call *c, const ad_op *op, int nin, ad_
             instr_free(i);
             return -1;
         }
-        memcpy(list, c->at->list, (size_t)c->at->nlist * sizeof *list);
+        dims_copy(list, c->at->list, c->at->nlist);
         i->at.list = list;
     }
     for (int k = 0; k < nin; k++)

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds the package with a sanitizer into build/<name> and runs the tests on that build:
 #   tests/sanitize.sh asan|tsan PYTHON [arguments for pytest]
-# CC must be GCC (its runtime is loaded before the interpreter, which is not instrumented itself).
+# CC must be GCC (its runtime is loaded before the interpreter, which is not instrumented itself). What C writes is not
+# captured, so that reports are seen.
 set -eu
 name=$1
 python=$2
@@ -14,9 +15,9 @@ case $name in
 asan)
     flags="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
     # Limits of the address space mean nothing under ASan, and the C tests are built by themselves below.
-    select="-m not(slow) --deselect tests/test_c.py --deselect tests/test_memory.py::test_address_space_limit"
-    export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:abort_on_error=1:handle_abort=1:log_path=$tree/report
-    export UBSAN_OPTIONS=print_stacktrace=1:log_path=$tree/report PYTHONMALLOC=malloc
+    select="-m not(slow) --capture=sys --deselect tests/test_c.py --deselect tests/test_memory.py::test_address_space_limit"
+    export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:abort_on_error=1:handle_abort=1
+    export UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc
     ;;
 tsan)
     flags="-fsanitize=thread"

@@ -14,7 +14,7 @@ int full_infer(ad_call *c) {
                        AD_MAXDIM);
     s->dtype = (uint8_t)at->i[0];
     s->ndim = (uint8_t)at->nlist;
-    memcpy(s->sizes, at->list, (size_t)at->nlist * sizeof *s->sizes);
+    dims_copy(s->sizes, at->list, at->nlist);
     return 0;
 }
 

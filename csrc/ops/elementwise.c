@@ -391,7 +391,7 @@ static void merge_dims(loop *l, const ad_call *c) {
     int nd = out->ndim, order[AD_MAXDIM], n = 0;
     int64_t s[4][AD_MAXDIM];
     for (int i = 0; i < l->nin; i++) operand_strides(c->in[i], nd, out->sizes, s[i]);
-    if (nd) memcpy(s[3], out->strides, (size_t)nd * sizeof **s);
+    dims_copy(s[3], out->strides, nd);
     for (int d = 0; d < nd; d++) {
         if (out->sizes[d] == 1) continue;
         int k = n++;

@@ -285,7 +285,7 @@ int gather_grad_infer(ad_call *c) {
     ad_spec *s = &c->spec[0];
     s->dtype = c->in[0]->dtype;
     s->ndim = (uint8_t)c->at->nlist;
-    memcpy(s->sizes, c->at->list, s->ndim * sizeof *s->sizes);
+    dims_copy(s->sizes, c->at->list, s->ndim);
     return 0;
 }
 void gather_grad_run(const ad_call *c) {

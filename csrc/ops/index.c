@@ -484,7 +484,7 @@ int index_grad_infer(ad_call *c) {
     int n = c->nin - 1;
     s->dtype = c->in[0]->dtype;
     s->ndim = (uint8_t)(c->at->nlist - n);
-    memcpy(s->sizes, c->at->list + n, s->ndim * sizeof *s->sizes);
+    dims_copy(s->sizes, c->at->list + n, s->ndim);
     return 0;
 }
 size_t index_grad_scratch(const ad_call *c) { return index_offsets_bytes(c->nin - 1, c->in + 1); }

@@ -295,7 +295,7 @@ void pad_edge_run(const ad_call *c) { edge_run(c->at, c->at->nlist, c->in[0], c-
 void pad_edge_vjp(ad_vjp *v) {
     const ad_meta *m = vjp_meta(v, 0);
     int64_t list[2 * AD_MAXDIM], n = v->at->nlist;
-    memcpy(list, v->at->list, (size_t)n * sizeof *list);
+    dims_copy(list, v->at->list, n);
     memcpy(list + n, m->sizes, m->ndim * sizeof *list);
     ad_attr at = {.i = {v->at->i[0], n}, .list = list, .nlist = n + m->ndim};
     v->gin[0] = em_op(&v->E, OP_pad_edge_grad, 1, &v->g[0], &at);
@@ -305,7 +305,7 @@ int pad_edge_grad_infer(ad_call *c) {
     ad_spec *s = &c->spec[0];
     s->dtype = c->in[0]->dtype;
     s->ndim = (uint8_t)(c->at->nlist - c->at->i[1]);
-    memcpy(s->sizes, c->at->list + c->at->i[1], s->ndim * sizeof *s->sizes);
+    dims_copy(s->sizes, c->at->list + c->at->i[1], s->ndim);
     return 0;
 }
 void pad_edge_grad_run(const ad_call *c) {

@@ -407,7 +407,7 @@ int unview_infer(ad_call *c) {
     ad_spec *s = &c->spec[0];
     s->dtype = c->in[0]->dtype;
     s->ndim = (uint8_t)c->at->i[6];
-    memcpy(s->sizes, c->at->list, (size_t)s->ndim * sizeof *s->sizes);
+    dims_copy(s->sizes, c->at->list, s->ndim);
     return 0;
 }
 
@@ -441,7 +441,7 @@ void part_vjp(ad_vjp *v) {
     ad_attr at = *v->at;
     int64_t list[AD_MAXDIM + INDEX_CODES];
     memcpy(list, m->sizes, m->ndim * sizeof *list);
-    memcpy(list + m->ndim, v->at->list, (size_t)v->at->nlist * sizeof *list);
+    dims_copy(list + m->ndim, v->at->list, v->at->nlist);
     at.list = list;
     at.nlist = m->ndim + v->at->nlist;
     at.i[6] = m->ndim;
