@@ -188,7 +188,7 @@ class CompiledStep:
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args, **kwargs):
-        if here() is not None:
+        if recording is not None and here() is not None:
             return self.fn(*args, **kwargs)  # part of an outer step
         if not args and not kwargs:
             tensors, structure, key = (), None, None

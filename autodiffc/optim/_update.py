@@ -83,19 +83,21 @@ def adam(optimizer: Any, index: int, group: dict, n: int, params: Handles, exp_a
 
 def _number(value: Any) -> float:
     """An option as a float. A tensor is read as memory: a captured step refuses item(), and this is read anew."""
-    if type(value) is float:
-        return value
     return float(value.detach().numpy().reshape(())) if isinstance(value, Tensor) else float(value)
+
+
+def _numbers(*values: Any) -> list[float]:
+    return [x if type(x) is float else _number(x) for x in values]
 
 
 def _sgd_numbers(group: dict) -> list[float]:
     """The numbers of :func:`sgd` in the order in which the core has them."""
-    return [_number(group[name]) for name in ("lr", "momentum", "dampening", "weight_decay")]
+    return _numbers(group["lr"], group["momentum"], group["dampening"], group["weight_decay"])
 
 
 def _adam_numbers(group: dict) -> list[float]:
     """The numbers of :func:`adam` in the order in which the core has them."""
-    return [_number(x) for x in (group["lr"], *group["betas"], group["eps"], group["weight_decay"])]
+    return _numbers(group["lr"], *group["betas"], group["eps"], group["weight_decay"])
 
 
 def _slotted(group: dict, optimizer: Any, index: int, numbers: Callable[[dict], list[float]]) -> dict:

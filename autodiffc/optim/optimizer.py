@@ -264,8 +264,10 @@ class Optimizer:
         if index >= len(self.param_groups):
             return False
         group = self.param_groups[index]
-        return self._plan(index, group) is plan and plan.version == self.state._version[0] and (
-            self._flags(group) == flags)
+        for name, value in flags:
+            if group.get(name) is not value:
+                return False
+        return plan.version == self.state._version[0] and self._plan(index, group) is plan
 
     @staticmethod
     def _flags(group: dict[str, Any]) -> list:
