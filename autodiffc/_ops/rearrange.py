@@ -19,8 +19,7 @@ _DIAGONAL, _UNVIEW, _EXPAND = OP["diagonal"], OP["unview"], OP["expand"]
 
 def flip(input, *dims_args, dims=None):
     """The elements in reverse order along the given dimensions."""
-    dims = _call.sizes(dims_args) if dims is None else dims
-    return listed(_FLIP, input, (dims,) if hasattr(dims, "__index__") else dims)
+    return listed(_FLIP, input, _call.sizes(dims_args if dims is None else (dims,)))
 
 
 def fliplr(input):

@@ -380,6 +380,8 @@ def _steps(name, y, x, dx, dim):
         return sums, 1.0 if dx is None else dx
     if dx is not None:
         raise RuntimeError(f"{name}: either x or dx may be given, not both")
+    if not isinstance(x, TensorBase):
+        raise not_a_tensor(name, x, "x", 2)
     if x.ndim == 1 and y.ndim > 1 or x.ndim < y.ndim and x.ndim == 1:
         if x.shape[0] != n:
             raise RuntimeError("There must be one `x` value for each sample point")

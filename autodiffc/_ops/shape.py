@@ -407,6 +407,8 @@ def narrow_copy(input, dim, start, length):
 
 def slice_(input, dim, start, end, step=1):
     """start:end:step of one dimension, as indexing with a slice gives it."""
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor("slice", input)
     h = lib.ad_opn(_SLICE, (input._h,), 1, (dim, start, end, step), 4, (), 0, (), 0)
     return wrap(h)
 

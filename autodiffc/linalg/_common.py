@@ -89,6 +89,26 @@ def _numpy(t):
     return interop.to_numpy(t, True)
 
 
+def _lapack_svd(a, **options):
+    """np.linalg.svd; LAPACK can iterate for ever on infinities and NaN."""
+    if not np.isfinite(a).all():
+        raise np.linalg.LinAlgError(
+            "The algorithm failed to converge because the input matrix contained non-finite values."
+        )
+    return np.linalg.svd(a, **options)
+
+
+def _lapack_eigh(a, uplo="L"):
+    """np.linalg.eigh, with NaN for matrices that hold infinities or NaN."""
+    bad = ~np.isfinite(a).all((-2, -1))
+    if not bad.any():
+        return np.linalg.eigh(a, uplo)
+    values, vectors = np.linalg.eigh(np.where(bad[..., None, None], a.dtype.type(0), a), uplo)
+    values[bad] = np.nan
+    vectors[bad] = np.nan
+    return values, vectors
+
+
 class _Computed(Function):
     """An operation that NumPy computes, with its rules; see _computed()."""
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import interop, return_types
+from .._core import TensorBase
 from .._ops.creation import eye
 from .._ops.linalg import _to
 from ._common import (
@@ -11,6 +12,8 @@ from ._common import (
     _computed,
     _diagonal_matrix,
     _flip,
+    _lapack_eigh,
+    _lapack_svd,
     _matrices,
     _numpy,
     _sum,
@@ -137,7 +140,7 @@ def eigh(A, UPLO="L", *, out=None):
             inside = _sum([inside, (turned + _flip(turned)) * 0.5])
         return [v @ inside @ _flip(v)]
 
-    return return_types.linalg_eigh(_computed("linalg.eigh", [A], lambda a: np.linalg.eigh(a, UPLO.upper()), rule))
+    return return_types.linalg_eigh(_computed("linalg.eigh", [A], lambda a: _lapack_eigh(a, UPLO.upper()), rule))
 
 
 def _triangle(uplo):
@@ -154,7 +157,7 @@ def eigvalsh(A, UPLO="L", *, out=None):
         v = eigh(x[0], UPLO)[1]
         return [(v * g[0].unsqueeze(-2)) @ _flip(v)]
 
-    return _to(_computed("linalg.eigvalsh", [A], lambda a: (np.linalg.eigvalsh(a, UPLO.upper()),), rule)[0], out)
+    return _to(_computed("linalg.eigvalsh", [A], lambda a: (_lapack_eigh(a, UPLO.upper())[0],), rule)[0], out)
 
 
 def eig(A, *, out=None):
@@ -184,7 +187,7 @@ def _svd_arrays(a, full):
             np.zeros((*batch, 0), a.dtype),
             np.broadcast_to(np.eye(vh, n, dtype=a.dtype), (*batch, vh, n)),
         )
-    return np.linalg.svd(a, full_matrices=full)
+    return _lapack_svd(a, full_matrices=full)
 
 
 def svd(A, full_matrices=True, *, driver=None, out=None):
@@ -236,7 +239,7 @@ def svdvals(A, *, driver=None, out=None):
     def compute(a):
         if 0 in a.shape[-2:]:
             return (np.zeros((*a.shape[:-2], 0), a.dtype),)
-        return (np.linalg.svd(a, compute_uv=False),)
+        return (_lapack_svd(a, compute_uv=False),)
 
     return _to(_computed("linalg.svdvals", [A], compute, rule)[0], out)
 
@@ -297,6 +300,10 @@ def _eliminate(a, order, pivot):
 
 def _permutation(pivots, m, dtype):
     """P of A = P L U."""
+    if not isinstance(pivots, TensorBase):
+        raise TypeError(f"linalg.lu_unpack(): argument 'LU_pivots' must be Tensor, not {type(pivots).__name__}")
+    if pivots.dtype.is_floating_point or pivots.numel() and (pivots.min() < 1 or pivots.max() > m):
+        raise RuntimeError(f"torch.lu_unpack: LU_pivots must be integers within [1, {m}]")
     p = _numpy(pivots)
     out = np.zeros((*p.shape[:-1], m, m), dtype.numpy)
     for i in np.ndindex(p.shape[:-1]):

@@ -15,6 +15,8 @@ from ._common import (
     LinAlgError,
     _computed,
     _flip,
+    _lapack_eigh,
+    _lapack_svd,
     _matrices,
     _numpy,
     _same_dtype,
@@ -120,10 +122,10 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
         if not a.size:
             return (np.zeros((*a.shape[:-2], n, m), a.dtype),)
         if hermitian:
-            s, u = np.linalg.eigh(a)
+            s, u = _lapack_eigh(a)
             vh = np.swapaxes(u, -1, -2)
         else:
-            u, s, vh = np.linalg.svd(a, full_matrices=False)
+            u, s, vh = _lapack_svd(a, full_matrices=False)
         keep = abs(s) > np.asarray(_tolerance("linalg.pinv", A, abs(s), atol, rtol))[..., None]
         t = np.where(keep, 1 / np.where(keep, s, 1), 0).astype(a.dtype)
         return (np.matmul(np.swapaxes(vh, -1, -2) * t[..., None, :], np.swapaxes(u, -1, -2)),)

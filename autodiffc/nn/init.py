@@ -87,9 +87,9 @@ def _rejected_uniform(tensor: Tensor, mean: float, std: float, a: float, b: floa
         values = _like(tensor).uniform_(a, b, generator=generator)
         chance = _like(tensor).uniform_(0, 1, generator=generator)
         scaled = (values - mean) / std
-        kept = chance <= ops.exp((scaled * scaled - peak**2) * -0.5)
+        lost = chance > ops.exp((scaled * scaled - peak**2) * -0.5)     # NaN is never lost: that would be for ever
         tensor.copy_(ops.where(wanted, values, tensor))
-        wanted = ops.logical_and(wanted, ops.logical_not(kept))
+        wanted = ops.logical_and(wanted, lost)
         if not bool(wanted.any()):
             return tensor
 

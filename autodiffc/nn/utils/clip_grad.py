@@ -18,7 +18,11 @@ def _tensors(value: Any, what: str) -> list[Tensor]:
         value = list(value)
         if not value:
             warnings.warn(f"`{what}` is an empty generator, no gradient clipping will occur.", stacklevel=3)
-    return list(value)
+    value = list(value)
+    for tensor in value:
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"expected Tensors in `{what}`, got {type(tensor).__name__}")
+    return value
 
 
 def _total(tensors: list[Tensor], norm_type: float) -> Tensor:
