@@ -192,6 +192,8 @@ def from_dlpack(ext_tensor, *, device=None, copy=None):
 
 def to_dlpack(tensor):
     """A DLPack capsule of a tensor's memory, to be opened once."""
+    if not isinstance(tensor, TensorBase):
+        raise TypeError(f"to_dlpack(): argument 'tensor' (position 1) must be Tensor, not {type(tensor).__name__}")
     return to_capsule(tensor)
 
 

@@ -113,6 +113,8 @@ class Tensor(TensorObject):
 
     def is_set_to(self, tensor) -> bool:
         """Whether both have the same memory, offset, sizes and strides."""
+        if not isinstance(tensor, TensorBase):
+            raise TypeError(f"is_set_to(): argument 'tensor' (position 1) must be Tensor, not {type(tensor).__name__}")
         a, b = self._h, tensor._h
         return (lib.ad_storage_ptr(a) == lib.ad_storage_ptr(b) and self.storage_offset() == tensor.storage_offset()
                 and self.shape == tensor.shape and self.stride() == tensor.stride())
@@ -138,6 +140,8 @@ class Tensor(TensorObject):
 
     @requires_grad.setter
     def requires_grad(self, on):
+        if type(on) is not bool:
+            raise RuntimeError(f"requires_grad must be a bool, not {type(on).__name__}")
         if not lib.ad_is_leaf(self._h):
             hint = " If you want to use a computed variable in a subgraph that doesn't require differentiation use " \
                    "var_no_grad = var.detach()."

@@ -102,10 +102,10 @@ def new(name, code, size, value, device, layout, requires_grad, out=None):
         fail()
     if out is not None:
         return _call.to_out(h, out)
+    t = wrap(h)
     if requires_grad and lib.ad_set_requires_grad(h, 1) < 0:
-        lib.ad_release(h)
         fail()
-    return wrap(h)
+    return t
 
 
 def contiguous_strides(shape):

@@ -32,10 +32,10 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         h = lib.ad_scalar_i(data, _BOOL)
     else:
         h = _from_data(data, dtype)
-    if requires_grad and h and lib.ad_set_requires_grad(h, 1) < 0:
-        lib.ad_release(h)
+    t = wrap(h)
+    if requires_grad and lib.ad_set_requires_grad(h, 1) < 0:
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
-    return wrap(h)
+    return t
 
 
 def _scalar_code(v, dtype):

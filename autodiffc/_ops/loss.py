@@ -38,11 +38,13 @@ def _reduced(t, code):
     return t if not code else reduce.mean(t) if code == 1 else reduce.sum(t)
 
 
-def _check(name, input, target):
+def _check(name, input, target, weight=None):
     if not isinstance(input, TensorBase):
         raise not_a_tensor(name, input)
     if not isinstance(target, TensorBase):
         raise not_a_tensor(name, target, "target", 2)
+    if weight is not None and not isinstance(weight, TensorBase):
+        raise not_a_tensor(name, weight, "weight", 3)
 
 
 def _pair(name, kind, input, target, code, param=0.0):
@@ -193,7 +195,7 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     """-weight[target] input[target], for log-probabilities of classes along dimension 1 (any number of dimensions
     after it); the mean divides by the sum of the weights. ignore_index counts for nothing. IndexError for a target
     that is no class."""
-    _check("nll_loss", input, target)
+    _check("nll_loss", input, target, weight)
     code = reduction_code(reduction, size_average, reduce)
     h = _op3x(_NLL, input._h, target._h, weight._h if weight is not None else 0, ignore_index, code, 0.0)
     return wrap(h)
@@ -206,14 +208,14 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     code = 1 if reduction == "mean" and size_average is None and reduce is None else reduction_code(
         reduction, size_average, reduce)
     try:
-        h, g = input._h, target._h
+        h, g, w = input._h, target._h, weight._h if weight is not None else 0
     except AttributeError:
-        _check("cross_entropy", input, target)
+        _check("cross_entropy", input, target, weight)
         raise
     n = lib.ad_ndim(h)
     if lib.ad_ndim(g) == n and n and input.shape == target.shape:
         return _soft_cross_entropy(input, target, weight, code, label_smoothing)
-    h = _op3x(_CE, h, g, weight._h if weight is not None else 0, ignore_index, code, label_smoothing)
+    h = _op3x(_CE, h, g, w, ignore_index, code, label_smoothing)
     if not h:
         fail()
     t = _new(_core.Tensor)

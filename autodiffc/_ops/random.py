@@ -64,19 +64,20 @@ def _made(op, name, size, a, b, generator, dtype, layout, device, requires_grad,
     h = lib.ad_opn(op, (), 0, (code, 0, *ints, 0, 0, g), 8, (a, b), 2, size, len(size))
     if not h:
         fail()
+    t = wrap(h)
     if requires_grad and lib.ad_set_requires_grad(h, 1) < 0:
-        lib.ad_release(h)
         fail()
-    return wrap(h)
+    return t
 
 
 def _filled_out(op, name, size, a, b, g, dtype, out, ints):
     _tensor(out, name, "out")
     if dtype is not None and as_dtype(dtype, name) is not out.dtype:
         raise RuntimeError(f"{name}(): dtype {dtype} does not match dtype of out parameter ({out.dtype})")
-    if lib.ad_resize(out._h, size, len(size)) < 0:
+    h = lib.ad_opn(op, (), 0, (lib.ad_dtype_of(out._h), 0, *ints, 0, 0, g), 8, (a, b), 2, size, len(size))
+    if not h:
         fail()
-    return _call.in_place(op, out, (), (0, 0, *ints, 0, 0, g), (a, b))
+    return _call.to_out(h, out)
 
 
 def _like(op, name, input, a, b, generator, dtype, layout, device, requires_grad, memory_format, ints=(0, 0, 0)):
@@ -96,10 +97,10 @@ def _like(op, name, input, a, b, generator, dtype, layout, device, requires_grad
                    [*size, *strides], n + len(strides))
     if not h:
         fail()
+    t = wrap(h)
     if requires_grad and lib.ad_set_requires_grad(h, 1) < 0:
-        lib.ad_release(h)
         fail()
-    return wrap(h)
+    return t
 
 
 def _sized(name, args, size):
@@ -193,11 +194,9 @@ def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=Non
     if not h:
         fail()
     if out is not None:
-        return _call.to_out(h, _tensor(out, "randperm", "out"))
-    if requires_grad and lib.ad_set_requires_grad(h, 1) < 0:
-        lib.ad_release(h)
-        fail()
-    return wrap(h)
+        return _call.to_out(h, out)
+    t = wrap(h)
+    return t.requires_grad_() if requires_grad else t
 
 
 def normal(mean=None, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None,
@@ -226,7 +225,7 @@ def normal(mean=None, std=1.0, size=None, *, generator=None, out=None, dtype=Non
     h = lib.ad_opn(OP["normal_each"], tensors, 2, (0, 0, 0, 0, 0, 0, 0, g), 8, floats, 2, (), 0)
     if not h:
         fail()
-    return wrap(h) if out is None else _call.to_out(h, _tensor(out, "normal", "out"))
+    return wrap(h) if out is None else _call.to_out(h, out)
 
 
 def bernoulli(input, p=None, *, generator=None, out=None):
@@ -238,11 +237,12 @@ def bernoulli(input, p=None, *, generator=None, out=None):
     h = _tensor(input, "bernoulli")._h
     n = lib.ad_ndim(h)
     if p is not None or out is not None:
+        dtype = lib.ad_dtype_of(h if out is None else _tensor(out, "bernoulli", "out")._h)
+        drawn = bernoulli_(wrap(lib.ad_empty(dtype, lib.ad_sizes(h), n)), input if p is None else p, generator=generator)
         if out is None:
-            out = wrap(lib.ad_empty(lib.ad_dtype_of(h), lib.ad_sizes(h), n))
-        elif lib.ad_resize(_tensor(out, "bernoulli", "out")._h, lib.ad_sizes(h), n) < 0:
-            fail()
-        return bernoulli_(out, input if p is None else p, generator=generator)
+            return drawn
+        lib.ad_retain(drawn._h)
+        return _call.to_out(drawn._h, out)
     return wrap(lib.ad_opn(OP["bernoulli_each"], (h,), 1, (0, 0, 0, 0, 0, 0, 0, g), 8, (), 0, (), 0))
 
 

@@ -61,7 +61,7 @@ def rot90(input, k=1, dims=(0, 1)):
     """Rotated by k quarter turns in the plane of two dimensions, from the first towards the second."""
     if not isinstance(input, TensorBase):
         raise not_a_tensor("rot90", input)
-    dims, n = list(dims), lib.ad_ndim(input._h)
+    dims, n = list(_call.sizes((dims,))), lib.ad_ndim(input._h)
     if len(dims) != 2:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
     if n < 2:
@@ -72,7 +72,7 @@ def rot90(input, k=1, dims=(0, 1)):
         if not -n <= d < n:
             raise RuntimeError(f"Rotation dim{dims.index(d)} out of range, dim{dims.index(d)} = {d}")
     a, b = dims
-    k %= 4
+    k = _call.integer(k) % 4
     if k == 1:
         return views.transpose(flip(input, (b,)), a, b)
     if k == 2:
@@ -210,7 +210,7 @@ def diag_embed(input, offset=0, dim1=-2, dim2=-1):
     a, b = wrapped_dim(dim1, len(size) + 1), wrapped_dim(dim2, len(size) + 1)
     if a == b:
         raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    n = size[-1] + abs(offset)
+    n = size[-1] + abs(_call.integer(offset))
     rest = iter(size[:-1])
     out = [n if d in (a, b) else next(rest) for d in range(len(size) + 1)]
     return _call.apply(_UNVIEW, (input,), (offset, a, b, 0, 0, 0, len(out), _DIAGONAL), (), out)

@@ -14,14 +14,28 @@ _CAT = OP["cat"]
 _LONG = 1 << 63
 
 
-def shape_of(t):
-    h = t._h
+def shape_of(t, name="size", argument="other"):
+    """The sizes of t; TypeError for what is no Tensor."""
+    try:
+        h = t._h
+    except AttributeError:
+        raise not_a_tensor(name, t, argument) from None
     return ffi.unpack(lib.ad_sizes(h), lib.ad_ndim(h))
+
+
+def ndim_of(t, name):
+    """The number of dimensions of t; TypeError for what is no Tensor."""
+    try:
+        return lib.ad_ndim(t._h)
+    except AttributeError:
+        raise not_a_tensor(name, t) from None
 
 
 def wrapped_dim(dim, ndim):
     """A dimension counted from the front; IndexError when it is out of range."""
     n = ndim or 1
+    if type(dim) is not int:
+        dim = _call.integer(dim)
     if not -n <= dim < n:
         raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
     return dim % n
@@ -39,7 +53,7 @@ def view(self, *shape, size=None, dtype=None):
     copy."""
     if dtype is not None or (len(shape) == 1 and isinstance(shape[0], _dtype.dtype)):
         return ints(_VIEW_DTYPE, self, (dtype or shape[0]).code)
-    return listed(_VIEW, self, size if size is not None else _call.sizes(shape))
+    return listed(_VIEW, self, _call.sizes((size,) if size is not None else shape))
 
 
 _VIEW_DTYPE = OP["view_dtype"]
@@ -47,20 +61,20 @@ _VIEW_DTYPE = OP["view_dtype"]
 
 def view_as(self, other):
     """view(other.size())."""
-    return listed(_VIEW, self, shape_of(other))
+    return listed(_VIEW, self, shape_of(other, "view_as"))
 
 
 def reshape(input, *shape_args, shape=None):
     """input in other sizes (one may be -1): a view where the strides allow one, else a copy."""
     if not isinstance(input, TensorBase):
         raise not_a_tensor("reshape", input)
-    size = _call.sizes(shape_args) if shape is None else shape
+    size = _call.sizes(shape_args if shape is None else (shape,))
     return wrap(lib.ad_reshape(input._h, size, len(size)))
 
 
 def reshape_as(self, other):
     """reshape(other.size())."""
-    return reshape(self, shape_of(other))
+    return reshape(self, shape_of(other, "reshape_as"))
 
 
 def flatten(input, start_dim=0, end_dim=-1):
@@ -83,9 +97,9 @@ def flatten(input, start_dim=0, end_dim=-1):
 
 def unflatten(input, dim, sizes):
     """Dimension dim split into the given sizes, one of which may be -1."""
-    size = shape_of(input)
+    size = shape_of(input, "unflatten", "input")
     dim = wrapped_dim(dim, len(size))
-    sizes = list(sizes)
+    sizes = list(_call.sizes((sizes,)))
     if not sizes:
         raise RuntimeError("unflatten: sizes must be non-empty")
     known, hole = 1, sizes.count(-1)
@@ -163,7 +177,7 @@ def detach(input):
 
 def permute(input, *dims_args, dims=None):
     """The dimensions in another order."""
-    return listed(_PERMUTE, input, _call.sizes(dims_args) if dims is None else dims)
+    return listed(_PERMUTE, input, _call.sizes(dims_args if dims is None else (dims,)))
 
 
 def transpose(input, dim0, dim1):
@@ -193,7 +207,7 @@ def t(input):
 
 def adjoint(input):
     """The last two dimensions exchanged."""
-    if lib.ad_ndim(input._h) < 2:
+    if ndim_of(input, "adjoint") < 2:
         raise RuntimeError(
             "tensor.adjoint() is only supported on matrices or batches of matrices. Got "
             f"{lib.ad_ndim(input._h)}-D tensor."
@@ -267,17 +281,17 @@ def moveaxis(input, source, destination):
 
 def expand(self, *sizes, size=None, implicit=False):
     """A view in which dimensions of size 1 are repeated to the given sizes; -1 keeps one."""
-    return listed(_EXPAND, self, _call.sizes(sizes) if size is None else size)
+    return listed(_EXPAND, self, _call.sizes(sizes if size is None else (size,)))
 
 
 def expand_as(self, other):
     """expand(other.size())."""
-    return listed(_EXPAND, self, shape_of(other))
+    return listed(_EXPAND, self, shape_of(other, "expand_as"))
 
 
 def broadcast_to(input, size):
     """expand(size)."""
-    return listed(_EXPAND, input, size)
+    return listed(_EXPAND, input, _call.sizes((size,)))
 
 
 def broadcast_shapes(*shapes):
@@ -300,7 +314,7 @@ def broadcast_tensors(*tensors):
     """The tensors, each expanded to their common shape."""
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tuple(tensors[0])
-    shape = list(broadcast_shapes(*map(shape_of, tensors)))
+    shape = list(broadcast_shapes(*[shape_of(t, "broadcast_tensors", "tensors") for t in tensors]))
     return tuple(listed(_EXPAND, t, shape) for t in tensors)
 
 
@@ -315,7 +329,7 @@ def squeeze(input, dim=None):
 
 
 def _distinct(dims, t):
-    n = lib.ad_ndim(t._h)
+    n = ndim_of(t, "squeeze")
     found = [wrapped_dim(d, n) for d in dims]
     for k, d in enumerate(found):
         if d in found[:k]:
@@ -331,7 +345,7 @@ def unsqueeze(input, dim):
 def _at_least(n, tensors, widen):
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tuple(tensors[0])
-    done = tuple(t if lib.ad_ndim(t._h) >= n else widen(t) for t in tensors)
+    done = tuple(t if ndim_of(t, f"atleast_{n}d") >= n else widen(t) for t in tensors)
     return done[0] if len(done) == 1 else done
 
 
@@ -410,6 +424,7 @@ def split_with_sizes(input, split_sizes, dim=0):
     """Parts of the given sizes along a dimension; they must sum to its size."""
     if not isinstance(input, TensorBase):
         raise not_a_tensor("split_with_sizes", input)
+    split_sizes = _call.sizes((split_sizes,))
     return wrap_results(lib.ad_op1l(_SPLIT, input._h, split_sizes, len(split_sizes), dim, 0))
 
 
@@ -472,9 +487,11 @@ def tensor_split(input, indices_or_sections, dim=0):
         cuts = int(cuts)
         if cuts <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {cuts}")
+        if cuts >= 1 << 31:
+            raise RuntimeError(f"number of sections is too large: {cuts}")
         small, extra = divmod(size, cuts)
         return split_with_sizes(input, [small + (k < extra) for k in range(cuts)], dim)
-    edges = [0, *cuts, size]
+    edges = [0, *_call.sizes((cuts,)), size]
     return tuple(
         slice_(input, dim, a, b) if k + 2 < len(edges) else slice_(input, dim, a, _LONG - 1)
         for k, (a, b) in enumerate(zip(edges, edges[1:]))
@@ -482,7 +499,7 @@ def tensor_split(input, indices_or_sections, dim=0):
 
 
 def _dsplit(name, input, indices_or_sections, dim, least):
-    n = lib.ad_ndim(input._h)
+    n = ndim_of(input, name)
     if n < least:
         raise RuntimeError(
             f"torch.{name} requires a tensor with at least {least} dimension{'s' * (least > 1)}, but got a "
@@ -500,7 +517,7 @@ def _dsplit(name, input, indices_or_sections, dim, least):
 
 def hsplit(input, indices_or_sections):
     """tensor_split() along dimension 1 (0 for vectors), in equal parts."""
-    return _dsplit("hsplit", input, indices_or_sections, 0 if lib.ad_ndim(input._h) == 1 else 1, 1)
+    return _dsplit("hsplit", input, indices_or_sections, 0 if ndim_of(input, "hsplit") == 1 else 1, 1)
 
 
 def vsplit(input, indices_or_sections):
@@ -535,6 +552,8 @@ def _as_strided(op, tensors, size, stride, storage_offset):
     size, stride = list(size), list(stride)
     if len(size) != len(stride):
         raise RuntimeError(f"mismatch in length of strides and shape: {len(stride)} and {len(size)}")
+    if not isinstance(tensors[-1], TensorBase):
+        raise not_a_tensor("as_strided_scatter", tensors[-1], "src", 2)
     h, n = input._h, lib.ad_ndim(input._h)
     own = lib.ad_offset(h)
     dims = [*size, *stride, *shape_of(input), *ffi.unpack(lib.ad_strides(h), n)]

@@ -83,6 +83,8 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
         right = side == "right"
     if not isinstance(input, TensorBase):
         input = _number_like(sorted_sequence, input)
+    if sorter is not None and not isinstance(sorter, TensorBase):
+        raise not_a_tensor("searchsorted", sorter, "sorter", 3)
     h = lib.ad_opn(OP["searchsorted"], (sorted_sequence._h, input._h, sorter._h if sorter is not None else 0), 3,
                    (right, out_int32), 2, (), 0, (), 0)
     if not h:

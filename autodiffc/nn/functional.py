@@ -121,6 +121,10 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
     divides a row's gradient by the number of times that it is looked up. Gradients are dense: ``sparse`` is a
     NotImplementedError. IndexError if an index is out of range.
     """
+    if not isinstance(weight, Tensor):
+        raise TypeError(f"embedding(): argument 'weight' (position 1) must be Tensor, not {type(weight).__name__}")
+    if weight.dim() != 2:
+        raise RuntimeError(f"'weight' must be 2-D, got a tensor of size {list(weight.shape)}")
     num = weight.shape[0]
     if padding_idx is None:
         padding_idx = -1

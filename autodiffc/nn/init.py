@@ -221,8 +221,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
         q = q * np.sign(np.diagonal(r))
         if rows < columns:
             q = q.T
-        tensor.copy_(adopt(np.ascontiguousarray(q)).reshape(tuple(tensor.shape)))
-        return tensor.mul_(gain)
+        return tensor.copy_(adopt(np.ascontiguousarray(q)).reshape(tuple(tensor.shape)) * gain)
 
 
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any = None) -> Tensor:
