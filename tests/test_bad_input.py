@@ -94,17 +94,17 @@ class TestOut:
             T.sort(x, 0, out=(values,))
 
     def test_not_a_tensor(self, stats):
+        calls = [
+            lambda out: T.exp(T.zeros(2), out=out),
+            lambda out: T.add(T.zeros(2), 1, out=out),
+            lambda out: T.cat([T.zeros(2)], out=out),
+            lambda out: T.matmul(T.eye(2), T.eye(2), out=out),
+        ]
         before = stats()
-        for out in (1, "x", [T.ones(1)], np.zeros(2)):
-            for f in (
-                lambda out: T.exp(T.zeros(2), out=out),
-                lambda out: T.add(T.zeros(2), 1, out=out),
-                lambda out: T.cat([T.zeros(2)], out=out),
-                lambda out: T.matmul(T.eye(2), T.eye(2), out=out),
-            ):
+        for bad in (1, "x", [np.zeros(1)], np.zeros(2)):
+            for call in calls:
                 with pytest.raises(TypeError):
-                    f(out)
-        out = f = None
+                    call(bad)
         assert stats() == before
 
 
