@@ -15,7 +15,7 @@ case $name in
 asan)
     flags="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
     # Limits of the address space mean nothing under ASan, and the C tests are built by themselves below.
-    select="-m not(slow) --capture=sys --deselect tests/test_c.py --deselect tests/test_memory.py::test_address_space_limit"
+    select="-m not(slow) --capture=no --deselect tests/test_c.py --deselect tests/test_memory.py::test_address_space_limit"
     export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:abort_on_error=1:handle_abort=1
     export UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc
     ;;

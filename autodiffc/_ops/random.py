@@ -238,8 +238,8 @@ def bernoulli(input, p=None, *, generator=None, out=None):
     n = lib.ad_ndim(h)
     if p is not None or out is not None:
         dtype = lib.ad_dtype_of(h if out is None else _tensor(out, "bernoulli", "out")._h)
-        drawn = wrap(lib.ad_empty(dtype, lib.ad_sizes(h), n))
-        bernoulli_(drawn, input if p is None else p, generator=generator)
+        fresh = wrap(lib.ad_empty(dtype, lib.ad_sizes(h), n))
+        drawn = bernoulli_(fresh, input if p is None else p, generator=generator)
         if out is None:
             return drawn
         lib.ad_retain(drawn._h)
