@@ -46,7 +46,7 @@ def get_num_threads() -> int:
 def set_num_threads(num) -> None:
     """Sets how many threads one operation may use. RuntimeError unless positive."""
     if not hasattr(num, "__index__"):
-        raise TypeError(f"set_num_threads expects an int, but got {type(num).__name__}")
+        raise RuntimeError(f"set_num_threads expects an int, but got {type(num).__name__}")
     if num <= 0:
         raise RuntimeError("set_num_threads expects a positive integer")
     _core.check(lib.ad_set_num_threads(min(int(num), 1 << 20)))

@@ -321,6 +321,9 @@ def tensordot(a, b, dims=2, out=None):
         da, db = dims
         da, db = ([d] if hasattr(d, "__index__") else list(d) for d in (da, db))
     else:
+        if not hasattr(dims, "__index__"):
+            raise RuntimeError("tensordot expects dims to be int or tuple[list[int], list[int]] or list[list[int]] "
+                               f"containing two lists, but got dims={dims}")
         if dims < 0:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
         if dims > min(a.ndim, b.ndim):
@@ -410,6 +413,8 @@ def _parse(args):
                                "than specified in the equation")
         labels = [_labels(t, f"operand {k}") for k, t in enumerate(terms)]
         return operands, labels, _labels(right, "the output") if arrow else None
+    if args and not isinstance(args[0], TensorBase):
+        raise TypeError(f"einsum(): argument 'equation' (position 1) must be str, not {type(args[0]).__name__}")
     if len(args) < 2:
         raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one "
                          "operand and its subscripts list")

@@ -306,7 +306,8 @@ def broadcast_shapes(*shapes):
             if out[-k] == 1:
                 out[-k] = shape[-k]
             elif shape[-k] not in (1, out[-k]):
-                raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape")
+                given = ", ".join(str([s] if hasattr(s, "__index__") else list(s)) for s in shapes)
+                raise RuntimeError(f"Shape mismatch: objects cannot be broadcast to a single shape: {given}")
     return Size(out)
 
 

@@ -71,7 +71,8 @@ static int check(ad_call *c, const char *name, const ad_tensor *x, const ad_tens
     if (!x->ndim)
         return ad_fail(AD_ERR_VALUE, "%s: expected an input of at least 1 dimension, got a scalar", name);
     if (!dtype_is_float(x->dtype))
-        return ad_fail(AD_ERR_RUNTIME, "\"%s\" not implemented for '%s'", name, dtype_class[x->dtype]);
+        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"%s\" not implemented for '%s'", name,
+                       dtype_class[x->dtype]);
     int64_t want[AD_MAXDIM];
     int n = 0;
     for (int d = 0; d < x->ndim; d++)

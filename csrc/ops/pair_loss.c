@@ -69,7 +69,7 @@ int pair_loss_infer(ad_call *c) {
                        names[kind], fmt_sizes(a->ndim, a->sizes), dtype_name[a->dtype],
                        fmt_sizes(b->ndim, b->sizes), dtype_name[b->dtype]);
     if (!dtype_is_float(a->dtype))
-        return ad_fail(AD_ERR_RUNTIME, "\"%s_cpu\" not implemented for '%s'", names[kind],
+        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"%s_cpu\" not implemented for '%s'", names[kind],
                        dtype_class[a->dtype]);
     if (kind == LOSS_bce)
         for (int64_t k = 0; k < a->numel; k++) {

@@ -230,7 +230,8 @@ void cumprod_jvp(ad_jvp *j) {
 int logcumsumexp_infer(ad_call *c) {
     int d = c->in[0]->dtype;
     if (!dtype_is_float(d))
-        return ad_fail(AD_ERR_RUNTIME, "\"logcumsumexp_out_cpu\" not implemented for '%s'", dtype_class[d]);
+        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"logcumsumexp_out_cpu\" not implemented for '%s'",
+                       dtype_class[d]);
     return infer_scan(c, d);
 }
 void logcumsumexp_run(const ad_call *c) { run_scan(c, LOGSUMEXP, false); }

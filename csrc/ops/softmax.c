@@ -117,8 +117,8 @@ static int infer(ad_call *c) {
     int d = c->at->i[1] >= 0 ? (int)c->at->i[1] : x->dtype;
     if (dim_wrap(c->at->i[0], x->ndim) < 0) return -1;
     if (!dtype_is_float(d))
-        return ad_fail(AD_ERR_RUNTIME, "\"%s_lastdim_kernel_impl\" not implemented for '%s'", c->op->name,
-                       dtype_class[d]);
+        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"%s_lastdim_kernel_impl\" not implemented for '%s'",
+                       c->op->name, dtype_class[d]);
     spec_like(&c->spec[0], x);
     c->spec[0].dtype = (uint8_t)d;
     return 0;
