@@ -63,7 +63,7 @@ except KeyboardInterrupt:
 """
 
 IN_PLACE = """
-a = T.zeros(50_000_000)
+a = T.zeros(10_000_000)
 lib.ad_set_num_threads(1)
 ready()
 try:
