@@ -338,7 +338,7 @@ def test_configuration():
     n = T.get_num_threads()
     with pytest.raises(RuntimeError):
         T.set_num_threads(0)
-    with pytest.raises(TypeError):
+    with pytest.raises(RuntimeError):
         T.set_num_threads("a")
     T.set_num_threads(n)
 
