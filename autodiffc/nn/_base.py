@@ -18,7 +18,8 @@ _new = object.__new__
 def subclass_of(cls: type, data: Tensor, requires_grad: bool) -> Tensor:
     """A leaf of type ``cls`` that shares ``data``'s storage and has no history."""
     if not isinstance(data, Tensor):
-        raise TypeError(f"{cls.__name__} needs a Tensor of data, not {type(data).__name__}")
+        raise AttributeError(  # PyTorch's class
+            f"{cls.__name__} needs a Tensor of data, not {type(data).__name__}")
     handle = lib.ad_detach(data._h, 1)
     if not handle:
         fail()
