@@ -295,7 +295,7 @@ def _watch_modules(r):
     nn = sys.modules.get(__package__ + ".nn")
     if nn is None:
         return lambda: None
-    from .nn.module import register_module_forward_pre_hook
+    from .nn.modules.module import register_module_forward_pre_hook
 
     return register_module_forward_pre_hook(lambda module, args: r.note_module(module)).remove
 

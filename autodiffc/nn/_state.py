@@ -29,7 +29,7 @@ class IncompatibleKeys(namedtuple("IncompatibleKeys", ("missing_keys", "unexpect
 
 def _has_own(module: Any, method: str) -> bool:
     """Whether the module's class defines ``method`` itself, beyond Module's refusal."""
-    from .module import Module
+    from .modules.module import Module
     return getattr(type(module), method, None) is not getattr(Module, method)
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import functional as F
-from ._base import Tensor
-from ._loss_functional import _legacy
+from .. import functional as F
+from .._base import Tensor
+from .._loss_functional import _legacy
 from .distance import PairwiseDistance
 from .module import Module
 

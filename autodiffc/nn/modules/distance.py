@@ -1,8 +1,8 @@
 """Distances between rows."""
 from __future__ import annotations
 
-from . import functional as F
-from ._base import Tensor
+from .. import functional as F
+from .._base import Tensor
 from .module import Module
 
 

@@ -1,8 +1,8 @@
 """Layers that drop elements or channels in training and do nothing in evaluation."""
 from __future__ import annotations
 
-from . import functional as F
-from ._base import Tensor
+from .. import functional as F
+from .._base import Tensor
 from .module import Module
 
 

@@ -5,10 +5,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from ..utils.hooks import RemovableHandle, register
-from . import _hooks, _state
-from ._base import Tensor, no_grad, ops, typename
-from ._hooks import (  # noqa: F401
+from ...utils.hooks import RemovableHandle, register
+from .. import _hooks, _state
+from .._base import Tensor, no_grad, ops, typename
+from .._hooks import (  # noqa: F401
     register_module_backward_hook,
     register_module_buffer_registration_hook,
     register_module_forward_hook,
@@ -18,8 +18,8 @@ from ._hooks import (  # noqa: F401
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
-from ._registry import Registry, changes
-from .parameter import Buffer, Parameter
+from .._registry import Registry, changes
+from ..parameter import Buffer, Parameter
 
 _Self = TypeVar("_Self", bound="Module")
 _any_global_hook = _hooks.any_global

@@ -6,10 +6,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from . import functional as F
-from ._base import Tensor, ops
+from .. import functional as F
+from .._base import Tensor, ops
+from ..parameter import Parameter
 from .module import Module
-from .parameter import Parameter
 
 
 class _Inplace(Module):

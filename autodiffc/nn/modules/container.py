@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, groupby
 from typing import Any
 
-from ._base import Tensor
+from .._base import Tensor
+from ..parameter import Parameter
 from .module import Module, _indent
-from .parameter import Parameter
 
 
 def _index(n: int, idx: Any) -> int:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ._base import Tensor
+from .._base import Tensor
 from .module import Module
 
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import functional as F
-from . import init
-from ._base import Tensor, no_grad, ops
+from .. import functional as F
+from .. import init
+from .._base import Tensor, no_grad, ops
+from ..parameter import Parameter
 from .module import Module
-from .parameter import Parameter
 
 
 class Embedding(Module):

@@ -4,11 +4,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from . import functional as F
-from . import init
-from ._base import Tensor, ops
+from .. import functional as F
+from .. import init
+from .._base import Tensor, ops
+from ..parameter import Parameter
 from .module import Module
-from .parameter import Parameter
 
 
 class Identity(Module):
