@@ -519,6 +519,19 @@ from ._ops.index import (
     take_along_dim,
 )
 
+# ---- convolutions ----
+
+from ._ops.conv import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_tbc,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    convolution,
+)
+
 # ---- random numbers ----
 from . import random
 from ._generator import Generator, default_generator
