@@ -68,16 +68,14 @@ def location():
     return f" ({frame.f_code.co_filename}, line {frame.f_lineno})" if frame is not None else ""
 
 
-class TensorBase:
+if lib.make_handle_class():
+    raise ImportError("the class of tensors could not be made")
+
+
+class TensorBase(Handle):  # noqa: F821  set by make_handle_class()
     """The handle, and nothing else; autodiffc.tensor.Tensor adds the names."""
 
-    __slots__ = ("_h", "_grad_ref", "__weakref__", "__dict__")
-
-    def __del__(self, _release=lib.ad_release):
-        try:
-            _release(self._h)
-        except AttributeError:  # a subclass whose __init__ raised before it had a handle
-            return
+    __slots__ = ("_grad_ref", "__weakref__", "__dict__")
 
 
 Tensor = TensorBase  # replaced by autodiffc.tensor once it is defined

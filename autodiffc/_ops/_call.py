@@ -137,33 +137,17 @@ def tensors_only(op, a, b, out=None):
     return binary(op, a, b, out)
 
 
-def operator(op, reversed=0):
-    """The method of a binary operator: NotImplemented for what is neither a tensor nor a number."""
-
-    def method(self, other):
-        kind = type(other)
-        if kind is float:
-            h = _op2f(op, self._h, other, reversed)
-        elif kind is int:
-            h = _op2i(op, self._h, checked_int(other), reversed)
-        else:
-            try:  # cheaper than asking whether it is a tensor, which it nearly always is
-                h = _op2(op, other._h, self._h) if reversed else _op2(op, self._h, other._h)
-            except AttributeError:
-                if isinstance(other, np.ndarray) and other.ndim:
-                    return method(self, operand(other, self))
-                try:
-                    other = number(other, op)
-                except TypeError:
-                    return NotImplemented
-                h = with_number(op, self, other, reversed)
-        if not h:
-            fail()
-        t = _new(_core.Tensor)
-        t._h = h
-        return t
-
-    return method
+def operate(op, self, other, reversed):
+    """self OP other, or other OP self when reversed, for what the core's own operators leave over: NotImplemented
+    for what is neither a tensor nor a number."""
+    if isinstance(other, np.ndarray) and other.ndim:
+        other = operand(other, self)
+        return binary(op, other, self) if reversed else binary(op, self, other)
+    try:
+        other = number(other, op)
+    except TypeError:
+        return NotImplemented
+    return wrap(with_number(op, self, other, reversed))
 
 
 def inplace(op):
@@ -344,5 +328,5 @@ def op_name(op):
 
 
 __all__ = ["OP", "TensorBase", "apply", "binary", "fail", "in_place", "inplace", "inplace_operator", "inplace_unary",
-           "ints", "lib", "listed", "not_a_tensor", "number", "number_tensor", "op_name", "operator", "sizes",
+           "ints", "lib", "listed", "not_a_tensor", "number", "number_tensor", "op_name", "operate", "sizes",
            "tensors_only", "ternary", "to_out", "to_outs", "unary", "wrap"]
