@@ -31,7 +31,7 @@ def cdef() -> str:
     intptr_t dlpack_capsule(intptr_t managed, int versioned);
     intptr_t dlpack_open(intptr_t capsule, int *versioned);
     int make_handle_class(void);
-    void use_tensor_class(intptr_t tensor, intptr_t fail, intptr_t operate, intptr_t to_numpy);
+    void use_tensor_class(intptr_t tensor, const intptr_t *functions);
     """
 
 

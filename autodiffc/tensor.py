@@ -23,7 +23,6 @@ from .autograd import _hooks
 
 _unpack = ffi.unpack
 _backward1 = lib.ad_backward1
-_new = object.__new__
 
 
 class Tensor(TensorObject):
@@ -450,4 +449,5 @@ from .autograd import backward as _backward  # noqa: E402
 from .autograd.graph import node_of as _node_of  # noqa: E402
 
 _core.Tensor = Tensor
-lib.use_tensor_class(id(Tensor), id(fail), id(_call.operate), id(interop.to_numpy))
+lib.use_tensor_class(id(Tensor), [id(f) for f in (fail, _call.operate, _call.unary_form, _call.binary_form,
+                                                  interop.to_numpy)])

@@ -22,7 +22,7 @@ typedef struct handle {
 } handle;
 
 static PyTypeObject *handle_class, *tensor_class;
-static PyObject *py_fail, *py_operate, *py_to_numpy;
+static PyObject *py_fail, *py_operate, *py_unary, *py_binary, *py_to_numpy;
 
 static void handle_free(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
@@ -140,6 +140,19 @@ static PyObject *compare(PyObject *a, PyObject *b, int which) {
     }
 }
 
+/* function(*args) */
+static PyObject *pass_on(PyObject *function, PyObject *const *args, Py_ssize_t n) {
+    PyObject *all = PyTuple_New(n), *result;
+    if (!all) return NULL;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        Py_INCREF(args[i]);
+        PyTuple_SetItem(all, i, args[i]);
+    }
+    result = PyObject_CallObject(function, all);
+    Py_DECREF(all);
+    return result;
+}
+
 /* The buffer is that of the NumPy array over the same memory, which keeps the memory and knows what cannot be
  * one. */
 static int get_buffer(PyObject *self, Py_buffer *view, int flags) {
@@ -149,6 +162,41 @@ static int get_buffer(PyObject *self, Py_buffer *view, int flags) {
     Py_XDECREF(array);
     return status;
 }
+
+/* ---- functions of the package that are called most ---- */
+
+static PyObject *function_wrap(PyObject *self, PyObject *h) {
+    ad_handle t = PyLong_AsLongLong(h);
+    return t == -1 && PyErr_Occurred() ? NULL : wrap(t);
+}
+
+static PyObject *function_unary(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    ad_handle h;
+    if ((n == 2 || (n == 3 && args[2] == Py_None)) && (h = handle_of(args[1]))) {
+        long op = PyLong_AsLong(args[0]);
+        return op == -1 && PyErr_Occurred() ? NULL : wrap(ad_op1((int)op, h));
+    }
+    return pass_on(py_unary, args, n);
+}
+
+static PyObject *function_binary(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    ad_handle ha, hb;
+    if ((n == 3 || (n == 4 && args[3] == Py_None)) && (ha = handle_of(args[1])) &&
+        (hb = handle_of(args[2]))) {
+        long op = PyLong_AsLong(args[0]);
+        return op == -1 && PyErr_Occurred() ? NULL : wrap(ad_op2((int)op, ha, hb));
+    }
+    return pass_on(py_binary, args, n);
+}
+
+static PyMethodDef functions[] = {
+    {"wrap", function_wrap, METH_O,
+     "wrap(h): the Tensor of a new reference; raises the core's error when there is none."},
+    {"unary", (PyCFunction)(void (*)(void))function_unary, METH_FASTCALL,
+     "unary(op, a, out=None): op(a), a Tensor; `out` receives the result when given."},
+    {"binary", (PyCFunction)(void (*)(void))function_binary, METH_FASTCALL,
+     "binary(op, a, b, out=None): op(a, b) where either may be a Python or NumPy number."},
+};
 
 static int operation(const char *name) {
     for (int k = 0; k < ad_op_count(); k++)
@@ -181,14 +229,21 @@ int make_handle_class(void) {
     op.ne = operation("ne"), op.gt = operation("gt"), op.ge = operation("ge");
     PyObject *class = PyType_FromSpec(&spec), *module = PyImport_AddModule("autodiffc._core"); /* borrowed */
     handle_class = (PyTypeObject *)class;
-    return class && module ? PyObject_SetAttrString(module, "Handle", class) : -1;
+    if (!class || !module || PyObject_SetAttrString(module, "Handle", class)) return -1;
+    for (size_t k = 0; k < sizeof functions / sizeof *functions; k++) {
+        PyObject *f = PyCFunction_NewEx(&functions[k], NULL, NULL);
+        if (!f || PyObject_SetAttrString(module, functions[k].ml_name, f)) return -1;
+        Py_DECREF(f);
+    }
+    return 0;
 }
 
-void use_tensor_class(intptr_t tensor, intptr_t fail, intptr_t operate_, intptr_t to_numpy) {
-    PyObject **to[] = {(PyObject **)&tensor_class, &py_fail, &py_operate, &py_to_numpy};
-    intptr_t from[] = {tensor, fail, operate_, to_numpy};
-    for (int k = 0; k < 4; k++) {
-        Py_INCREF((PyObject *)from[k]);
-        *to[k] = (PyObject *)from[k];
+void use_tensor_class(intptr_t tensor, const intptr_t *functions_) {
+    PyObject **to[] = {
+        (PyObject **)&tensor_class, &py_fail, &py_operate, &py_unary, &py_binary, &py_to_numpy};
+    for (size_t k = 0; k < sizeof to / sizeof *to; k++) {
+        PyObject *o = (PyObject *)(k ? functions_[k - 1] : tensor);
+        Py_INCREF(o);
+        *to[k] = o;
     }
 }

@@ -2,9 +2,11 @@
 #pragma once
 #include <stdint.h>
 
-/* Makes the class and stores it as autodiffc._core.Handle. 0, or -1 with a Python error set. */
+/* Makes the class and stores it as autodiffc._core.Handle, and the functions wrap, unary and binary beside
+ * it. 0, or -1 with a Python error set. */
 int make_handle_class(void);
 
-/* The objects (by their ids; they are kept) that results and errors need: the class Tensor, fail(), the
- * operators' Python form operate(op, self, other, reversed), and to_numpy(tensor) for the buffer protocol. */
-void use_tensor_class(intptr_t tensor, intptr_t fail, intptr_t operate, intptr_t to_numpy);
+/* The objects, by their ids, that results, errors and what is rare need; they are kept: the class Tensor, and
+ * the functions fail(), operate(op, self, other, reversed), unary and binary in Python, and to_numpy(tensor).
+ */
+void use_tensor_class(intptr_t tensor, const intptr_t *functions);
