@@ -122,9 +122,11 @@ static void run_plain(const conv_shape *s, int what, const void *x, const void *
     if (!units) return;
     /* multiply-adds of a unit, as a double: they may not fit an integer */
     double each = (double)volume(s->out) * (double)volume(s->k) *
-                  (double)(what == CONV_Y ? s->ci : what == CONV_X ? s->co : s->n);
-    pool_parallel_for(units, each >= 65536 ? 1 : max64(1, (int64_t)(65536 / (each + 1))), plain[what][s->type],
-                      &j);
+                  (double)(what == CONV_Y   ? s->ci
+                           : what == CONV_X ? s->co
+                                            : s->n);
+    pool_parallel_for(units, each >= 65536 ? 1 : max64(1, (int64_t)(65536 / (each + 1))),
+                      plain[what][s->type], &j);
 }
 
 size_t conv_workspace(const conv_shape *s, int what) {

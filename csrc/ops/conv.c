@@ -1,8 +1,9 @@
-/* Convolution, transposed convolution, and the gradients of both. Three rows are the three ways of reading one
- * sum (csrc/conv.h): y from x and w, x from y and w, w from y and x; each one's gradients are the other two.
+/* Convolution, transposed convolution, and the gradients of both. Three rows are the three ways of reading
+ * one sum (csrc/conv.h): y from x and w, x from y and w, w from y and x; each one's gradients are the other
+ * two.
  *
- * Attributes of all rows: i = {groups, spatial dimensions, how}; list = stride, padding, dilation, a value for
- * each spatial dimension, and then what `how` says. */
+ * Attributes of all rows: i = {groups, spatial dimensions, how}; list = stride, padding, dilation, a value
+ * for each spatial dimension, and then what `how` says. */
 #include "../conv.h"
 #include <string.h>
 #include "../core.h"
@@ -65,16 +66,18 @@ static int check_operands(const ad_call *c, bool transposed) {
                        "Expected %dD (unbatched) or %dD (batched) input to %s, but got input of size: %s",
                        rank + 1, rank + 2, name, fmt_sizes(x->ndim, x->sizes));
     if (w->ndim != rank + 2)
-        return ad_fail(AD_ERR_RUNTIME, "%s: expected a weight of %d dimensions, but got weight of size %s", name,
-                       rank + 2, fmt_sizes(w->ndim, w->sizes));
+        return ad_fail(AD_ERR_RUNTIME, "%s: expected a weight of %d dimensions, but got weight of size %s",
+                       name, rank + 2, fmt_sizes(w->ndim, w->sizes));
     if (x->dtype != w->dtype)
-        return ad_fail(AD_ERR_RUNTIME,
-                       "Input type (torch.%sTensor) and weight type (torch.%sTensor) should be the same in %s",
-                       dtype_class[x->dtype], dtype_class[w->dtype], name);
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Input type (torch.%sTensor) and weight type (torch.%sTensor) should be the same in %s",
+            dtype_class[x->dtype], dtype_class[w->dtype], name);
     if (b && b->dtype != x->dtype)
         return ad_fail(AD_ERR_RUNTIME, "Input type (%s) and bias type (%s) should be the same in %s",
                        dtype_name[x->dtype], dtype_name[b->dtype], name);
-    if (x->dtype == AD_BOOL) return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"%s\" not implemented for 'Bool'", name);
+    if (x->dtype == AD_BOOL)
+        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"%s\" not implemented for 'Bool'", name);
     if (at->i[0] <= 0) return ad_fail(AD_ERR_RUNTIME, "non-positive groups is not supported");
     if (any_below(at->list, rank, 1)) return ad_fail(AD_ERR_RUNTIME, "non-positive stride is not supported");
     if (at->i[2] != HOW_SAME && any_below(at->list + rank, rank, 0))
@@ -82,44 +85,48 @@ static int check_operands(const ad_call *c, bool transposed) {
     if (any_below(at->list + 2 * rank, rank, 1))
         return ad_fail(AD_ERR_RUNTIME, "dilation should be greater than zero");
     if (w->sizes[0] < at->i[0])
-        return ad_fail(AD_ERR_RUNTIME,
-                       "Given groups=%lld, expected weight to be at least %lld at dimension 0, but got weight of "
-                       "size %s instead",
-                       LL(at->i[0]), LL(at->i[0]), fmt_sizes(w->ndim, w->sizes));
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Given groups=%lld, expected weight to be at least %lld at dimension 0, but got weight of "
+            "size %s instead",
+            LL(at->i[0]), LL(at->i[0]), fmt_sizes(w->ndim, w->sizes));
     if (w->sizes[0] % at->i[0])
         return ad_fail(AD_ERR_RUNTIME,
                        "Given groups=%lld, expected weight to be divisible by %lld at dimension 0, but got "
                        "weight of size [%s] instead",
                        LL(at->i[0]), LL(at->i[0]), fmt_sizes(w->ndim, w->sizes));
     if (any_below(w->sizes + 2, rank, 1))
-        return ad_fail(AD_ERR_RUNTIME, "%s: kernel size should be greater than zero, but got weight of size %s",
-                       name, fmt_sizes(w->ndim, w->sizes));
+        return ad_fail(AD_ERR_RUNTIME,
+                       "%s: kernel size should be greater than zero, but got weight of size %s", name,
+                       fmt_sizes(w->ndim, w->sizes));
     int64_t have = x->sizes[x->ndim - rank - 1], want;
     if (transposed) want = w->sizes[0];
     else if (__builtin_mul_overflow(w->sizes[1], at->i[0], &want)) want = -1;
     if (have != want) {
         if (transposed)
-            return ad_fail(AD_ERR_RUNTIME,
-                           "Given transposed=1, weight of size %s, expected input%s to have %lld channels, but "
-                           "got %lld channels instead",
-                           fmt_sizes(w->ndim, w->sizes), fmt_sizes(x->ndim, x->sizes), LL(want), LL(have));
-        return ad_fail(AD_ERR_RUNTIME,
-                       "Given groups=%lld, weight of size %s, expected input%s to have %lld channels, but got "
-                       "%lld channels instead",
-                       LL(at->i[0]), fmt_sizes(w->ndim, w->sizes), fmt_sizes(x->ndim, x->sizes), LL(want),
-                       LL(have));
+            return ad_fail(
+                AD_ERR_RUNTIME,
+                "Given transposed=1, weight of size %s, expected input%s to have %lld channels, but "
+                "got %lld channels instead",
+                fmt_sizes(w->ndim, w->sizes), fmt_sizes(x->ndim, x->sizes), LL(want), LL(have));
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Given groups=%lld, weight of size %s, expected input%s to have %lld channels, but got "
+            "%lld channels instead",
+            LL(at->i[0]), fmt_sizes(w->ndim, w->sizes), fmt_sizes(x->ndim, x->sizes), LL(want), LL(have));
     }
     int64_t result = transposed ? w->sizes[1] * at->i[0] : w->sizes[0];
     if (b && (b->ndim != 1 || b->sizes[0] != result))
-        return ad_fail(AD_ERR_RUNTIME,
-                       "Given %s%lld, weight of size %s, expected bias to be 1-dimensional with %lld elements, "
-                       "but got bias of size %s instead",
-                       transposed ? "transposed=" : "groups=", transposed ? 1LL : LL(at->i[0]),
-                       fmt_sizes(w->ndim, w->sizes), LL(result), fmt_sizes(b->ndim, b->sizes));
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Given %s%lld, weight of size %s, expected bias to be 1-dimensional with %lld elements, "
+            "but got bias of size %s instead",
+            transposed ? "transposed=" : "groups=", transposed ? 1LL : LL(at->i[0]),
+            fmt_sizes(w->ndim, w->sizes), LL(result), fmt_sizes(b->ndim, b->sizes));
     if (!x->numel && have && !(batched(x, rank) && !x->sizes[0]))
         return ad_fail(AD_ERR_RUNTIME,
-                       "%s: only zero batch or zero channel inputs are supported, but got input shape: %s", name,
-                       fmt_sizes(x->ndim, x->sizes));
+                       "%s: only zero batch or zero channel inputs are supported, but got input shape: %s",
+                       name, fmt_sizes(x->ndim, x->sizes));
     return 0;
 }
 
@@ -177,10 +184,11 @@ int conv_infer(ad_call *c) {
             }
             *p = 0;
         }
-        return ad_fail(AD_ERR_RUNTIME,
-                       "Calculated padded input size per channel: (%s). Kernel size: (%s). Kernel size can't be "
-                       "greater than actual input size",
-                       text[0], text[1]);
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Calculated padded input size per channel: (%s). Kernel size: (%s). Kernel size can't be "
+            "greater than actual input size",
+            text[0], text[1]);
     }
     return 0;
 }
@@ -319,9 +327,11 @@ static ad_tensor *bias_grad(ad_vjp *v, ad_tensor *x, ad_tensor *w) {
 void conv_vjp(ad_vjp *v) {
     const ad_meta *x = vjp_meta(v, 0), *w = vjp_meta(v, 1);
     if (vjp_needs(v, 0))
-        v->gin[0] = emit(&v->E, OP_conv_transpose, v->g[0], vjp_in(v, 1), v->at, w->sizes + 2, x->ndim, x->sizes);
+        v->gin[0] =
+            emit(&v->E, OP_conv_transpose, v->g[0], vjp_in(v, 1), v->at, w->sizes + 2, x->ndim, x->sizes);
     if (vjp_needs(v, 1))
-        v->gin[1] = emit(&v->E, OP_conv_weight, v->g[0], vjp_in(v, 0), v->at, w->sizes + 2, w->ndim, w->sizes);
+        v->gin[1] =
+            emit(&v->E, OP_conv_weight, v->g[0], vjp_in(v, 0), v->at, w->sizes + 2, w->ndim, w->sizes);
     if (vjp_needs(v, 2)) v->gin[2] = bias_grad(v, vjp_in(v, 0), vjp_in(v, 1));
 }
 
@@ -330,7 +340,8 @@ void conv_transpose_vjp(ad_vjp *v) {
     if (vjp_needs(v, 0))
         v->gin[0] = emit(&v->E, OP_conv, v->g[0], vjp_in(v, 1), v->at, w->sizes + 2, x->ndim, x->sizes);
     if (vjp_needs(v, 1))
-        v->gin[1] = emit(&v->E, OP_conv_weight, vjp_in(v, 0), v->g[0], v->at, w->sizes + 2, w->ndim, w->sizes);
+        v->gin[1] =
+            emit(&v->E, OP_conv_weight, vjp_in(v, 0), v->g[0], v->at, w->sizes + 2, w->ndim, w->sizes);
     if (vjp_needs(v, 2)) v->gin[2] = bias_grad(v, vjp_in(v, 0), vjp_in(v, 1));
 }
 
@@ -441,5 +452,6 @@ void conv_bias_vjp(ad_vjp *v) {
 
 void conv_bias_jvp(ad_jvp *j) {
     const ad_call *c = j->c;
-    if (j->t[0]) j->tout[0] = em_op(&j->E, OP_conv_bias, 3, (ad_tensor *[]){j->t[0], c->in[1], c->in[2]}, c->at);
+    if (j->t[0])
+        j->tout[0] = em_op(&j->E, OP_conv_bias, 3, (ad_tensor *[]){j->t[0], c->in[1], c->in[2]}, c->at);
 }

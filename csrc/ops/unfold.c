@@ -1,6 +1,6 @@
-/* unfold: the patches that a kernel sees as columns; fold: columns added up into an image. Each is the other's
- * adjoint. Attributes of both: list = kernel, dilation, padding, stride (height and width each), and the image's
- * height and width, which unfold finds itself. */
+/* unfold: the patches that a kernel sees as columns; fold: columns added up into an image. Each is the
+ * other's adjoint. Attributes of both: list = kernel, dilation, padding, stride (height and width each), and
+ * the image's height and width, which unfold finds itself. */
 #include <string.h>
 #include "../core.h"
 #include "../pool.h"
@@ -28,8 +28,8 @@ static int patches_of(patches *p, const ad_attr *at, int64_t height, int64_t wid
     for (int d = 0; d < 2; d++) {
         int64_t reach, room;
         if (__builtin_mul_overflow(p->dil[d], p->kernel[d] - 1, &reach) ||
-            __builtin_mul_overflow(p->pad[d], 2, &room) ||
-            __builtin_add_overflow(room, p->image[d], &room) || room == INT64_MAX)
+            __builtin_mul_overflow(p->pad[d], 2, &room) || __builtin_add_overflow(room, p->image[d], &room) ||
+            room == INT64_MAX)
             return ad_fail(AD_ERR_RUNTIME, "the size of the padded image overflows int64");
         room -= reach + 1;
         p->blocks[d] = room < 0 ? -((-room + p->stride[d] - 1) / p->stride[d]) + 1 : room / p->stride[d] + 1;
@@ -50,12 +50,13 @@ int im2col_infer(ad_call *c) {
                        fmt_sizes(x->ndim, x->sizes));
     if (patches_of(&p, c->at, x->sizes[x->ndim - 2], x->sizes[x->ndim - 1])) return -1;
     if (p.blocks[0] < 1 || p.blocks[1] < 1)
-        return ad_fail(AD_ERR_RUNTIME,
-                       "Given input with spatial size (%lld, %lld), kernel_size=(%lld, %lld), dilation=(%lld, "
-                       "%lld), padding=(%lld, %lld), calculated shape of the array of sliding blocks as (%lld, "
-                       "%lld), but its components must be at least one.",
-                       LL(p.image[0]), LL(p.image[1]), LL(p.kernel[0]), LL(p.kernel[1]), LL(p.dil[0]),
-                       LL(p.dil[1]), LL(p.pad[0]), LL(p.pad[1]), LL(p.blocks[0]), LL(p.blocks[1]));
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Given input with spatial size (%lld, %lld), kernel_size=(%lld, %lld), dilation=(%lld, "
+            "%lld), padding=(%lld, %lld), calculated shape of the array of sliding blocks as (%lld, "
+            "%lld), but its components must be at least one.",
+            LL(p.image[0]), LL(p.image[1]), LL(p.kernel[0]), LL(p.kernel[1]), LL(p.dil[0]), LL(p.dil[1]),
+            LL(p.pad[0]), LL(p.pad[1]), LL(p.blocks[0]), LL(p.blocks[1]));
     s->dtype = x->dtype;
     s->ndim = (uint8_t)(x->ndim - 1);
     int first = x->ndim == 4;
@@ -75,24 +76,27 @@ int col2im_infer(ad_call *c) {
     bool valid = x->ndim == 2 || x->ndim == 3;
     for (int d = x->ndim == 3; d < x->ndim; d++) valid &= x->sizes[d] != 0;
     if (!valid)
-        return ad_fail(AD_ERR_RUNTIME,
-                       "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero "
-                       "dimensions for input, but got: %s",
-                       fmt_sizes(x->ndim, x->sizes));
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero "
+            "dimensions for input, but got: %s",
+            fmt_sizes(x->ndim, x->sizes));
     if (patches_of(&p, c->at, image[0], image[1])) return -1;
     int first = x->ndim == 3;
     int64_t taps, blocks;
     if (__builtin_mul_overflow(p.kernel[0], p.kernel[1], &taps) || x->sizes[first] % taps)
-        return ad_fail(AD_ERR_RUNTIME,
-                       "Expected size of input's dimension %d to be divisible by the product of kernel_size, but "
-                       "got input.size(%d)=%lld and kernel_size=(%lld, %lld).",
-                       first, first, LL(x->sizes[first]), LL(p.kernel[0]), LL(p.kernel[1]));
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "Expected size of input's dimension %d to be divisible by the product of kernel_size, but "
+            "got input.size(%d)=%lld and kernel_size=(%lld, %lld).",
+            first, first, LL(x->sizes[first]), LL(p.kernel[0]), LL(p.kernel[1]));
     if (p.blocks[0] < 1 || p.blocks[1] < 1 || __builtin_mul_overflow(p.blocks[0], p.blocks[1], &blocks) ||
         x->sizes[first + 1] != blocks)
         return ad_fail(
             AD_ERR_RUNTIME,
             "Given output_size=(%lld, %lld), kernel_size=(%lld, %lld), dilation=(%lld, %lld), padding=(%lld, "
-            "%lld), stride=(%lld, %lld), expected size of input's dimension %d to match the calculated number of "
+            "%lld), stride=(%lld, %lld), expected size of input's dimension %d to match the calculated "
+            "number of "
             "sliding blocks %lld * %lld, but got input.size(%d)=%lld.",
             LL(image[0]), LL(image[1]), LL(p.kernel[0]), LL(p.kernel[1]), LL(p.dil[0]), LL(p.dil[1]),
             LL(p.pad[0]), LL(p.pad[1]), LL(p.stride[0]), LL(p.stride[1]), first + 1, LL(p.blocks[0]),
