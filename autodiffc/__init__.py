@@ -519,6 +519,17 @@ from ._ops.index import (
     take_along_dim,
 )
 
+# ---- pooling ----
+from ._ops.pooling import (
+    adaptive_avg_pool1d,
+    avg_pool1d,
+    max_pool1d,
+    max_pool1d_with_indices,
+    max_pool2d,
+    max_pool3d,
+)
+from ._ops.pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
+
 # ---- random numbers ----
 from . import random
 from ._generator import Generator, default_generator
