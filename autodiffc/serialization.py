@@ -3,7 +3,6 @@
 import io
 import os
 import pickle
-
 import sys
 import threading
 import warnings
@@ -13,7 +12,7 @@ from enum import Enum
 
 import numpy as np
 
-from . import _archive, _core, _dtype, _legacy_files, _weights_only_unpickler, interop
+from . import _archive, _dtype, _legacy_files, _weights_only_unpickler, interop
 from ._native import lib
 from ._pickle_names import Pickler, trusted_unpickler
 from .storage import TypedStorage, UntypedStorage, storage_of

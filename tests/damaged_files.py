@@ -7,6 +7,7 @@ Run as a command, the process may not take more memory than 256 MB beyond what i
 
 import io
 import pickle
+import pickletools
 import random
 import struct
 import sys
@@ -23,7 +24,7 @@ def originals():
     """Whole files: zip and older ones, with what real checkpoints have."""
     weight = ad.arange(12.0).reshape(3, 4)
     objects = [
-        {"weight": weight, "view": weight.t(), "row": weight[1], "none": None, "list": [1, 2.5, "text", b"bytes", 1 << 80]},
+        {"weight": weight, "view": weight.t(), "row": weight[1], "list": [None, 1, 2.5, "text", b"b", 1 << 80]},
         OrderedDict(a=ad.ones(2, dtype=ad.bfloat16), b=ad.tensor([True, False]), c=ad.empty(0, 3), d=ad.float16),
         {"state": {0: {"step": ad.tensor(3.0), "exp_avg": ad.zeros(5)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
         [ad.nn.Parameter(ad.ones(3)), ad.Size([2, 3]), ad.device("cpu"), {1, 2}, (), ((1,), {"k": (2, 3, 4)})],
@@ -74,11 +75,11 @@ def mutated(rng, data):
     return bytes(data)
 
 
-OPCODES = bytes(ord(o.code) for o in __import__("pickletools").opcodes)
-NAMES = [b"torch._utils\n_rebuild_tensor_v2\n", b"torch\nFloatStorage\n", b"os\nsystem\n", b"builtins\nexec\n", b"torch\nSize\n",
-         b"torch._utils\n_rebuild_parameter\n", b"collections\nOrderedDict\n", b"torch._tensor\n_rebuild_from_type_v2\n",
-         b"builtins\nbytearray\n", b"_codecs\nencode\n", b"torch\nTensor\n", b"torch\nfloat32\n", b"collections\nCounter\n",
-         b"builtins\ngetattr\n", b"torch.storage\nUntypedStorage\n", b"torch\ndevice\n", b"builtins\nset\n"]  # fmt: skip
+OPCODES = bytes(ord(o.code) for o in pickletools.opcodes)
+NAMES = b"""torch._utils _rebuild_tensor_v2, torch._utils _rebuild_parameter, torch._tensor _rebuild_from_type_v2,
+torch FloatStorage, torch.storage UntypedStorage, torch Tensor, torch float32, torch Size, torch device, os system,
+builtins exec, builtins getattr, builtins bytearray, builtins set, _codecs encode, collections OrderedDict,
+collections Counter""".split(b",")
 
 
 def babble(rng):
@@ -88,7 +89,7 @@ def babble(rng):
         code = rng.choice(OPCODES)
         out.append(code)
         if code == ord("c"):
-            out += rng.choice(NAMES)
+            out += rng.choice(NAMES).strip().replace(b" ", b"\n") + b"\n"
         elif code in b"XTB\x8b":
             out += struct.pack("<I", rng.choice([0, 1, 3, 1 << 31])) + b"abc"
         elif code in b"qhKU\x8c\x8aC":

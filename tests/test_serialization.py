@@ -280,7 +280,7 @@ def test_pickle_and_copy_of_tensors():
     assert round_trip(tagged, load={"weights_only": False}).name_ == "n"
     with safe_globals([Tagged]):
         assert type(round_trip(tagged)) is Tagged
-    assert round_trip((ad.ones(2, requires_grad=True) * 2)).requires_grad
+    assert round_trip(ad.ones(2, requires_grad=True) * 2).requires_grad
 
 
 # ---- damaged and hostile files ----
