@@ -554,8 +554,12 @@ from . import _threadpoolctl
 
 _threadpoolctl.install()
 
-_LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "testing", "compiler"}
+_LAZY = {"nn", "optim", "utils", "serialization", "storage", "func", "linalg", "special", "testing", "compiler"}
+_STORAGES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double", "Typed", "Untyped"]
 _LAZY_NAMES = {
+    "save": "serialization",
+    "load": "serialization",
+    **{name + "Storage": "storage" for name in _STORAGES},
     "install": "_hook",
     "uninstall": "_hook",
     **dict.fromkeys(
