@@ -56,6 +56,26 @@ from .._ops.conv import (  # noqa: F401
     conv_transpose3d,
 )
 from .._ops.math import sigmoid, tanh  # noqa: F401
+from .._ops.pooling import (  # noqa: F401
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool1d_with_indices,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_with_indices,
+    adaptive_max_pool3d,
+    adaptive_max_pool3d_with_indices,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool1d_with_indices,
+    max_pool2d,
+    max_pool2d_with_indices,
+    max_pool3d,
+    max_pool3d_with_indices,
+)
 from ._base import Tensor, no_grad, ops
 from ._loss_functional import (  # noqa: F401
     binary_cross_entropy,

@@ -47,6 +47,10 @@ class Parameter(Tensor):
         return result
 
     def __reduce_ex__(self, protocol: Any) -> tuple:
+        if type(self) is Parameter:
+            from .._utils import reduce_parameter
+
+            return reduce_parameter(self)
         return _rebuild, (type(self), self.detach(), self.requires_grad, _state(self))
 
 
