@@ -10,6 +10,7 @@
 #include "reduce.h"
 #include "loss.h"
 #include "gemm.h"
+#include "conv.h"
 #include "optim.h"
 #include "pooling.h"
 #undef CT
@@ -21,6 +22,7 @@
 #include "reduce.h"
 #include "loss.h"
 #include "gemm.h"
+#include "conv.h"
 #include "optim.h"
 #include "pooling.h"
 #undef CT
@@ -104,6 +106,7 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .norm = OPT_ROW(opt_norm),
 #undef OPT_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
+    .conv = {&c_kernels_f32, &c_kernels_f64, NULL},
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
     .mask_count = k_mask_count,
     .index_in = k_index_in,
