@@ -93,9 +93,13 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
     .softmax_cols = {softmax_cols_f32, softmax_cols_f64, NULL},
     .softmax_grad_cols = {softmax_grad_cols_f32, softmax_grad_cols_f64, NULL},
+#define OPTIM(name, ...) [OPTIM_##name] = {opt_##name##_f32, opt_##name##_f64},
+    .optim =
+        {
+#include "optim.def"
+        },
+#undef OPTIM
 #define OPT_ROW(fn) {fn##_f32, fn##_f64}
-    .sgd = OPT_ROW(opt_sgd),
-    .adam = OPT_ROW(opt_adam),
     .scale = OPT_ROW(opt_scale),
     .clip = OPT_ROW(opt_clip),
     .norm = OPT_ROW(opt_norm),

@@ -65,6 +65,24 @@ typedef void (*softmax_cols_kernel)(int64_t n, int64_t cols, int64_t stride, con
 typedef void (*softmax_grad_cols_kernel)(int64_t n, int64_t cols, int64_t stride, const void *g,
                                          const void *y, void *out, int log);
 
+/* Update rules of optimizers, one value for each row of optim.def: OPTIM_sgd, ... */
+enum optim_row {
+#define OPTIM(name, ...) OPTIM_##name,
+#include "optim.def"
+#undef OPTIM
+    OPTIM_ROWS
+};
+enum {
+    OPT_MAXIMIZE = 1,
+    OPT_MOMENTUM = 2,
+    OPT_CENTERED = 4,
+    OPT_AMSGRAD = 8,
+    OPT_NESTEROV = 16,
+    OPT_DECOUPLED = 32,
+};
+/* n elements of the arrays q, with the numbers h. */
+typedef void (*optim_kernel)(int64_t n, void *const *q, const double *h, int flags);
+
 typedef struct kern_table {
     const char *name; /* "sse2", "avx2", "avx512", "neon" */
     int vector_bytes;
@@ -86,10 +104,7 @@ typedef struct kern_table {
     void (*gather[2])(int64_t n, void *out, const void *x, const int64_t *i, int64_t size, int64_t stride,
                       int64_t step);
     /* optimizers (kernels/optim.h), for float32 and float64 */
-    void (*sgd[2])(int64_t n, void *p, const void *g, void *buffer, const double *h, int nesterov,
-                   int maximize);
-    void (*adam[2])(int64_t n, void *p, const void *g, void *m, void *v, void *vmax, const double *h,
-                    int decoupled, int maximize);
+    optim_kernel optim[OPTIM_ROWS][2];
     void (*scale[2])(int64_t n, void *x, double k);
     void (*clip[2])(int64_t n, void *x, double k);
     double (*norm[2])(int64_t n, const void *x, int power);
