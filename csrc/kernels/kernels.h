@@ -100,6 +100,8 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
         },
 #undef OPTIM
 #define OPT_ROW(fn) {fn##_f32, fn##_f64}
+    .add_squares = OPT_ROW(opt_add_squares),
+    .factored = OPT_ROW(opt_factored),
     .scale = OPT_ROW(opt_scale),
     .clip = OPT_ROW(opt_clip),
     .norm = OPT_ROW(opt_norm),

@@ -238,6 +238,30 @@ static void VN(opt_muon)(OPT_ARGS) {
 #undef opt_gradient
 #undef opt_towards
 
+/* acc += x^2 */
+static void VN(opt_add_squares)(int64_t n, void *acc_, const void *x_) {
+    T *acc = acc_;
+    const T *x = x_;
+    OPT_EACH {
+        V a = OPT_LOAD(x);
+        OPT_STORE(acc, v_fma(a, a, OPT_LOAD(acc)));
+    }
+}
+
+/* u = g / sqrt(max(row * var / mean, floor)). Without p the sum of u^2, else p = shrink * p - k * u: the
+ * update of Adafactor (Shazeer and Stern, 2018). h: row, mean, floor, shrink, k */
+static double VN(opt_factored)(int64_t n, void *p_, const void *g_, const void *var_, const double *h) {
+    T *p = p_;
+    const T *g = g_, *var = var_;
+    V row = K(h[0]), mean = K(h[1]), floor = K(h[2]), shrink = K(h[3]), k = K(-h[4]), sum = K(0);
+    OPT_EACH {
+        V d = OPT_LOAD(g), e = v_max(v_mul(row, OPT_LOAD(var)) / mean, floor), u = v_mul(K(1) / v_sqrt(e), d);
+        if (p) OPT_STORE(p, v_fma(k, u, v_mul(OPT_LOAD(p), shrink)));
+        else sum = v_fma(u, left >= VL ? u : v_sel(v_lt(v_index(), K(left)), u, K(0)), sum);
+    }
+    return (double)v_hsum(sum);
+}
+
 /* x *= k */
 static void VN(opt_scale)(int64_t n, void *x_, double k) {
     T *x = x_;

@@ -312,14 +312,18 @@ static int run_row(int op, ad_tensor **in, int64_t nin, const ad_attr *at) {
     return ad_apply(&ad_ops[op], (int)nin, in, at, &none) < 0 ? -1 : 0;
 }
 
-/* A gapless stand-in for a tensor that the kernels cannot walk; what is written is copied back afterwards. */
+/* A stand-in for a tensor that the kernels cannot walk, with these strides or contiguous (NULL); what is
+ * written is copied back afterwards. */
 typedef struct loan {
     ad_tensor *copy, *of;
     bool back;
 } loan;
 
 static ad_tensor *borrow(loan *loans, int64_t *n, ad_tensor *t, const int64_t *strides, bool back) {
+    int64_t contiguous[AD_MAXDIM];
     if (back && graph_check_inplace(t, false)) return NULL;
+    if (!strides) dims_contiguous_strides(t->ndim, t->sizes, contiguous);
+    if (!strides) strides = contiguous;
     ad_tensor *like = tensor_new_strided(t->dtype, t->ndim, t->sizes, strides);
     ad_tensor *copy = like ? ad_apply_inplace(OP_copy, 2, (ad_tensor *[]){like, t}, NULL) : NULL;
     tensor_unref(like);
@@ -346,8 +350,8 @@ static bool alike(const ad_tensor *t, const int64_t *strides) {
 
 /* Gathers what belongs to the parameters that have a gradient, group after group: all arrays of one parameter
  * in one gapless layout. */
-static int64_t gather(int64_t n, const ad_handle *const *groups, int ngroups, int scalars, ad_tensor **in,
-                      loan *loans, int64_t *nloans) {
+static int64_t gather(int64_t n, const ad_handle *const *groups, int ngroups, int scalars, bool rows,
+                      ad_tensor **in, loan *loans, int64_t *nloans) {
     int64_t live = 0, strides[AD_MAXDIM];
     for (int64_t k = 0; k < n; k++) {
         ad_tensor *p = (ad_tensor *)groups[0][k];
@@ -358,13 +362,14 @@ static int64_t gather(int64_t n, const ad_handle *const *groups, int ngroups, in
     for (int64_t k = 0; k < n; k++) {
         ad_tensor *p = (ad_tensor *)groups[0][k];
         if (!p->grad) continue;
-        if (dims_dense(p->ndim, p->sizes, p->strides))
+        if (!rows && dims_dense(p->ndim, p->sizes, p->strides))
             memcpy(strides, p->strides, (size_t)p->ndim * sizeof *strides);
         else dims_contiguous_strides(p->ndim, p->sizes, strides);
         for (int q = 0; q <= ngroups; q++) { /* parameter, gradient, state */
             ad_tensor *t = q == 0 ? p : q == 1 ? p->grad : (ad_tensor *)groups[q - 1][k];
-            if (q <= ngroups - scalars && tensor_same_sizes(p, t) && !alike(t, strides) &&
-                !(t = borrow(loans, nloans, t, strides, q != 1)))
+            if (q <= ngroups - scalars &&
+                (rows ? !tensor_is_contiguous(t) : tensor_same_sizes(p, t) && !alike(t, strides)) &&
+                !(t = borrow(loans, nloans, t, q < 2 || tensor_same_sizes(p, t) ? strides : NULL, q != 1)))
                 return -1;
             in[q * live + at] = t;
         }
@@ -388,7 +393,7 @@ int ad_optim_step(int op, int64_t n, const ad_handle *const *tensors, int count,
     int64_t nloans = 0;
     bool was = tls.no_grad;
     tls.no_grad = true;
-    int64_t live = gather(n, tensors, count, scalars, in, loans, &nloans);
+    int64_t live = gather(n, tensors, count, scalars, op == OP_adafactor_step, in, loans, &nloans);
     int status = live < 0 ? -1 : 0;
     if (live > 0) {
         at.i[0] = live;
