@@ -102,6 +102,7 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #define OPT_ROW(fn) {fn##_f32, fn##_f64}
     .add_squares = OPT_ROW(opt_add_squares),
     .factored = OPT_ROW(opt_factored),
+    .axpy_dot = OPT_ROW(opt_axpy_dot),
     .scale = OPT_ROW(opt_scale),
     .clip = OPT_ROW(opt_clip),
     .norm = OPT_ROW(opt_norm),

@@ -262,6 +262,23 @@ static double VN(opt_factored)(int64_t n, void *p_, const void *g_, const void *
     return (double)v_hsum(sum);
 }
 
+/* q = scale * (q + a * x), without x only scaled; the sum of q * y, without y 0 */
+static double VN(opt_axpy_dot)(int64_t n, void *q_, double a, const void *x_, double scale, const void *y_) {
+    T *q = q_;
+    const T *x = x_, *y = y_;
+    V by = K(a), k = K(scale), sum = K(0);
+    OPT_EACH {
+        V r = OPT_LOAD(q);
+        if (x) r = v_fma(by, OPT_LOAD(x), r);
+        r = v_mul(r, k);
+        OPT_STORE(q, r);
+        if (y)
+            sum =
+                v_fma(r, left >= VL ? OPT_LOAD(y) : v_sel(v_lt(v_index(), K(left)), OPT_LOAD(y), K(0)), sum);
+    }
+    return (double)v_hsum(sum);
+}
+
 /* x *= k */
 static void VN(opt_scale)(int64_t n, void *x_, double k) {
     T *x = x_;

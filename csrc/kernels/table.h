@@ -106,6 +106,7 @@ typedef struct kern_table {
     /* optimizers (kernels/optim.h), for float32 and float64 */
     optim_kernel optim[OPTIM_ROWS][2];
     void (*add_squares[2])(int64_t n, void *acc, const void *x);
+    double (*axpy_dot[2])(int64_t n, void *q, double a, const void *x, double scale, const void *y);
     double (*factored[2])(int64_t n, void *p, const void *g, const void *var, const double *h);
     void (*scale[2])(int64_t n, void *x, double k);
     void (*clip[2])(int64_t n, void *x, double k);
