@@ -9,7 +9,7 @@ _LBFGS = _call.OP["lbfgs_direction"]
 
 
 def lbfgs_direction(gradient, diagonal, changes, steps, reciprocals):
-    """(direction, factors): minus the approximate inverse Hessian times the gradient, and the factors of the first loop.
+    """(direction, factors): minus the approximate inverse Hessian times the gradient, and the first loop's factors.
 
     gradient: [n], float32 or float64; diagonal: a number, what the inverse Hessian is taken to be before its history:
     the changes of the gradient, the steps, each [n], and the reciprocals of their products, 0-d. Nocedal, "Updating

@@ -1,5 +1,5 @@
 """Optimizers and learning-rate schedulers, with PyTorch's names."""
-from . import lr_scheduler  # noqa: F401
+from . import lr_scheduler, swa_utils  # noqa: F401
 from ._adafactor import Adafactor  # noqa: F401
 from ._muon import Muon  # noqa: F401
 from .adadelta import Adadelta  # noqa: F401

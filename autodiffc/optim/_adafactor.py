@@ -5,7 +5,7 @@ from typing import Any
 
 from ..tensor import Tensor
 from . import _update
-from .optimizer import Optimizer, Plan, check_lr, check_option
+from .optimizer import Optimizer, Plan, check_option
 
 
 class Adafactor(Optimizer):

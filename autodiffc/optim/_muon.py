@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from .. import _ops as ops
-from .._dtype import bfloat16
+from .._dtype import bfloat16, float32
 from ..autograd import no_grad
 from ..tensor import Tensor
 from . import _update
@@ -26,14 +26,16 @@ def orthogonalized(update: Tensor, coefficients: tuple[float, float, float], ste
     if len(coefficients) != 3:
         raise ValueError("Coefficients must be a tuple of exactly 3 values")
     a, b, c = coefficients
-    x = update.to(bfloat16)
+    def rounded(t: Tensor) -> Tensor:   # products of bfloat16 are summed in float32 and rounded once
+        return t.to(bfloat16).to(float32)
+    x = rounded(update)
     tall = x.size(0) > x.size(1)
     if tall:
         x = x.t()
-    x = x / x.norm().clamp(min=eps)
+    x = rounded(x / rounded(x.norm()).clamp(min=eps))
     for _ in range(steps):
-        gram = x @ x.t()
-        x = ops.addmm(x, ops.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        gram = rounded(x @ x.t())
+        x = rounded(ops.addmm(x, rounded(ops.addmm(gram, gram, gram, beta=b, alpha=c)), x, beta=a))
     return x.t() if tall else x
 
 

@@ -79,14 +79,15 @@ def zero_grad(n: int, params: Handles, set_to_none: bool) -> None:
     check(lib.ad_zero_grads(params.array, n, set_to_none))
 
 
-def step(op: int, n: int, arrays: Arrays, scalars: int, flags: int, numbers: Callable[[], list]) -> None:
+def step(op: int, n: int, arrays: Arrays, scalars: int, flags: int, numbers: Callable[[], list],
+         later: Callable[[], list] | None = None) -> None:
     """One step of n parameters by the rule of row ``op``.
 
     ``arrays`` are the parameters and their state, ``scalars`` of them one number each; ``numbers()`` the rule's
-    options now.
+    options now, ``later()`` those of a replay when they are others.
     """
     if _capture.recording is not None:
-        _recorded_step(op, n, arrays, scalars, flags, numbers)
+        _recorded_step(op, n, arrays, scalars, flags, numbers, later or numbers)
         return
     values = numbers()
     if lib.ad_optim_step(op, n, arrays.pointers, len(arrays.arrays), scalars, flags, values, len(values)) < 0:
@@ -100,16 +101,17 @@ def number(value: Any) -> float:
     return float(value.detach().numpy().reshape(())) if isinstance(value, Tensor) else float(value)
 
 
-def _recorded_step(op: int, n: int, arrays: Arrays, scalars: int, flags: int, numbers: Callable[[], list]) -> None:
+def _recorded_step(op: int, n: int, arrays: Arrays, scalars: int, flags: int, numbers: Callable[[], list],
+                   later: Callable[[], list]) -> None:
     """:func:`step` while some thread records: a replay asks for the numbers again."""
-    def now() -> list[float]:
-        return [x if type(x) is float else number(x) for x in numbers()]
-    before, values = lib.ad_capture_position(), now()
+    def plain(values: list) -> list[float]:
+        return [x if type(x) is float else number(x) for x in values]
+    before, values = lib.ad_capture_position(), plain(numbers())
     if lib.ad_optim_step(op, n, arrays.pointers, len(arrays.arrays), scalars, flags, values, len(values)) < 0:
         fail()
     recording = _capture.here()
     if recording is not None and lib.ad_capture_position() != before:
-        recording.note_slot(now)
+        recording.note_slot(lambda: plain(later()))
 
 
 def guard(still: Callable[[], bool]) -> None:

@@ -77,6 +77,6 @@ class SGD(Optimizer):
         if params:
             buffers = [_update.zeros_like(p) for p in params]
             _update.step(self._op, len(params), _update.Arrays(params, buffers), 0, self._flags(group),
-                         partial(self._undampened, index))
+                         partial(self._undampened, index), partial(self._numbers_of, index))
             for param, buffer in zip(params, buffers):
                 self.state[param]["momentum_buffer"] = buffer

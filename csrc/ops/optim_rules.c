@@ -53,8 +53,7 @@ static void nadam_numbers(NUMBERS) {
     double lr = at->f[0], b1 = at->f[1], b2 = at->f[2], decay = at->f[5], step = s[0] += 1;
     double mu = b1 * (1 - 0.5 * pow(0.96, step * decay));
     double next = b1 * (1 - 0.5 * pow(0.96, (step + 1) * decay));
-    s[1] *= mu;
-    if (kept != AD_F64) s[1] = (float)s[1];
+    s[1] = kept == AD_F64 ? s[1] * mu : (float)s[1] * (float)mu;
     memcpy(h, at->f, 5 * sizeof *h);
     h[0] = 1 - lr * at->f[4];
     h[5] = 1 - pow(b2, step);
