@@ -522,6 +522,16 @@ from ._ops.index import (
 # ---- random numbers ----
 from . import random
 from ._generator import Generator, default_generator
+from ._ops.normalization import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    native_batch_norm,
+    native_group_norm,
+    native_layer_norm,
+    rms_norm,
+)
 from ._ops.random import (
     alpha_dropout,
     alpha_dropout_,

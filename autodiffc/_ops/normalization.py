@@ -9,7 +9,7 @@ import math
 
 from .. import _core
 from .._core import OP, TensorBase, fail
-from .._dtype import finfo
+from .._dtype_info import finfo
 from .._native import lib
 from ._call import apply, integer, not_a_tensor, number, to_out
 
@@ -120,7 +120,7 @@ def native_layer_norm(input, normalized_shape, weight, bias, eps):
     """layer_norm(), and the mean and 1 / sqrt(var + eps) of each row, without gradients."""
     y = layer_norm(input, normalized_shape, weight, bias, eps)
     dims = tuple(range(-len(normalized_shape), 0))
-    return (y, *_statistics(input, dims, eps, True))
+    return (y, *_statistics(input.detach(), dims, eps, True))
 
 
 def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
@@ -128,22 +128,22 @@ def native_batch_norm(input, weight, bias, running_mean, running_var, training, 
     y = batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
     if not training:
         return y, y.new_empty((0,)), y.new_empty((0,))
-    return (y, *_statistics(input, (0, *range(2, input.ndim)), eps, False))
+    return (y, *_statistics(input.detach(), (0, *range(2, input.ndim)), eps, False))
 
 
 def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
-    """group_norm() of (N, C, *), and the mean and 1 / sqrt(var + eps) of each group, (N, group), without gradients."""
+    """group_norm() of (N, C, *), and the mean and 1 / sqrt(var + eps) of each group, (N, group)."""
     y = group_norm(input, group, weight, bias, eps)
-    return (y, *_statistics(input.reshape(N, group, -1), (2,), eps, False))
+    return (y, *_statistics(input.reshape(N, group, C // group * HxW), (2,), eps, False))
 
 
-def _statistics(input, dims, eps, keepdim):
-    x = input.detach()
+def _statistics(x, dims, eps, keepdim):
+    dtype = x.dtype
     if x.dtype.itemsize < 4:
         x = x.float()
     mean = x.mean(dims, keepdim=keepdim)
     rstd = (x.var(dims, correction=0, keepdim=keepdim) + eps).rsqrt()
-    return mean.to(input.dtype), rstd.to(input.dtype)
+    return mean.to(dtype), rstd.to(dtype)
 
 
 def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):

@@ -19,6 +19,7 @@
 static norm_form batch_form(int ndim, const int64_t *sizes, const ad_attr *at) {
     norm_form f = {.ndim = 3, .nover = 2, .over = {0, 2}, .eps = at->f[0], .sizes = {1, 1, 1}};
     for (int d = 0; d < ndim; d++) f.sizes[d < 2 ? d : 2] *= sizes[d];
+    if (ndim < 2) f.sizes[1] = 0; /* an empty input */
     f.weight[0] = f.weight[2] = 1;
     f.weight[1] = f.sizes[1];
     static ad_tensor known; /* a mark: the rule puts the statistics in its place */
@@ -29,12 +30,12 @@ static norm_form batch_form(int ndim, const int64_t *sizes, const ad_attr *at) {
 int batch_norm_infer(ad_call *c) {
     static const char *const names[] = {"weight", "bias", "running_mean", "running_var"};
     const ad_tensor *x = c->in[0];
-    if (x->ndim < 2)
+    int64_t channels = x->ndim > 1 ? x->sizes[1] : 0;
+    if (x->ndim < 2 && x->numel)
         return ad_fail(
-            AD_ERR_INDEX,
+            AD_ERR_RUNTIME,
             "batch_norm: expected an input of at least 2 dimensions (batch, channels, ...), got %s",
             fmt_sizes(x->ndim, x->sizes));
-    int64_t channels = x->sizes[1];
     for (int k = 0; k < 4; k++) {
         const ad_tensor *p = c->in[1 + k];
         if (p && p->numel != channels)
@@ -227,7 +228,7 @@ void batch_norm_vjp(ad_vjp *v) { normalized_vjp(v, OP_batch_norm_grad, batch_for
 void batch_norm_jvp(ad_jvp *j) { normalized_jvp(j, batch_form); }
 
 /* batch_norm_grad(g, x, statistics, weight or none) -> dx, dweight, dbias */
-int batch_norm_grad_infer(ad_call *c) { return norm_grad_infer(c, c->in[1]->sizes[1]); }
+int batch_norm_grad_infer(ad_call *c) { return norm_grad_infer(c, c->in[2]->sizes[1]); }
 
 static void batch_grad_channels(int64_t begin, int64_t end, void *ctx) {
     const batch_job *j = ctx;
@@ -346,11 +347,21 @@ ad_handle ad_running_norm(ad_handle x, ad_handle weight, ad_handle bias, ad_hand
                         (ad_tensor *)var},
               *out[2], *none;
     ad_attr at = {.i = {instance ? 0 : training}, .f = {eps}};
+    for (int k = 3; k < 5 && !tls.no_grad; k++)
+        if (in[k] && tensor_wants_grad(in[k])) {
+            ad_fail(AD_ERR_RUNTIME,
+                    "The function '%s' is not differentiable with respect to argument '%s'. This input "
+                    "cannot have "
+                    "requires_grad True.",
+                    instance ? "instance_norm" : "native_batch_norm",
+                    k == 3 ? "running_mean" : "running_var");
+            return 0;
+        }
     if (ad_apply(&ad_ops[instance ? OP_group_norm : OP_batch_norm], instance ? 3 : 5, in, &at, out) < 0)
         return 0;
     ad_tensor *track[4] = {out[1], in[3], in[4], (ad_tensor *)count};
     if (training && (track[1] || track[2] || track[3])) {
-        int64_t channels = in[0]->sizes[1], n = channels ? in[0]->numel / channels : 0;
+        int64_t channels = in[0]->ndim > 1 ? in[0]->sizes[1] : 0, n = channels ? in[0]->numel / channels : 0;
         if (instance) n = in[0]->sizes[0] ? n / in[0]->sizes[0] : 0;
         ad_attr how = {.i = {n, isnan(momentum)}, .f = {momentum}};
         int status = 0;

@@ -50,7 +50,7 @@ void norm_store(ad_tensor *t, int ct, const void *data) {
 int norm_check_params(const ad_call *c, int n, const char *kernel) {
     static const char *const names[] = {"input", "weight", "bias", "running_mean", "running_var"};
     const ad_tensor *x = c->in[0];
-    if (!dtype_is_float(x->dtype))
+    if (!dtype_is_float(x->dtype) && !c->in[1] && !c->in[2])
         return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"%s\" not implemented for '%s'", kernel,
                        dtype_class[x->dtype]);
     for (int k = 1; k < n; k++) {
@@ -133,6 +133,24 @@ static ad_tensor *as_input(ad_vjp *v, int i, ad_tensor *t) {
     return em_cast(&v->E, em_reshape(&v->E, t, m->ndim, m->sizes), m->dtype);
 }
 
+/* Part of the graph even where it is constant, as a gradient that a row computes would be. */
+static ad_tensor *recorded(ad_vjp *v, ad_tensor *t, ad_tensor *x) {
+    return t && !tensor_wants_grad(t) && tensor_wants_grad(x) ? em2(&v->E, OP_follow, t, x) : t;
+}
+
+/* follow(t, x): t, which depends on x with derivative 0 */
+int follow_infer(ad_call *c) {
+    spec_like(&c->spec[0], c->in[0]);
+    return 0;
+}
+void follow_run(const ad_call *c) { tensor_copy_data(c->out[0], c->in[0]); }
+void follow_vjp(ad_vjp *v) {
+    const ad_meta *m = vjp_meta(v, 1);
+    v->gin[0] = v->g[0];
+    if (vjp_needs(v, 1)) v->gin[1] = em_zeros(&v->E, m->dtype, m->ndim, m->sizes);
+}
+void follow_jvp(ad_jvp *j) { j->tout[0] = j->t[0]; }
+
 void normalized_vjp(ad_vjp *v, int grad,
                     norm_form (*form)(int ndim, const int64_t *sizes, const ad_attr *at)) {
     ad_em *E = &v->E;
@@ -164,6 +182,8 @@ void normalized_vjp(ad_vjp *v, int grad,
     }
     if (vjp_needs(v, 1)) v->gin[1] = as_input(v, 1, em_sum_to(E, em2(E, OP_mul, g, xhat), f.ndim, f.weight));
     if (vjp_needs(v, 2)) v->gin[2] = as_input(v, 2, em_sum_to(E, g, f.ndim, f.weight));
+    for (int k = 0; k < 3; k++)
+        if (v->gin[k]) v->gin[k] = recorded(v, v->gin[k], x);
 }
 
 void normalized_jvp(ad_jvp *j, norm_form (*form)(int ndim, const int64_t *sizes, const ad_attr *at)) {
