@@ -49,20 +49,6 @@ def matmul(input, other, *, out=None):
     return _done(_matmul(input._h, other._h), out)
 
 
-def matmul_operator(self, other):
-    """self @ other."""
-    if not isinstance(other, TensorBase):
-        return NotImplemented
-    return _done(_matmul(self._h, other._h))
-
-
-def reflected_matmul_operator(self, other):
-    """other @ self."""
-    if not isinstance(other, TensorBase):
-        return NotImplemented
-    return _done(_matmul(other._h, self._h))
-
-
 def mm(input, mat2, *, out=None):
     """The product of two matrices. RuntimeError unless both are 2-D, of one dtype and of sizes that fit."""
     return _done(_two(_MM, input, mat2, "mm", "mat2"), out)
