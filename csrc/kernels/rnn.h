@@ -1,7 +1,8 @@
 /* One step of a recurrent layer, for one row of the batch: gates and their gradients, n units.
  *
  * LSTM: Hochreiter and Schmidhuber, 1997, with the forget gate of Gers et al., 2000; gates lie in the order
- * i, f, g, o. GRU: Cho et al., 2014, with the reset gate applied after the product, as cuDNN does; r, z, n. */
+ * i, f, g, o. GRU: Cho et al., 2014, with the reset gate applied after the product, as cuDNN does; r, z, n.
+ */
 
 #undef RN_LOAD
 #undef RN_STORE
@@ -12,7 +13,8 @@
         else v_storen((p) + k, x, left);                                                                     \
     } while (0)
 
-/* `gates` holds the product with the state before, and holds the gates after. c is the cell: before, after. */
+/* `gates` holds the product with the state before, and holds the gates after. c is the cell: before, after.
+ */
 static void VN(rn_lstm)(int64_t n, const void *px, void *pgates, void *pc, void *psaved, void *ph) {
     const T *x = px;
     T *a = pgates, *c = pc, *s = psaved, *h = ph;

@@ -68,8 +68,8 @@ typedef void (*softmax_grad_cols_kernel)(int64_t n, int64_t cols, int64_t stride
 /* Steps of recurrent layers (kernels/rnn.h), for float32 and float64. */
 typedef struct rnn_kernels {
     void (*lstm[2])(int64_t n, const void *x, void *gates, void *c, void *saved, void *h);
-    void (*lstm_grad[2])(int64_t n, const void *gates, const void *c0, const void *c, const void *dh, void *dc,
-                         void *d);
+    void (*lstm_grad[2])(int64_t n, const void *gates, const void *c0, const void *c, const void *dh,
+                         void *dc, void *d);
     void (*lstm_out[2])(int64_t n, const void *gates, const void *c, void *h);
     void (*gru[2])(int64_t n, const void *x, const void *b, void *gates, const void *h0, void *h);
     void (*gru_grad[2])(int64_t n, const void *gates, const void *h0, void *dh, void *d, void *e);

@@ -1,3 +1,4 @@
+/* Rules of operations that have a kernel of their own, by way of a composition of others. */
 #include "composed.h"
 
 #define MOST 16 /* inputs or outputs */

@@ -5,7 +5,8 @@
 
 #include "../core.h"
 
-/* Emits the operation's outputs from its inputs (NULL where absent); those it leaves NULL have no gradient. */
+/* Emits the operation's outputs from its inputs (NULL where absent); those it leaves NULL have no gradient.
+ */
 typedef void (*composition)(ad_em *E, const ad_attr *at, ad_tensor **in, ad_tensor **out);
 
 /* The saved inputs of a node, NULL where an input is absent or not saved. */

@@ -1,10 +1,10 @@
 /* A recurrent layer in one direction over a whole sequence, and its gradient.
  *
- * rnn(x, h0, c0, w, bias, proj) -> y, gates, cells, hn, cn. cells: of an LSTM; of the others a copy of y, which
- * serves the gradient when y is written in place. x holds the input's products, biases included:
- * [T, B, G H], or [N, G H] for sequences of different lengths, the longest first, packed step by step; the
- * list is then how many of them each step has. h0 is [B, P], c0 (LSTM) [B, H], w [G H, P], bias (GRU) [3 H] of
- * the state's products, proj (LSTM) [P, H]; without it P = H. i[0] = kind, i[1] = backwards in time.
+ * rnn(x, h0, c0, w, bias, proj) -> y, gates, cells, hn, cn. cells: of an LSTM; of the others a copy of y,
+ * which serves the gradient when y is written in place. x holds the input's products, biases included: [T, B,
+ * G H], or [N, G H] for sequences of different lengths, the longest first, packed step by step; the list is
+ * then how many of them each step has. h0 is [B, P], c0 (LSTM) [B, H], w [G H, P], bias (GRU) [3 H] of the
+ * state's products, proj (LSTM) [P, H]; without it P = H. i[0] = kind, i[1] = backwards in time.
  *
  * A sequence of the batch does not depend on the others: the batch is cut into parts by shape, and each part
  * goes through all steps on one thread, with no barrier between steps. */
@@ -94,7 +94,8 @@ int rnn_infer(ad_call *c) {
                        fmt_sizes(w->ndim, w->sizes));
     int64_t h = w->sizes[0] / g, p = w->sizes[1], b = h0->sizes[0], all = 0;
     if (x->sizes[x->ndim - 1] != g * h)
-        return ad_fail(AD_ERR_RUNTIME, "rnn: the input's products have %lld features, the weight asks for %lld",
+        return ad_fail(AD_ERR_RUNTIME,
+                       "rnn: the input's products have %lld features, the weight asks for %lld",
                        (long long)x->sizes[x->ndim - 1], (long long)(g * h));
     if (!n && x->sizes[1] != b)
         return ad_fail(AD_ERR_RUNTIME, "rnn: a batch of %lld, but hx is of size %s", (long long)x->sizes[1],
@@ -108,7 +109,8 @@ int rnn_infer(ad_call *c) {
                            (long long)b, (long long)t, (long long)k);
     }
     if (n && (all != x->sizes[0] || c->at->list[0] != b))
-        return ad_fail(AD_ERR_RUNTIME, "rnn: batch_sizes sum to %lld and begin with %lld, for %lld rows and hx %s",
+        return ad_fail(AD_ERR_RUNTIME,
+                       "rnn: batch_sizes sum to %lld and begin with %lld, for %lld rows and hx %s",
                        (long long)all, (long long)c->at->list[0], (long long)x->sizes[0],
                        fmt_sizes(h0->ndim, h0->sizes));
     if (check_size("hx", h0, 2, b, p, x) || check_size("weight_hh", w, 2, g * h, p, x)) return -1;
@@ -163,15 +165,8 @@ static void multiply(const sequence *s, int64_t m, int64_t n, int64_t k, const c
 
 static size_t product_scratch(const sequence *s, int64_t m, int64_t n, int64_t k, int64_t rsa, int64_t csa,
                               int64_t rsb, int64_t csb) {
-    gemm_args g = {.type = s->ct,
-                   .m = m,
-                   .n = n,
-                   .k = k,
-                   .rsa = rsa,
-                   .csa = csa,
-                   .rsb = rsb,
-                   .csb = csb,
-                   .ldc = n};
+    gemm_args g = {
+        .type = s->ct, .m = m, .n = n, .k = k, .rsa = rsa, .csa = csa, .rsb = rsb, .csb = csb, .ldc = n};
     return round_up(gemm_scratch(&g));
 }
 
@@ -218,8 +213,11 @@ static void forward_part(int64_t begin, int64_t end, void *ctx) {
                                      f->cells + (first + r) * h * es,
                                      f->proj ? f->room + (from + r) * h * es : y);
                 break;
-            case RNN_GRU: kernels->gru[s->ct](h, x, f->bias, gates, hn, y); break;
-            default: kernels->simple[s->ct](h, x, y, s->kind == RNN_RELU);
+            case RNN_GRU:
+                kernels->gru[s->ct](h, x, f->bias, gates, hn, y);
+                break;
+            default:
+                kernels->simple[s->ct](h, x, y, s->kind == RNN_RELU);
             }
         }
         if (f->proj)
@@ -328,8 +326,8 @@ static sequence backward_sequence(const ad_call *c) {
 }
 
 /* The workspace, in order: the gradient of the state's products where it is not dx (GRU), a part of its sum,
- * the state before each row, and with a projection the gradient of each state, the state before it is projected, and a row of
- * its gradient for each sequence. */
+ * the state before each row, and with a projection the gradient of each state, the state before it is
+ * projected, and a row of its gradient for each sequence. */
 static size_t backward_room(const ad_call *c, const sequence *s, backward *b) {
     int64_t gh = s->g * s->h;
     size_t used = 0, a = 0, w = 0, sum = 0;
@@ -409,7 +407,8 @@ static void backward_part(int64_t begin, int64_t end, void *ctx) {
             const char *gates = b->gates + at * saved * es;
             switch (s->kind) {
             case RNN_LSTM: {
-                const char *c0 = inside ? b->cells + (earlier + from + r) * h * es : b->c0 + (from + r) * h * es;
+                const char *c0 =
+                    inside ? b->cells + (earlier + from + r) * h * es : b->c0 + (from + r) * h * es;
                 const char *cell = b->cells + at * h * es;
                 kernels->lstm_grad[s->ct](h, gates, c0, cell, b->proj ? b->room + (from + r) * h * es : dh,
                                           b->dc + (from + r) * h * es, dx);
@@ -469,8 +468,8 @@ void rnn_grad_run(const ad_call *c) {
         char *sum = tensor_data(c->out[RNN_DBIAS]);
         memset(sum, 0, (size_t)gh * s->es);
         for (int64_t i = 0; i < s->total; i += 128) {
-            kern->fold_cols[RED_sum][s->ct](least(128, s->total - i), gh, b.dgates + i * gh * (int64_t)s->es, gh,
-                                            NULL, b.part);
+            kern->fold_cols[RED_sum][s->ct](least(128, s->total - i), gh, b.dgates + i * gh * (int64_t)s->es,
+                                            gh, NULL, b.part);
             kern->rnn.add[s->ct](gh, sum, b.part);
         }
     }
