@@ -455,6 +455,16 @@ from ._ops.sort import (
 )
 
 # ---- products ----
+from ._ops.rnn import (
+    gru,
+    gru_cell,
+    lstm,
+    lstm_cell,
+    rnn_relu,
+    rnn_relu_cell,
+    rnn_tanh,
+    rnn_tanh_cell,
+)
 from ._ops.linalg import (
     addbmm,
     addmm,

@@ -13,6 +13,7 @@
 #include "gemm.h"
 #include "optim.h"
 #include "pooling.h"
+#include "rnn.h"
 #undef CT
 #define CT f32
 #include "vec.h"
@@ -25,6 +26,7 @@
 #include "gemm.h"
 #include "optim.h"
 #include "pooling.h"
+#include "rnn.h"
 #undef CT
 #define CT i64
 #include "vec.h"
@@ -116,6 +118,16 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .clip = OPT_ROW(opt_clip),
     .norm = OPT_ROW(opt_norm),
 #undef OPT_ROW
+#define RNN_ROW(fn) {fn##_f32, fn##_f64}
+    .rnn = {.lstm = RNN_ROW(rn_lstm),
+            .lstm_grad = RNN_ROW(rn_lstm_grad),
+            .lstm_out = RNN_ROW(rn_lstm_out),
+            .gru = RNN_ROW(rn_gru),
+            .gru_grad = RNN_ROW(rn_gru_grad),
+            .simple = RNN_ROW(rn_simple),
+            .simple_grad = RNN_ROW(rn_simple_grad),
+            .add = RNN_ROW(rn_add)},
+#undef RNN_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
     .mask_count = k_mask_count,
