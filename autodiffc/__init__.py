@@ -455,6 +455,16 @@ from ._ops.sort import (
 )
 
 # ---- products ----
+from ._ops.rnn import (
+    gru,
+    gru_cell,
+    lstm,
+    lstm_cell,
+    rnn_relu,
+    rnn_relu_cell,
+    rnn_tanh,
+    rnn_tanh_cell,
+)
 from ._ops.linalg import (
     addbmm,
     addmm,
@@ -518,6 +528,30 @@ from ._ops.index import (
     take,
     take_along_dim,
 )
+
+# ---- convolutions ----
+
+from ._ops.conv import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_tbc,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    convolution,
+)
+
+# ---- pooling ----
+from ._ops.pooling import (
+    adaptive_avg_pool1d,
+    avg_pool1d,
+    max_pool1d,
+    max_pool1d_with_indices,
+    max_pool2d,
+    max_pool3d,
+)
+from ._ops.pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
 
 # ---- random numbers ----
 from . import random
