@@ -9,6 +9,7 @@
 #include "ew.h"
 #include "reduce.h"
 #include "loss.h"
+#include "norm.h"
 #include "gemm.h"
 #include "optim.h"
 #include "pooling.h"
@@ -21,6 +22,7 @@
 #include "ew.h"
 #include "reduce.h"
 #include "loss.h"
+#include "norm.h"
 #include "gemm.h"
 #include "optim.h"
 #include "pooling.h"
@@ -98,6 +100,17 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
     .softmax_cols = {softmax_cols_f32, softmax_cols_f64, NULL},
     .softmax_grad_cols = {softmax_grad_cols_f32, softmax_grad_cols_f64, NULL},
+#define NORM_ROW(fn) {fn##_f32, fn##_f64}
+    .nm_row_stats = NORM_ROW(nm_row_stats),
+    .nm_row_apply = NORM_ROW(nm_row_apply),
+    .nm_row_dots = NORM_ROW(nm_row_dots),
+    .nm_row_grad = NORM_ROW(nm_row_grad),
+    .nm_plane_sums = NORM_ROW(nm_plane_sums),
+    .nm_plane_flush = NORM_ROW(nm_plane_flush),
+    .nm_plane_apply = NORM_ROW(nm_plane_apply),
+    .nm_cols_sums = NORM_ROW(nm_cols_sums),
+    .nm_cols_apply = NORM_ROW(nm_cols_apply),
+#undef NORM_ROW
 #define OPT_ROW(fn) {fn##_f32, fn##_f64}
     .sgd = OPT_ROW(opt_sgd),
     .adam = OPT_ROW(opt_adam),

@@ -92,6 +92,22 @@ typedef struct kern_table {
     softmax_grad_kernel softmax_grad[CT_COUNT];
     softmax_cols_kernel softmax_cols[CT_COUNT];
     softmax_grad_cols_kernel softmax_grad_cols[CT_COUNT];
+    /* normalizations (kernels/norm.h), for float32 and float64 */
+    void (*nm_row_stats[2])(int64_t n, const void *x, int about_zero, double *out);
+    void (*nm_row_apply[2])(int64_t n, const void *x, double mean, double rstd, const void *w, const void *b,
+                            void *y);
+    void (*nm_row_dots[2])(int64_t n, const void *g, const void *x, double mean, const void *w, double *out);
+    void (*nm_row_grad[2])(int rows, int64_t n, const void *g, const void *x, const double *c, const void *w,
+                           void *dx, void *dw, void *db);
+    void (*nm_plane_sums[2])(int64_t count, int64_t n, int64_t step, const void *x, const void *g,
+                             const void *k, void *s, void *q);
+    void (*nm_plane_flush[2])(int64_t count, void *s, void *q, double *sum, double *square);
+    void (*nm_plane_apply[2])(int64_t count, int64_t n, int64_t step, const void *x, const void *g,
+                              const void *m, const void *a, const void *b, const void *c, void *y);
+    void (*nm_cols_sums[2])(int64_t rows, int64_t n, int64_t stride, const void *x, const void *g,
+                            const void *k, void *s, void *q);
+    void (*nm_cols_apply[2])(int64_t rows, int64_t n, int64_t stride, const void *x, const void *g,
+                             const void *m, const void *a, const void *b, const void *c, void *y);
     const gemm_kernels *gemm[CT_COUNT]; /* NULL for i64 */
     /* out[k] = m[k] ? *value : x[k], by the logarithm of an element's size; and how many of m are set */
     void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);
