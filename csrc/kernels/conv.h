@@ -2,26 +2,78 @@
 
 /* ---- packing patches into a panel of the matrix product ---- */
 
-static void VN(c_pack)(int64_t n, const int64_t *off, const void *x, const conv_span *runs, int64_t nruns,
+#if defined(AD_ISA_AVX512)
+typedef M VN(c_mask);
+VFN M VN(c_lanes)(int64_t at, int64_t n) { return (M)(VN(v_first)(n) << at); }
+VFN V VN(c_merge)(V v, M m, const T *p) { return (V)VX(mask_loadu)((VXV)v, m, (const void *)p); }
+#elif defined(AD_ISA_AVX2)
+typedef VI VN(c_mask);
+VFN VI VN(c_lanes)(int64_t at, int64_t n) {
+    return (v_iota() >= (VI){0} + (TI)at) & (v_iota() < (VI){0} + (TI)(at + n));
+}
+VFN V VN(c_merge)(V v, VI m, const T *p) { return (V)((VI)v | (VI)VX(maskload)(p, (__m256i)m)); }
+#endif
+
+#if defined(AD_ISA_AVX512) || defined(AD_ISA_AVX2)
+/* A vector of the panel is put together in a register, from `first` and then `second` spans: a load under a
+ * mask each, from where lane 0 would be. */
+VFN void VN(c_pack_spans)(const int first, const int second, int64_t n, const int64_t *off, const T *x,
+                          const conv_span *span, T *row) {
+    VN(c_mask) m[8];
+    const T *p[8];
+    G_UNROLL for (int r = 0; r < first + second; r++) {
+        int lane = r < first ? 0 : VL;
+        m[r] = VN(c_lanes)(span[r].at - lane, span[r].n);
+        p[r] = x + (span[r].from - (span[r].at - lane));
+    }
+    for (int64_t k = 0; k < n; k++, row += G_NR) {
+        V a = {0}, b = {0};
+        int64_t o = off[k];
+        G_UNROLL for (int r = 0; r < first; r++) a = VN(c_merge)(a, m[r], p[r] + o);
+        G_UNROLL for (int r = first; r < first + second; r++) b = VN(c_merge)(b, m[r], p[r] + o);
+        v_store(row, a);
+        v_store(row + VL, b);
+    }
+}
+
+/* One call a kind, so that the loop over the spans is unrolled. */
+static int VN(c_pack_few)(int64_t first, int64_t second, int64_t n, const int64_t *off, const T *x,
+                          const conv_span *span, T *row) {
+#define C_PACK(a, b)                                                                                         \
+    if (first == a && second == b) return VN(c_pack_spans)(a, b, n, off, x, span, row), 1;
+    C_PACK(1, 2)
+    C_PACK(2, 1) C_PACK(2, 2) C_PACK(1, 0) C_PACK(2, 0) C_PACK(2, 3) C_PACK(3, 2) C_PACK(3, 3) C_PACK(3, 4)
+        C_PACK(4, 3) C_PACK(1, 1) C_PACK(1, 3) C_PACK(3, 1)
+#undef C_PACK
+            return 0;
+}
+#endif
+
+static void VN(c_pack)(int64_t n, const int64_t *off, const void *x, const conv_span *span, int64_t spans,
                        int64_t lanes, void *panel) {
     T *row = panel;
     const T *base = x;
-    if (nruns == 2 && runs[0].n == VL && runs[1].n == VL) {
-        const T *a = base + runs[0].from, *b = base + runs[1].from;
+    if (spans == 2 && span[0].n == VL && span[1].n == VL) {
+        const T *a = base + span[0].from, *b = base + span[1].from;
         for (int64_t k = 0; k < n; k++, row += G_NR) {
             v_store(row, v_load(a + off[k]));
             v_store(row + VL, v_load(b + off[k]));
         }
         return;
     }
+#if defined(AD_ISA_AVX512) || defined(AD_ISA_AVX2)
+    int64_t first = 0;
+    while (first < spans && span[first].at < VL) first++;
+    if (VN(c_pack_few)(first, spans - first, n, off, base, span, row)) return;
+#endif
     for (int64_t k = 0; k < n; k++, row += G_NR) {
         const T *from = base + off[k];
         if (lanes < G_NR) v_store(row + VL, (V){0});
-        /* A short run is stored as a whole vector: the next run writes over what is too much, and the next
+        /* A short span is stored as a whole vector: the next one writes over what is too much, and the next
          * row over what is too much in the last one. */
-        for (int64_t r = 0; r < nruns; r++) {
-            const T *p = from + runs[r].from;
-            v_store(row + runs[r].at, runs[r].n == VL ? v_load(p) : VN(g_loadz)(p, runs[r].n));
+        for (int64_t r = 0; r < spans; r++) {
+            const T *p = from + span[r].from;
+            v_store(row + span[r].at, span[r].n == VL ? v_load(p) : VN(g_loadz)(p, span[r].n));
         }
     }
 }
@@ -73,10 +125,10 @@ typedef void VN(c_sums_fn)(const conv_sums *s);
 #define C_SUMS_ROW(rows) C_SUMS(rows, 1) C_SUMS(rows, 2)
 #define C_SUMS_ENTRY(rows) {C_SUMS_NAME(rows, 1), C_SUMS_NAME(rows, 2)},
 #endif
-C_SUMS_ROW(1)
-C_SUMS_ROW(2) C_SUMS_ROW(3) C_SUMS_ROW(4) C_SUMS_ROW(5) C_SUMS_ROW(6) static VN(c_sums_fn) *const
-    VN(c_sums_table)[CONV_SUM_ROWS][C_VECS] = {C_SUMS_ENTRY(1) C_SUMS_ENTRY(2) C_SUMS_ENTRY(3) C_SUMS_ENTRY(4)
-                                                   C_SUMS_ENTRY(5) C_SUMS_ENTRY(6)};
+#define C_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+C_EACH_ROWS(C_SUMS_ROW)
+
+static VN(c_sums_fn) *const VN(c_sums_table)[CONV_SUM_ROWS][C_VECS] = {C_EACH_ROWS(C_SUMS_ENTRY)};
 
 static void VN(c_sums)(const conv_sums *s) { VN(c_sums_table)[s->rows - 1][s->vecs - 1](s); }
 
@@ -189,3 +241,4 @@ static const conv_kernels VN(c_kernels) = {.vl = VL,
 #undef C_SUMS_NAME
 #undef C_SUMS_ROW
 #undef C_SUMS_ENTRY
+#undef C_EACH_ROWS

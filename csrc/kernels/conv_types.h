@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-/* `n` elements in a row, at most a vector of them: from `from` in the image to lane `at` of a panel. */
+/* `n` elements in a row, from `from` in the image to lane `at` of a panel and on; within one of its vectors.
+ */
 typedef struct conv_span {
     int64_t from;
     int32_t at, n;
@@ -47,7 +48,7 @@ typedef struct conv_kernels {
     int most_vecs; /* of `sums` */
 
     /* panel[k * nr + lane] for k < n, nr the matrix product's: what the runs, in the order of their lanes,
-     * read at off[k]. Lanes after the last run, up to a whole vector, become 0; `lanes` of them all are in
+     * read at off[k]. Lanes after the last span, up to a whole vector, become 0; `lanes` of them all are in
      * use. Writes up to a vector past the panel's end. */
     void (*pack)(int64_t n, const int64_t *off, const void *x, const conv_span *runs, int64_t nruns,
                  int64_t lanes, void *panel);
