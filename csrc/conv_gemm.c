@@ -283,38 +283,6 @@ typedef struct spread_job {
 SPREAD(float)
 SPREAD(double)
 
-/* Of dimension d: position u of x with rest r sees y at u + back(r, t), for the taps t where that is whole.
- */
-static int back(const conv_shape *s, int d, int64_t r, int64_t t, int64_t *e) {
-    int64_t n = r + s->pad[d] - t * s->dil[d];
-    *e = n / s->stride[d];
-    return n % s->stride[d] == 0;
-}
-
-/* How many positions of x have rest r. */
-static int64_t with_rest(const conv_shape *s, int d, int64_t r) {
-    return (s->in[d] - r - 1) / s->stride[d] + 1;
-}
-
-/* y with as much room around as the taps reach over it. */
-static void stage_of_y(conv_stage *g, const conv_shape *s) {
-    *g = (conv_stage){.type = s->type, .planes = s->n * s->groups * s->co};
-    for (int d = 0; d < 3; d++) {
-        int64_t lo = 0, end = s->out[d], e;
-        for (int64_t r = 0; r < s->stride[d] && r < s->in[d]; r++) {
-            int64_t n = with_rest(s, d, r);
-            for (int64_t t = 0; t < s->k[d]; t++)
-                if (back(s, d, r, t, &e)) lo = max64(lo, -e), end = max64(end, n + e);
-        }
-        g->size[d] = s->out[d];
-        g->step[d] = g->dil[d] = g->phases[d] = 1;
-        g->pad[d] = lo;
-        g->ext[d] = lo + end;
-        g->copied |= lo > 0 || end > s->out[d];
-    }
-    g->plane = volume(g->ext);
-}
-
 void conv_x_product(const conv_shape *s, conv_room *r, const void *y, const void *w, const void *bias,
                     void *x) {
     conv_stage g;
@@ -350,17 +318,8 @@ void conv_x_product(const conv_shape *s, conv_room *r, const void *y, const void
         j.rest[0] = rest / rests[2] / rests[1];
         j.rest[1] = rest / rests[2] % rests[1];
         j.rest[2] = rest % rests[2];
-        int64_t taps = 0, t[3], e[3];
         for (int d = 0; d < 3; d++) p.pos[d] = j.pos[d] = with_rest(s, d, j.rest[d]);
-        for (t[0] = 0; t[0] < s->k[0]; t[0]++)
-            for (t[1] = 0; t[1] < s->k[1]; t[1]++)
-                for (t[2] = 0; t[2] < s->k[2]; t[2]++) {
-                    int meets = 1;
-                    for (int d = 0; d < 3; d++) meets &= back(s, d, j.rest[d], t[d], &e[d]);
-                    if (!meets) continue;
-                    off[taps] = ((e[0] + g.pad[0]) * g.ext[1] + e[1] + g.pad[1]) * g.ext[2] + e[2] + g.pad[2];
-                    tap[taps++] = (t[0] * s->k[1] + t[1]) * s->k[2] + t[2];
-                }
+        int64_t taps = taps_of_rest(s, &g, j.rest, off, tap);
         if (taps) {
             for (int64_t o = 1; o < s->co; o++)
                 for (int64_t q = 0; q < taps; q++) off[o * taps + q] = o * g.plane + off[q];

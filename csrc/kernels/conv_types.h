@@ -41,6 +41,9 @@ typedef struct conv_plane {
     void *out;
     int64_t ldo;
     double bias;
+    /* when set: the taps are the rows and columns of a kernel of this size, in order, and off[0] tells it all
+     */
+    int kernel;
 } conv_plane;
 
 typedef struct conv_kernels {
@@ -58,6 +61,11 @@ typedef struct conv_kernels {
     /* out[j * ldo + i] = x[i * ldx + j] for i < rows, j < cols; zeros for rows <= i < fill. */
     void (*transpose)(int64_t rows, int64_t cols, int64_t fill, const void *x, int64_t ldx, void *out,
                       int64_t ldo);
+
+    /* to[r * ldt + i] = from[r * ldf + i * step] for r < rows, i < n */
+    void (*pick)(int64_t rows, int64_t n, const void *from, int64_t ldf, int64_t step, void *to, int64_t ldt);
+    /* to[2 i] = a[i] and to[2 i + 1] = b[i], n elements in all */
+    void (*zip)(int64_t n, const void *a, const void *b, void *to);
 
     void (*plane)(const conv_plane *p);
     /* sums[t] += sum over i, j of y[i * ldo + j] * x[i * ldx + j + off[t]], where y is `out`; `part` is room
