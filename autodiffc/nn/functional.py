@@ -55,6 +55,7 @@ from .._ops.conv import (  # noqa: F401
     conv_transpose2d,
     conv_transpose3d,
 )
+from .._ops.attention import scaled_dot_product_attention  # noqa: F401
 from .._ops.math import sigmoid, tanh  # noqa: F401
 from .._ops.pooling import (  # noqa: F401
     adaptive_avg_pool1d,
