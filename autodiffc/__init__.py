@@ -556,6 +556,18 @@ from ._ops.pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1
 # ---- random numbers ----
 from . import random
 from ._generator import Generator, default_generator
+from ._ops.normalization import (
+    _weight_norm,
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    native_batch_norm,
+    native_group_norm,
+    native_layer_norm,
+    norm_except_dim,
+    rms_norm,
+)
 from ._ops.random import (
     alpha_dropout,
     alpha_dropout_,

@@ -9,7 +9,9 @@
 #include "ew.h"
 #include "reduce.h"
 #include "loss.h"
+#include "norm.h"
 #include "gemm.h"
+#include "conv.h"
 #include "optim.h"
 #include "pooling.h"
 #include "rnn.h"
@@ -22,7 +24,9 @@
 #include "ew.h"
 #include "reduce.h"
 #include "loss.h"
+#include "norm.h"
 #include "gemm.h"
+#include "conv.h"
 #include "optim.h"
 #include "pooling.h"
 #include "rnn.h"
@@ -100,9 +104,27 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
     .softmax_cols = {softmax_cols_f32, softmax_cols_f64, NULL},
     .softmax_grad_cols = {softmax_grad_cols_f32, softmax_grad_cols_f64, NULL},
+#define NORM_ROW(fn) {fn##_f32, fn##_f64}
+    .nm_row_stats = NORM_ROW(nm_row_stats),
+    .nm_row_apply = NORM_ROW(nm_row_apply),
+    .nm_row_dots = NORM_ROW(nm_row_dots),
+    .nm_row_grad = NORM_ROW(nm_row_grad),
+    .nm_plane_sums = NORM_ROW(nm_plane_sums),
+    .nm_plane_flush = NORM_ROW(nm_plane_flush),
+    .nm_plane_apply = NORM_ROW(nm_plane_apply),
+    .nm_cols_sums = NORM_ROW(nm_cols_sums),
+    .nm_cols_apply = NORM_ROW(nm_cols_apply),
+#undef NORM_ROW
+#define OPTIM(name, ...) [OPTIM_##name] = {opt_##name##_f32, opt_##name##_f64},
+    .optim =
+        {
+#include "optim.def"
+        },
+#undef OPTIM
 #define OPT_ROW(fn) {fn##_f32, fn##_f64}
-    .sgd = OPT_ROW(opt_sgd),
-    .adam = OPT_ROW(opt_adam),
+    .add_squares = OPT_ROW(opt_add_squares),
+    .factored = OPT_ROW(opt_factored),
+    .axpy_dot = OPT_ROW(opt_axpy_dot),
     .scale = OPT_ROW(opt_scale),
     .clip = OPT_ROW(opt_clip),
     .norm = OPT_ROW(opt_norm),
@@ -122,6 +144,7 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
                   .dot = RNN_ROW(at_dot)},
 #undef RNN_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
+    .conv = {&c_kernels_f32, &c_kernels_f64, NULL},
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
     .mask_count = k_mask_count,
     .index_in = k_index_in,
