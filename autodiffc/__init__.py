@@ -558,6 +558,8 @@ _LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "testing", "compil
 _LAZY_NAMES = {
     "install": "_hook",
     "uninstall": "_hook",
+    "load_ipython_extension": "_hook",
+    "unload_ipython_extension": "_hook",
     **dict.fromkeys(
         ["cholesky_inverse", "cholesky_solve", "lu_unpack", "matrix_exp", "orgqr", "triangular_solve"], "linalg"
     ),
@@ -579,7 +581,9 @@ def __getattr__(name):
             if module != name:
                 found = globals()[name] = getattr(found, name)
             return found
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from ._hook import missing
+
+    raise missing.attribute(__name__, name)
 
 
 def __dir__():
