@@ -519,6 +519,30 @@ from ._ops.index import (
     take_along_dim,
 )
 
+# ---- convolutions ----
+
+from ._ops.conv import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_tbc,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    convolution,
+)
+
+# ---- pooling ----
+from ._ops.pooling import (
+    adaptive_avg_pool1d,
+    avg_pool1d,
+    max_pool1d,
+    max_pool1d_with_indices,
+    max_pool2d,
+    max_pool3d,
+)
+from ._ops.pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
+
 # ---- random numbers ----
 from . import random
 from ._generator import Generator, default_generator
@@ -554,8 +578,12 @@ from . import _threadpoolctl
 
 _threadpoolctl.install()
 
-_LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "testing", "compiler"}
+_LAZY = {"nn", "optim", "utils", "serialization", "storage", "func", "linalg", "special", "testing", "compiler"}
+_STORAGES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double", "Typed", "Untyped"]
 _LAZY_NAMES = {
+    "save": "serialization",
+    "load": "serialization",
+    **{name + "Storage": "storage" for name in _STORAGES},
     "install": "_hook",
     "uninstall": "_hook",
     "load_ipython_extension": "_hook",

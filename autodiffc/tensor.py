@@ -23,7 +23,6 @@ from .autograd import _hooks
 
 _unpack = ffi.unpack
 _backward1 = lib.ad_backward1
-_new = object.__new__
 
 
 class Tensor(TensorObject):
@@ -324,21 +323,6 @@ class Tensor(TensorObject):
 
     # ---- elementwise ----
 
-    __add__, __radd__ = _call.operator(OP["add"]), _call.operator(OP["add"], 1)
-    __sub__, __rsub__ = _call.operator(OP["sub"]), _call.operator(OP["sub"], 1)
-    __mul__, __rmul__ = _call.operator(OP["mul"]), _call.operator(OP["mul"], 1)
-    __truediv__, __rtruediv__ = _call.operator(OP["div"]), _call.operator(OP["div"], 1)
-    __floordiv__, __rfloordiv__ = _call.operator(OP["floor_divide"]), _call.operator(OP["floor_divide"], 1)
-    __mod__, __rmod__ = _call.operator(OP["remainder"]), _call.operator(OP["remainder"], 1)
-    __pow__, __rpow__ = _call.operator(OP["pow"]), _call.operator(OP["pow"], 1)
-    __and__, __rand__ = _call.operator(OP["bitwise_and"]), _call.operator(OP["bitwise_and"], 1)
-    __or__, __ror__ = _call.operator(OP["bitwise_or"]), _call.operator(OP["bitwise_or"], 1)
-    __xor__, __rxor__ = _call.operator(OP["bitwise_xor"]), _call.operator(OP["bitwise_xor"], 1)
-    __lshift__, __rlshift__ = _call.operator(OP["bitwise_left_shift"]), _call.operator(OP["bitwise_left_shift"], 1)
-    __rshift__, __rrshift__ = _call.operator(OP["bitwise_right_shift"]), _call.operator(OP["bitwise_right_shift"], 1)
-    __eq__, __ne__ = _call.operator(OP["eq"]), _call.operator(OP["ne"])
-    __lt__, __le__ = _call.operator(OP["lt"]), _call.operator(OP["le"])
-    __gt__, __ge__ = _call.operator(OP["gt"]), _call.operator(OP["ge"])
     __hash__ = object.__hash__  # by identity: __eq__ compares elements
     __neg__, __pos__, __abs__, __invert__ = math.neg, math.positive, math.abs, compare.invert
     __iadd__, __isub__ = _call.inplace_operator(OP["add"]), _call.inplace_operator(OP["sub"])
@@ -348,7 +332,7 @@ class Tensor(TensorObject):
     __ior__, __ixor__ = _call.inplace_operator(OP["bitwise_or"]), _call.inplace_operator(OP["bitwise_xor"])
     __ilshift__ = _call.inplace_operator(OP["bitwise_left_shift"])
     __irshift__ = _call.inplace_operator(OP["bitwise_right_shift"])
-    __div__, __rdiv__, __idiv__ = __truediv__, __rtruediv__, __itruediv__
+    __div__, __rdiv__, __idiv__ = TensorBase.__truediv__, TensorBase.__rtruediv__, __itruediv__
     add, sub, add_, sub_, mul = arithmetic.add, arithmetic.sub, arithmetic.add_, arithmetic.sub_, arithmetic.mul
     mul_, div, div_, true_divide = arithmetic.mul_, arithmetic.div, arithmetic.div_, arithmetic.true_divide
     floor_divide, remainder, fmod = arithmetic.floor_divide, arithmetic.remainder, arithmetic.fmod
@@ -425,7 +409,6 @@ class Tensor(TensorObject):
 
     # ---- products ----
 
-    __matmul__, __rmatmul__ = linear.matmul_operator, linear.reflected_matmul_operator
     matmul, mm, bmm = linear.matmul, linear.mm, linear.bmm
     mv, dot, vdot, inner, outer = linear.mv, linear.dot, linear.vdot, linear.inner, linear.outer
     ger, kron, cross, trace = linear.ger, linear.kron, linear.cross, linear.trace
@@ -466,3 +449,5 @@ from .autograd import backward as _backward  # noqa: E402
 from .autograd.graph import node_of as _node_of  # noqa: E402
 
 _core.Tensor = Tensor
+lib.use_tensor_class(id(Tensor), [id(f) for f in (fail, _call.operate, _call.unary_form, _call.binary_form,
+                                                  interop.to_numpy)])

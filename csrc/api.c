@@ -390,6 +390,13 @@ ad_handle ad_opn_(int op, const ad_handle *in, int64_t nin, const int64_t *i, in
 
 ad_handle ad_matmul(ad_handle a, ad_handle b) { return H(op_matmul(T(a), T(b))); }
 ad_handle ad_linear(ad_handle x, ad_handle weight, ad_handle bias) {
+    if (AD_UNLIKELY(T(weight)->ndim == 1)) { /* one output, without a dimension of its own */
+        ad_handle y = ad_matmul(x, weight);
+        if (!y || !bias) return y;
+        ad_handle sum = ad_op2(OP_add, y, bias);
+        ad_release(y);
+        return sum;
+    }
     return H(ad_apply1(OP_linear, 3, (ad_tensor *[]){T(x), T(weight), T(bias)}, NULL));
 }
 ad_handle ad_op1_(int op, ad_handle a) { return H(ad_apply_inplace(op, 1, (ad_tensor *[]){T(a)}, NULL)); }

@@ -366,6 +366,7 @@ typedef struct ad_tls {
     uint64_t levels[AD_LEVELS];
     int saved_hooks; /* saved tensors go through Python */
     int64_t blame;   /* anomaly mode: of the node whose rule is running */
+    int autocast;    /* 0, or 1 + the dtype that it casts to */
     struct ad_program *capture;
     int nresults;
     ad_tensor **results; /* outputs of the last call with several */
@@ -489,6 +490,9 @@ int64_t *meta_set(ad_meta *m, int64_t *room, const ad_tensor *t);
 int edge_set(ad_edge *e, ad_tensor *t);
 ad_tensor *vjp_in(ad_vjp *v, int i);  /* saved input i, borrowed */
 ad_tensor *vjp_out(ad_vjp *v, int k); /* saved output k, borrowed */
+/* g, with input i in its history, on which it depends with derivative 0: what PyTorch's rules say of inputs
+ * that they read the sizes of. */
+ad_tensor *vjp_tied(ad_vjp *v, int i, ad_tensor *g);
 static inline bool vjp_needs(const ad_vjp *v, int i) {
     return v->node->edges[i].node || v->node->edges[i].leaf;
 }

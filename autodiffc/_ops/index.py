@@ -5,11 +5,9 @@ import warnings
 
 import numpy as np
 
-from .. import _core
 from .._native import ffi
 from ._call import OP, TensorBase, apply, fail, in_place, lib, not_a_tensor, to_out, wrap
 
-_new = object.__new__
 _MAX = (1 << 63) - 1
 _MIN = -(1 << 63)
 _INT, _SLICE, _NONE, _ELLIPSIS, _TENSOR, _BOOL = range(6)
@@ -195,11 +193,7 @@ def getitem(self, index):
     else:
         codes, tensors = _encode(index if kind is tuple else _items(index))
         h = _getitem(self._h, codes, len(codes), [t._h for t in tensors] if tensors else ())
-    if not h:
-        fail()
-    t = _new(_core.Tensor)
-    t._h = h
-    return t
+    return wrap(h)
 
 
 def setitem(self, index, value):

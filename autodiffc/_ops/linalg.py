@@ -23,8 +23,6 @@ def _two(op, a, b, name, second):
 
 
 def _done(h, out=None):
-    if not h:
-        fail()
     return wrap(h) if out is None else _call.to_out(h, out)
 
 
@@ -47,20 +45,6 @@ def matmul(input, other, *, out=None):
     if not isinstance(input, TensorBase) or not isinstance(other, TensorBase):
         _check("matmul", ("input", input), ("other", other))
     return _done(_matmul(input._h, other._h), out)
-
-
-def matmul_operator(self, other):
-    """self @ other."""
-    if not isinstance(other, TensorBase):
-        return NotImplemented
-    return _done(_matmul(self._h, other._h))
-
-
-def reflected_matmul_operator(self, other):
-    """other @ self."""
-    if not isinstance(other, TensorBase):
-        return NotImplemented
-    return _done(_matmul(other._h, self._h))
 
 
 def mm(input, mat2, *, out=None):
@@ -124,15 +108,11 @@ def ger(input, vec2, *, out=None):
 def linear(input, weight, bias=None):
     """input @ weight.T + bias. input: [*, in]; weight: [out, in] or [in]; bias: [out]. RuntimeError when the sizes or
     dtypes do not fit."""
-    if not isinstance(input, TensorBase) or not isinstance(weight, TensorBase) or (bias is not None and not isinstance(
-            bias, TensorBase)):
+    try:
+        h = _linear(input._h, weight._h, 0 if bias is None else bias._h)
+    except AttributeError:
         _check("linear", ("input", input), ("weight", weight), ("bias", weight if bias is None else bias))
-    if lib.ad_ndim(weight._h) == 1:
-        y = matmul(input, weight)
-        return y if bias is None else y + bias
-    h = _linear(input._h, weight._h, 0 if bias is None else bias._h)
-    if not h:
-        fail()
+        raise
     return wrap(h)
 
 

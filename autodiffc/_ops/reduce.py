@@ -4,7 +4,7 @@ dim may be None (all dimensions), an int, or a tuple; keepdim leaves reduced dim
 dimension that does not exist raises IndexError.
 """
 
-from .. import _core, return_types
+from .. import return_types
 from .._core import OP, TensorBase, fail, wrap
 from .._dtype import DTYPES
 from .._dtype import dtype as _dtype_class
@@ -13,7 +13,6 @@ from . import _call, shape
 from ._call import binary, not_a_tensor, to_out, to_outs, unary
 
 _op1l, _op1i = lib.ad_op1l, lib.ad_op1i
-_new = object.__new__
 _SUM, _MEAN, _PROD, _NANSUM = OP["sum"], OP["mean"], OP["prod"], OP["nansum"]
 _AMAX, _AMIN, _ANY, _ALL, _COUNT = OP["amax"], OP["amin"], OP["any"], OP["all"], OP["count_nonzero"]
 _LOGSUMEXP, _NORM, _VAR, _STD = OP["logsumexp"], OP["norm"], OP["var"], OP["std"]
@@ -37,13 +36,7 @@ def reduce(op, input, dim, keepdim, dtype=None, out=None):
     else:
         dims = dim if isinstance(dim, (tuple, list)) else (dim,)
         h = _op1l(op, input._h, dims, len(dims), keepdim, -1 if dtype is None else dtype.code)
-    if not h:
-        fail()
-    if out is not None:
-        return to_out(h, out)
-    t = _new(_core.Tensor)
-    t._h = h
-    return t
+    return wrap(h) if out is None else to_out(h, out)
 
 
 def _axis(dim, axis):
@@ -409,13 +402,7 @@ def _soft(op, input, dim, dtype, out=None):
     else:
         raise TypeError(f"dtype must be a torch.dtype, not {type(dtype).__name__}")
     h = _op1i(op, input._h, dim, code, 0)
-    if not h:
-        fail()
-    if out is not None:
-        return to_out(h, out)
-    t = _new(_core.Tensor)
-    t._h = h
-    return t
+    return wrap(h) if out is None else to_out(h, out)
 
 
 _SOFTMAX, _LOG_SOFTMAX = OP["softmax"], OP["log_softmax"]

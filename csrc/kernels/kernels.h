@@ -11,6 +11,7 @@
 #include "loss.h"
 #include "gemm.h"
 #include "optim.h"
+#include "pooling.h"
 #undef CT
 #define CT f32
 #include "vec.h"
@@ -21,6 +22,7 @@
 #include "loss.h"
 #include "gemm.h"
 #include "optim.h"
+#include "pooling.h"
 #undef CT
 #define CT i64
 #include "vec.h"
@@ -28,6 +30,7 @@
 #include "vmath_more.h"
 #include "ew.h"
 #include "reduce.h"
+#include "pooling.h"
 #undef CT
 #include "mask.h"
 
@@ -105,4 +108,15 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .mask_count = k_mask_count,
     .index_in = k_index_in,
     .gather = {k_gather32, k_gather64},
+#define POOL_ROW(fn) {fn##_f32, fn##_f64, fn##_i64}
+    .pool_max_tap = POOL_ROW(pool_max_tap),
+    .pool_max_line = POOL_ROW(pool_max_line),
+    .pool_max_2x2 = {pool_max_2x2_f32, pool_max_2x2_f64},
+    .pool_max_2x2_grad = {pool_max_2x2_grad_f32, pool_max_2x2_grad_f64},
+    .pool_fill = POOL_ROW(pool_fill),
+    .pool_codes8 = POOL_ROW(pool_codes8),
+    .pool_codes64 = POOL_ROW(pool_codes64),
+    .pool_sums = POOL_ROW(pool_sums),
+    .pool_spread = {pool_spread_f32, pool_spread_f64},
+#undef POOL_ROW
 };

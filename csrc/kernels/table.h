@@ -65,6 +65,9 @@ typedef void (*softmax_cols_kernel)(int64_t n, int64_t cols, int64_t stride, con
 typedef void (*softmax_grad_cols_kernel)(int64_t n, int64_t cols, int64_t stride, const void *g,
                                          const void *y, void *out, int log);
 
+typedef void (*pool_sums_kernel)(int64_t n, const void *x, const int64_t *lo, const int64_t *hi,
+                                 const int64_t *cols, int64_t rows, int64_t all, int pairs, void *out);
+
 typedef struct kern_table {
     const char *name; /* "sse2", "avx2", "avx512", "neon" */
     int vector_bytes;
@@ -93,6 +96,17 @@ typedef struct kern_table {
     void (*scale[2])(int64_t n, void *x, double k);
     void (*clip[2])(int64_t n, void *x, double k);
     double (*norm[2])(int64_t n, const void *x, int power);
+    /* pooling (kernels/pooling.h) */
+    void (*pool_max_tap[CT_COUNT])(int64_t n, const void *x, int64_t step, void *best, void *code,
+                                   int64_t tap);
+    void (*pool_max_line[CT_COUNT])(int64_t n, const void *x, int64_t step, void *best, int64_t *at,
+                                    int64_t base, int64_t jump);
+    void (*pool_max_2x2[2])(int64_t n, const void *p, const void *q, void *out, uint8_t *code);
+    void (*pool_max_2x2_grad[2])(int64_t n, const void *g, const uint8_t *code, void *p, void *q);
+    void (*pool_fill[CT_COUNT])(int64_t n, void *p, double v);
+    void (*pool_codes8[CT_COUNT])(int64_t n, const void *code, uint8_t *out);
+    void (*pool_codes64[CT_COUNT])(int64_t n, const void *code, int64_t *out);
+    pool_sums_kernel pool_sums[CT_COUNT], pool_spread[2];
 } kern_table;
 
 extern const kern_table kern_sse2, kern_avx2, kern_avx512, kern_neon;
