@@ -455,6 +455,16 @@ from ._ops.sort import (
 )
 
 # ---- products ----
+from ._ops.rnn import (
+    gru,
+    gru_cell,
+    lstm,
+    lstm_cell,
+    rnn_relu,
+    rnn_relu_cell,
+    rnn_tanh,
+    rnn_tanh_cell,
+)
 from ._ops.linalg import (
     addbmm,
     addmm,
@@ -546,6 +556,16 @@ from ._ops.pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1
 # ---- random numbers ----
 from . import random
 from ._generator import Generator, default_generator
+from ._ops.normalization import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    native_batch_norm,
+    native_group_norm,
+    native_layer_norm,
+    rms_norm,
+)
 from ._ops.random import (
     alpha_dropout,
     alpha_dropout_,

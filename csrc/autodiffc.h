@@ -212,6 +212,11 @@ ad_handle ad_total_norm(const ad_handle *tensors, int64_t n, double norm_type); 
 int ad_scale_to_norm(const ad_handle *tensors, int64_t n, ad_handle total, double max_norm);
 int ad_clip_values(const ad_handle *tensors, int64_t n, double limit);
 
+/* batch or instance norm; in training it keeps the running statistics (each may be 0). A momentum of NaN: the
+ * average of all batches, which count tells */
+ad_handle ad_running_norm(ad_handle x, ad_handle weight, ad_handle bias, ad_handle mean, ad_handle var,
+                          ad_handle count, int instance, int training, double momentum, double eps);
+
 /* generators of random numbers; 0 in a row's attributes is the default one */
 intptr_t ad_generator_default(void);
 intptr_t ad_generator_new(void);

@@ -50,7 +50,7 @@ const char *ad_op_name(int op) { return op >= 0 && op < OP_COUNT ? ad_ops[op].na
 
 /* ---- apply ---- */
 
-#define FEW 4
+#define FEW 6
 #define VIEW_LIMITS (AD_T_NOGRAD_VIEW | AD_T_INFERENCE_VIEW | AD_T_MULTI_VIEW | AD_T_CUSTOM_VIEW)
 
 /* Gives every input unit strides where the operation asks for it. Returns the number replaced or -1;

@@ -99,6 +99,15 @@ from ._loss_functional import (  # noqa: F401
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
+from ._norm_functional import (  # noqa: F401
+    _check_batch,
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    normalize,
+    rms_norm,
+)
 
 # ---- dense layers
 
@@ -338,15 +347,6 @@ def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, p
 def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
     """Pad the last dimensions; ``pad`` is ``(left, right, top, bottom, ...)`` from the last dimension on."""
     return ops.pad(input, pad, mode, value)
-
-
-def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12,
-              out: Tensor | None = None) -> Tensor:
-    """``x / max(norm_p(x), eps)`` along ``dim``."""
-    length = input.norm(p, dim, keepdim=True).clamp_min(eps)
-    if out is None:
-        return input / length.expand_as(input)
-    return ops.div(input, length.expand_as(input), out=out)
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:

@@ -9,9 +9,11 @@
 #include "ew.h"
 #include "reduce.h"
 #include "loss.h"
+#include "norm.h"
 #include "gemm.h"
 #include "optim.h"
 #include "pooling.h"
+#include "rnn.h"
 #undef CT
 #define CT f32
 #include "vec.h"
@@ -20,9 +22,11 @@
 #include "ew.h"
 #include "reduce.h"
 #include "loss.h"
+#include "norm.h"
 #include "gemm.h"
 #include "optim.h"
 #include "pooling.h"
+#include "rnn.h"
 #undef CT
 #define CT i64
 #include "vec.h"
@@ -96,6 +100,17 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
     .softmax_cols = {softmax_cols_f32, softmax_cols_f64, NULL},
     .softmax_grad_cols = {softmax_grad_cols_f32, softmax_grad_cols_f64, NULL},
+#define NORM_ROW(fn) {fn##_f32, fn##_f64}
+    .nm_row_stats = NORM_ROW(nm_row_stats),
+    .nm_row_apply = NORM_ROW(nm_row_apply),
+    .nm_row_dots = NORM_ROW(nm_row_dots),
+    .nm_row_grad = NORM_ROW(nm_row_grad),
+    .nm_plane_sums = NORM_ROW(nm_plane_sums),
+    .nm_plane_flush = NORM_ROW(nm_plane_flush),
+    .nm_plane_apply = NORM_ROW(nm_plane_apply),
+    .nm_cols_sums = NORM_ROW(nm_cols_sums),
+    .nm_cols_apply = NORM_ROW(nm_cols_apply),
+#undef NORM_ROW
 #define OPT_ROW(fn) {fn##_f32, fn##_f64}
     .sgd = OPT_ROW(opt_sgd),
     .adam = OPT_ROW(opt_adam),
@@ -103,6 +118,16 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .clip = OPT_ROW(opt_clip),
     .norm = OPT_ROW(opt_norm),
 #undef OPT_ROW
+#define RNN_ROW(fn) {fn##_f32, fn##_f64}
+    .rnn = {.lstm = RNN_ROW(rn_lstm),
+            .lstm_grad = RNN_ROW(rn_lstm_grad),
+            .lstm_out = RNN_ROW(rn_lstm_out),
+            .gru = RNN_ROW(rn_gru),
+            .gru_grad = RNN_ROW(rn_gru_grad),
+            .simple = RNN_ROW(rn_simple),
+            .simple_grad = RNN_ROW(rn_simple_grad),
+            .add = RNN_ROW(rn_add)},
+#undef RNN_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
     .mask_count = k_mask_count,

@@ -67,6 +67,18 @@ typedef void (*softmax_grad_cols_kernel)(int64_t n, int64_t cols, int64_t stride
 
 typedef void (*pool_sums_kernel)(int64_t n, const void *x, const int64_t *lo, const int64_t *hi,
                                  const int64_t *cols, int64_t rows, int64_t all, int pairs, void *out);
+/* Steps of recurrent layers (kernels/rnn.h), for float32 and float64. */
+typedef struct rnn_kernels {
+    void (*lstm[2])(int64_t n, const void *x, void *gates, void *c, void *saved, void *h);
+    void (*lstm_grad[2])(int64_t n, const void *gates, const void *c0, const void *c, const void *dh,
+                         void *dc, void *d);
+    void (*lstm_out[2])(int64_t n, const void *gates, const void *c, void *h);
+    void (*gru[2])(int64_t n, const void *x, const void *b, void *gates, const void *h0, void *h);
+    void (*gru_grad[2])(int64_t n, const void *gates, const void *h0, void *dh, void *d, void *e);
+    void (*simple[2])(int64_t n, const void *x, void *h, int relu);
+    void (*simple_grad[2])(int64_t n, const void *h, const void *dh, void *d, int relu);
+    void (*add[2])(int64_t n, void *y, const void *x);
+} rnn_kernels;
 
 typedef struct kern_table {
     const char *name; /* "sse2", "avx2", "avx512", "neon" */
@@ -80,6 +92,22 @@ typedef struct kern_table {
     softmax_grad_kernel softmax_grad[CT_COUNT];
     softmax_cols_kernel softmax_cols[CT_COUNT];
     softmax_grad_cols_kernel softmax_grad_cols[CT_COUNT];
+    /* normalizations (kernels/norm.h), for float32 and float64 */
+    void (*nm_row_stats[2])(int64_t n, const void *x, int about_zero, double *out);
+    void (*nm_row_apply[2])(int64_t n, const void *x, double mean, double rstd, const void *w, const void *b,
+                            void *y);
+    void (*nm_row_dots[2])(int64_t n, const void *g, const void *x, double mean, const void *w, double *out);
+    void (*nm_row_grad[2])(int rows, int64_t n, const void *g, const void *x, const double *c, const void *w,
+                           void *dx, void *dw, void *db);
+    void (*nm_plane_sums[2])(int64_t count, int64_t n, int64_t step, const void *x, const void *g,
+                             const void *k, void *s, void *q);
+    void (*nm_plane_flush[2])(int64_t count, void *s, void *q, double *sum, double *square);
+    void (*nm_plane_apply[2])(int64_t count, int64_t n, int64_t step, const void *x, const void *g,
+                              const void *m, const void *a, const void *b, const void *c, void *y);
+    void (*nm_cols_sums[2])(int64_t rows, int64_t n, int64_t stride, const void *x, const void *g,
+                            const void *k, void *s, void *q);
+    void (*nm_cols_apply[2])(int64_t rows, int64_t n, int64_t stride, const void *x, const void *g,
+                             const void *m, const void *a, const void *b, const void *c, void *y);
     const gemm_kernels *gemm[CT_COUNT]; /* NULL for i64 */
     /* out[k] = m[k] ? *value : x[k], by the logarithm of an element's size; and how many of m are set */
     void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);
@@ -107,6 +135,7 @@ typedef struct kern_table {
     void (*pool_codes8[CT_COUNT])(int64_t n, const void *code, uint8_t *out);
     void (*pool_codes64[CT_COUNT])(int64_t n, const void *code, int64_t *out);
     pool_sums_kernel pool_sums[CT_COUNT], pool_spread[2];
+    rnn_kernels rnn;
 } kern_table;
 
 extern const kern_table kern_sse2, kern_avx2, kern_avx512, kern_neon;

@@ -1,4 +1,5 @@
 """Functions on the parameters of a model."""
+from . import rnn  # noqa: F401
 from .clip_grad import (  # noqa: F401
     clip_grad_norm,
     clip_grad_norm_,
