@@ -5,6 +5,7 @@ such a module are classes here that can be named, subclassed and asked for in is
 NotImplementedError when they are called.
 """
 
+import importlib.machinery
 import sys
 import types
 
@@ -37,16 +38,21 @@ def absent(path):
                                                 "__doc__": "Not supported."})
 
 
-def module(name, submodules=(), extra=()):
+def module(name, names=(), extra=()):
     """Fills a module, and those below it, with the names that PyTorch has there. name: of this package."""
-    for path in (name, *(f"{name}.{s}" for s in submodules)):
-        made = sys.modules.get(path)
-        if made is None:
-            made = sys.modules[path] = types.ModuleType(path, "Not supported.")
-            made.__path__ = []
-            parent, _, last = path.rpartition(".")
-            setattr(sys.modules[parent], last, made)
+    sys.modules[name].__getattr__ = _getattr(name, extra)
+    submodules(name, names, extra)
+
+
+def submodules(name, names, extra=()):
+    """Makes the modules below one that are not supported; parents come before their children."""
+    for path in (f"{name}.{s}" for s in names):
+        made = sys.modules[path] = types.ModuleType(path, "Not supported.")
+        made.__path__ = []
+        made.__spec__ = importlib.machinery.ModuleSpec(path, None, is_package=True)
         made.__getattr__ = _getattr(path, extra)
+        parent, _, last = path.rpartition(".")
+        setattr(sys.modules[parent], last, made)
 
 
 def _getattr(path, extra):

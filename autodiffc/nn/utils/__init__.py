@@ -8,3 +8,9 @@ from .clip_grad import (  # noqa: F401
     get_total_norm,
 )
 from .convert_parameters import parameters_to_vector, vector_to_parameters  # noqa: F401
+
+
+def __getattr__(name):
+    from ..._hook import missing
+
+    raise missing.attribute(__name__, name)
