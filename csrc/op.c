@@ -79,6 +79,12 @@ bool call_is_long(const ad_call *c) {
     return n > 8192;
 }
 
+/* Whether infer reads the values of the inputs, and may refuse them. */
+bool call_reads_values(const ad_call *c) {
+    return c->op->flags & AD_OP_VALUES || (c->op->flags & AD_OP_EW && c->op->promo & P_DIVISOR &&
+                                           !dtype_is_float(c->out[0]->dtype));
+}
+
 /* Runs a call whose outputs are in place: scratch, run, and the program that is being captured. */
 static int execute(ad_call *c) {
     size_t bytes = c->op->scratch ? c->op->scratch(c) : 0;

@@ -1,5 +1,5 @@
-/* What may stand between a call and the dispatcher: autocast, which casts operands, and the profiler, which takes the
- * time. Off, both cost one load and one branch a call (`apply_watched` in op.c). */
+/* What may stand between a call and the dispatcher: autocast, which casts operands, and the profiler, which
+ * takes the time. Off, both cost one load and one branch a call (`apply_watched` in op.c). */
 #include <string.h>
 #include <time.h>
 #include "core.h"
@@ -17,7 +17,8 @@ void ad_autocast_kinds(const uint8_t *given) { memcpy(kinds, given, sizeof kinds
 /* Switches to a dtype (of type codes), or off with -1; returns what it was. */
 int ad_autocast(int dtype) {
     int was = tls.autocast - 1;
-    if ((was < 0) != (dtype < 0)) atomic_fetch_add_explicit(&apply_watched, dtype < 0 ? -1 : 1, memory_order_relaxed);
+    if ((was < 0) != (dtype < 0))
+        atomic_fetch_add_explicit(&apply_watched, dtype < 0 ? -1 : 1, memory_order_relaxed);
     tls.autocast = dtype + 1;
     return was;
 }
@@ -81,7 +82,8 @@ void ad_profile_read(int64_t *out) {
 
 static int profiled(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
                     ad_tensor *target) {
-    if (!atomic_load_explicit(&profiling, memory_order_relaxed)) return apply_row(op, nin, in, at, out, target);
+    if (!atomic_load_explicit(&profiling, memory_order_relaxed))
+        return apply_row(op, nin, in, at, out, target);
     int64_t outer = inner, start = now();
     inner = 0;
     int status = apply_row(op, nin, in, at, out, target);
@@ -98,7 +100,7 @@ int apply_watched_row(const ad_op *op, int nin, ad_tensor *const *in, const ad_a
                       ad_tensor *target) {
     int kind = tls.autocast && !target ? kinds[op - ad_ops] : KEEP;
     if (kind == KEEP || !nin || nin > 64) return profiled(op, nin, in, at, out, target);
-    ad_tensor *own[64], *cast[64];
+    ad_tensor *own[64], *cast[64] = {0};
     int made = cast_all(kind == LOWER ? tls.autocast - 1 : AD_F32, nin, in, own, cast);
     if (made < 0) return -1;
     int status = profiled(op, nin, cast, at, out, NULL);

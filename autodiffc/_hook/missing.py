@@ -88,7 +88,7 @@ def instead(path):
 
 def _nearest(path):
     parent, _, name = path.rpartition(".")
-    from .check import resolve
+    from .coverage import resolve
 
     owner = resolve(parent)
     if owner is None:

@@ -31,11 +31,14 @@ def _display(*objects, **options):
 
 
 def _note(place, text):
+    if place is None:
+        return
     print(f"autodiffc: {place}: skipped {text.strip()}", file=sys.stderr)
 
 
-def _python(source, place):
-    """A cell's source with IPython's lines replaced by pass; lines stay where they are."""
+def python(source, place):
+    """A cell's source with IPython's lines replaced by pass; lines stay where they are. Without a place nothing is
+    said and nothing written."""
     lines = source.split("\n")
     first = next((k for k, line in enumerate(lines) if line.strip()), None)
     if first is not None and lines[first].lstrip().startswith("%%"):
@@ -58,7 +61,7 @@ def _python(source, place):
         line = lines[k]
         indent = line[: len(line) - len(line.lstrip())]
         if not _PIP.match(line):
-            _note(f"{place}, line {k + 1}", line)
+            _note(place and f"{place}, line {k + 1}", line)
         if _ASSIGNED.match(line):
             lines[k] = indent + line.strip().partition("=")[0] + "= []"
         else:
@@ -79,6 +82,8 @@ def _offender(lines, number):
 
 def _written(options, lines, place):
     """%%writefile: other cells import what it writes."""
+    if place is None:
+        return ""
     append = options.split()[:1] in (["-a"], ["--append"])
     path = options.split()[-1].strip("'\"") if options.split() else ""
     if not path:
@@ -115,7 +120,7 @@ class _Cells:
         for number, source in self.found:
             place = f"{os.path.basename(self.path)}, cell {number}"
             name = f"{self.path}, cell {number}"
-            text = _python(source, place)
+            text = python(source, place)
             linecache.cache[name] = (len(text), None, text.splitlines(True), name)
             yield text, name
 

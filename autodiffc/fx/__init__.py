@@ -2,4 +2,5 @@
 
 from .. import _absent
 
-_absent.module(__name__, ("node", "proxy", "graph", "graph_module", "interpreter", "immutable_collections", "traceback", "experimental", "passes",), extra=("wrap",))
+_absent.module(__name__, ("node", "proxy", "graph", "graph_module", "interpreter", "immutable_collections", "traceback",
+                          "experimental", "passes"), extra=("wrap",))

@@ -8,6 +8,9 @@ import multiprocessing as _multiprocessing
 import sys
 from multiprocessing import *  # noqa: F403
 
+# names that multiprocessing has and does not list
+from multiprocessing import context, queues, reduction, resource_sharer  # noqa: E402,F401,I001
+
 from . import _shared, reductions  # noqa: F401
 from .spawn import (  # noqa: F401
     ProcessContext,
@@ -18,9 +21,6 @@ from .spawn import (  # noqa: F401
     spawn,
     start_processes,
 )
-
-# names that multiprocessing has and does not list
-from multiprocessing import context, queues, reduction, resource_sharer  # noqa: E402,F401,I001
 
 _STRATEGY = "file_descriptor"
 

@@ -3,7 +3,6 @@ from . import functional, init, modules, utils  # noqa: F401
 from .modules import *  # noqa: F403
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter  # noqa: F401
 
-
 _LAZY = {"attention": None, "parallel": None, "DataParallel": "parallel"}
 
 

@@ -2,15 +2,17 @@
 
 from . import dlpack  # noqa: F401
 
-_LAZY = ("_pytree", "backcompat", "checkpoint", "cpp_extension", "data", "deterministic", "hooks", "model_zoo")
-
 
 def __getattr__(name):
-    """Submodules, imported when first named."""
-    if name in _LAZY:
-        import importlib
+    """Modules such as utils.data, imported when first named."""
+    import importlib
 
-        return importlib.import_module("." + name, __name__)
+    full = f"{__name__}.{name}"
+    try:
+        return importlib.import_module(full)
+    except ModuleNotFoundError as e:
+        if e.name != full:
+            raise
     from .._hook import missing
 
     raise missing.attribute(__name__, name)

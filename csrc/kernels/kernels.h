@@ -11,6 +11,7 @@
 #include "loss.h"
 #include "norm.h"
 #include "gemm.h"
+#include "conv.h"
 #include "optim.h"
 #include "pooling.h"
 #include "rnn.h"
@@ -24,6 +25,7 @@
 #include "loss.h"
 #include "norm.h"
 #include "gemm.h"
+#include "conv.h"
 #include "optim.h"
 #include "pooling.h"
 #include "rnn.h"
@@ -111,9 +113,16 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .nm_cols_sums = NORM_ROW(nm_cols_sums),
     .nm_cols_apply = NORM_ROW(nm_cols_apply),
 #undef NORM_ROW
+#define OPTIM(name, ...) [OPTIM_##name] = {opt_##name##_f32, opt_##name##_f64},
+    .optim =
+        {
+#include "optim.def"
+        },
+#undef OPTIM
 #define OPT_ROW(fn) {fn##_f32, fn##_f64}
-    .sgd = OPT_ROW(opt_sgd),
-    .adam = OPT_ROW(opt_adam),
+    .add_squares = OPT_ROW(opt_add_squares),
+    .factored = OPT_ROW(opt_factored),
+    .axpy_dot = OPT_ROW(opt_axpy_dot),
     .scale = OPT_ROW(opt_scale),
     .clip = OPT_ROW(opt_clip),
     .norm = OPT_ROW(opt_norm),
@@ -129,6 +138,7 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
             .add = RNN_ROW(rn_add)},
 #undef RNN_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
+    .conv = {&c_kernels_f32, &c_kernels_f64, NULL},
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
     .mask_count = k_mask_count,
     .index_in = k_index_in,

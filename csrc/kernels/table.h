@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conv_types.h"
 #include "gemm_types.h"
 
 /* The types that elementwise kernels compute in. Narrower types are converted tile by tile. */
@@ -79,6 +80,23 @@ typedef struct rnn_kernels {
     void (*simple_grad[2])(int64_t n, const void *h, const void *dh, void *d, int relu);
     void (*add[2])(int64_t n, void *y, const void *x);
 } rnn_kernels;
+/* Update rules of optimizers, one value for each row of optim.def: OPTIM_sgd, ... */
+enum optim_row {
+#define OPTIM(name, ...) OPTIM_##name,
+#include "optim.def"
+#undef OPTIM
+    OPTIM_ROWS
+};
+enum {
+    OPT_MAXIMIZE = 1,
+    OPT_MOMENTUM = 2,
+    OPT_CENTERED = 4,
+    OPT_AMSGRAD = 8,
+    OPT_NESTEROV = 16,
+    OPT_DECOUPLED = 32,
+};
+/* n elements of the arrays q, with the numbers h. */
+typedef void (*optim_kernel)(int64_t n, void *const *q, const double *h, int flags);
 
 typedef struct kern_table {
     const char *name; /* "sse2", "avx2", "avx512", "neon" */
@@ -109,6 +127,7 @@ typedef struct kern_table {
     void (*nm_cols_apply[2])(int64_t rows, int64_t n, int64_t stride, const void *x, const void *g,
                              const void *m, const void *a, const void *b, const void *c, void *y);
     const gemm_kernels *gemm[CT_COUNT]; /* NULL for i64 */
+    const conv_kernels *conv[CT_COUNT]; /* the same */
     /* out[k] = m[k] ? *value : x[k], by the logarithm of an element's size; and how many of m are set */
     void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);
     int64_t (*mask_count)(int64_t n, const uint8_t *m);
@@ -117,10 +136,10 @@ typedef struct kern_table {
     void (*gather[2])(int64_t n, void *out, const void *x, const int64_t *i, int64_t size, int64_t stride,
                       int64_t step);
     /* optimizers (kernels/optim.h), for float32 and float64 */
-    void (*sgd[2])(int64_t n, void *p, const void *g, void *buffer, const double *h, int nesterov,
-                   int maximize);
-    void (*adam[2])(int64_t n, void *p, const void *g, void *m, void *v, void *vmax, const double *h,
-                    int decoupled, int maximize);
+    optim_kernel optim[OPTIM_ROWS][2];
+    void (*add_squares[2])(int64_t n, void *acc, const void *x);
+    double (*axpy_dot[2])(int64_t n, void *q, double a, const void *x, double scale, const void *y);
+    double (*factored[2])(int64_t n, void *p, const void *g, const void *var, const double *h);
     void (*scale[2])(int64_t n, void *x, double k);
     void (*clip[2])(int64_t n, void *x, double k);
     double (*norm[2])(int64_t n, const void *x, int power);

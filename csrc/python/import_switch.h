@@ -1,5 +1,5 @@
-/* Import functions that tell imports of torch from all others (autodiffc/_hook/worlds.py). Part of the binding, under
- * Python's limited API. */
+/* Import functions that tell imports of torch from all others (autodiffc/_hook/worlds.py). Part of the
+ * binding, under Python's limited API. */
 #ifndef IMPORT_SWITCH_H
 #define IMPORT_SWITCH_H
 
@@ -29,10 +29,10 @@ static int leave_undone(void *unused) {
     return 0;
 }
 
-/* Stands in for an import function of Python's: what concerns torch goes to a function of ours, everything else
- * where it went before. In C, so that no frame of it shows in tracebacks. Takes (name, globals or package, ...).
- * An import by C code, told by its list of names, reads sys.modules afterwards: `leave` puts there what it is to
- * find, and returns the function that takes it away again. */
+/* Stands in for an import function of Python's: what concerns torch goes to a function of ours, everything
+ * else where it went before. In C, so that no frame of it shows in tracebacks. Takes (name, globals or
+ * package, ...). An import by C code, told by its list of names, reads sys.modules afterwards: `leave` puts
+ * there what it is to find, and returns the function that takes it away again. */
 static PyObject *switch_call(PyObject *self, PyObject *args, PyObject *kwargs) {
     Py_ssize_t n = PyTuple_Size(args);
     PyObject *name = n > 0 ? PyTuple_GetItem(args, 0) : NULL, *from = n > 1 ? PyTuple_GetItem(args, 1) : NULL;
