@@ -626,8 +626,9 @@ from . import _threadpoolctl
 _threadpoolctl.install()
 
 _LAZY = {"nn", "optim", "utils", "serialization", "storage", "func", "linalg", "special", "testing", "compiler"}
-_LAZY |= {"_C", "_dynamo", "_inductor", "_utils", "__config__", "__future__", "accelerator", "amp", "backends", "classes", "cpu"}
-_LAZY |= {"cuda", "distributed", "distributions", "export", "fft", "futures", "fx", "hub", "jit", "library", "masked", "mps"}
+_LAZY |= {"_C", "_dynamo", "_inductor", "_utils", "__config__", "__future__", "accelerator", "amp", "backends"}
+_LAZY |= {"classes", "cpu", "cuda", "distributed", "distributions", "export", "fft", "futures", "fx", "hub", "jit"}
+_LAZY |= {"library", "masked", "mps"}
 _LAZY |= {"multiprocessing", "nested", "onnx", "ops", "overrides", "package", "profiler", "quantization", "signal"}
 _LAZY |= {"sparse", "torch_version", "types", "version", "xpu"}
 _STORAGES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double", "Typed", "Untyped"]

@@ -44,8 +44,8 @@ def _local(repo, source, what):
         if os.path.isdir(name):
             return name
     raise NotImplementedError(
-        f"torch.hub.{what}: autodiffc downloads nothing; clone https://github.com/{repo.partition(':')[0]} and pass its "
-        "folder with source='local'")
+        f"torch.hub.{what}: autodiffc downloads nothing; clone https://github.com/{repo.partition(':')[0]} and pass "
+        "its folder with source='local'")
 
 
 def _entry(repo, name):

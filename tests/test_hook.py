@@ -1,4 +1,4 @@
-"""python -m autodiffc: scripts written for PyTorch run with torch resolved to the library, otherwise as under python."""
+"""python -m autodiffc: scripts written for PyTorch run on the library, and otherwise as under python."""
 
 import json
 import os
@@ -119,8 +119,8 @@ FAULTS = {
     "exit in atexit": "import atexit, sys\natexit.register(print, 'bye')\nsys.exit(4)\n",
     "os exit": "import os\nos._exit(5)\n",
     "hook": "import sys\nsys.excepthook = lambda *a: print(a[0], a[2].tb_frame.f_code.co_name)\n1 / 0\n",
-    "thread": "import threading\ndef f():\n    raise ValueError(1)\nt = threading.Thread(target=f, name='T')\nt.start()\n"
-              "t.join()\n",
+    "thread": "import threading\ndef f():\n    raise ValueError(1)\nt = threading.Thread(target=f, name='T')\n"
+              "t.start()\nt.join()\n",
     "import": "import no_such_module\n",
     "group": "raise KeyError('k')\n",
 }

@@ -82,8 +82,8 @@ def status(path):
     if found is not _Nothing and not is_absent(found) and path.rpartition(".")[2] not in _REFUSES:
         return SUPPORTED, ""
     parent, _, name = path.rpartition(".")
-    known = (name in missing.torch_names().get(parent, ()) or path in missing.torch_names()
-             or found is not _Nothing or any(path.startswith(p + ".") for p in missing.INSTEAD) or path in missing.INSTEAD)
+    known = (name in missing.torch_names().get(parent, ()) or path in missing.torch_names() or found is not _Nothing
+             or path in missing.INSTEAD or any(path.startswith(p + ".") for p in missing.INSTEAD))
     return (MISSING if known else UNKNOWN), missing.instead(path)
 
 
@@ -129,9 +129,8 @@ def _names(path):
     listed = missing.torch_names().get(path, set())
     plain = {n for n in listed if not n.startswith("_")}
     if path == "torch":
-        plain = {n for n in plain if not n.startswith(("Sym", "sym_", "cudnn_", "miopen_", "mkldnn_", "fbgemm_",
-                                                       "quantize", "quantized_", "fake_quantize", "fused_", "sparse_")) and
-                 not n.endswith(("Type", "_out", "Storage"))}
+        skip = ("Sym", "sym_", "cudnn_", "miopen_", "mkldnn_", "fbgemm_", "quantize", "fake_quantize", "fused_")
+        plain = {n for n in plain if not n.startswith(skip) and not n.endswith(("Type", "_out"))}
     return sorted(plain)
 
 

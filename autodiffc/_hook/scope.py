@@ -5,9 +5,8 @@ import os
 import sys
 
 ALLOWED = {
-    "accelerated_scan", "curated_transformers", "einops", "einops_exts", "einx", "functorch", "gymnasium", "hyper_connections",
-    "kornia_rs", "local_attention", "nflows", "normflows", "safetensors", "tensorboardX", "tensorboard", "torch_ema",
-    "torchdiffeq", "torchdyn", "torchinfo", "torchsummary", "torchtyping", "torchviz", "tyro", "x_transformers",
+    "einops", "einops_exts", "einx", "gymnasium", "nflows", "safetensors", "tensorboard", "tensorboardX", "torch_ema",
+    "torchdiffeq", "torchsummary", "tyro", "x_transformers",
 }
 """Packages that get this library wherever they are installed."""
 

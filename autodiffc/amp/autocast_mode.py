@@ -11,8 +11,8 @@ from .. import _dtype
 from .._core import OP, TensorBase
 from .._native import lib
 
-_LOWER = ("matmul", "mm", "bmm", "linear", "addmm", "baddbmm", "conv", "conv_transpose", "attention", "sdpa", "rnn", "lstm",
-          "gru")
+_LOWER = ("matmul", "mm", "bmm", "linear", "addmm", "baddbmm", "conv", "conv_transpose", "attention", "sdpa", "rnn",
+          "lstm", "gru")
 _SINGLE = ("cross_entropy", "nll", "pair_loss", "prod", "ctc", "grid_sample", "pad_edge", "ctc_loss", "cdist",
            "adaptive_max_pool")
 _DEVICES = ("cpu", "cuda", "mps", "xpu", "hpu", "mtia", "xla", "ipu", "maia", "privateuseone", "meta")

@@ -20,11 +20,13 @@ SKIP = ("._", "torch.testing._", "torch.ao", "torch.utils.benchmark", "torch.uti
         "torch.utils.viz", "torch.utils.hip", "torch.utils.model_dump", "torch.contrib", "torch.distributed.elastic",
         "torch.distributed.launcher", "torch.distributed.run", "torch.distributed.benchmarks", "torch.masked.",
         "torch.monitor", "torch.sparse.", "torch.cuda.jiterator", "torch.utils.serialization", "torch.numa",
-        "torch.utils.tensorboard", "flight_recorder", "torch.nativert", "torch.mtia.", "torch.cuda.tunable", "torch.cuda.gds",
+        "torch.utils.tensorboard", "flight_recorder", "torch.nativert", "torch.mtia.", "torch.cuda.tunable",
+        "torch.cuda.gds",
         "torch.distributed.algorithms.", "torch.distributed.optim.", "torch.distributed.checkpoint.", "torch.utils.jit",
         "torch.distributed.tensor.", "torch.distributed.rpc.", "torch.distributed.nn.", "green_contexts", "debug_log")
 EXTRA = ["torch.distributed.tensor.parallel", "torch.distributed.checkpoint.state_dict", "torch.fx.node",
-         "torch.distributed.checkpoint.default_planner", "torch.distributed.rpc.functions", "torch.distributed.optim.optimizer",
+         "torch.distributed.checkpoint.default_planner", "torch.distributed.rpc.functions",
+         "torch.distributed.optim.optimizer",
          "torch._dynamo", "torch._inductor", "torch._utils", "torch.utils._pytree", "torch.utils.tensorboard",
          "torch._inductor.config", "torch._dynamo.config", "torch.distributed._tensor"]
 

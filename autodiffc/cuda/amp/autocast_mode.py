@@ -11,8 +11,8 @@ class autocast(_amp.autocast):
     """torch.amp.autocast("cuda"), which is disabled."""
 
     def __init__(self, enabled=True, dtype=_dtype.float16, cache_enabled=True):
-        warnings.warn("`torch.cuda.amp.autocast(args...)` is deprecated. Please use `torch.amp.autocast('cuda', args...)`"
-                      " instead.", FutureWarning, stacklevel=2)
+        warnings.warn("`torch.cuda.amp.autocast(args...)` is deprecated. Please use `torch.amp.autocast('cuda', "
+                      "args...)` instead.", FutureWarning, stacklevel=2)
         super().__init__("cuda", enabled=enabled, dtype=dtype, cache_enabled=cache_enabled)
 
 

@@ -64,7 +64,7 @@ def _forward(name):
     return forward
 
 
-for _name in ("add_histogram", "add_image", "add_images", "add_image_with_boxes", "add_video", "add_audio", "add_pr_curve",
-              "add_embedding", "add_mesh", "add_histogram_raw"):
+for _name in ("add_histogram", "add_image", "add_images", "add_image_with_boxes", "add_video", "add_audio",
+              "add_pr_curve", "add_embedding", "add_mesh", "add_histogram_raw"):
     if hasattr(_Writer, _name):
         setattr(SummaryWriter, _name, _forward(_name))
