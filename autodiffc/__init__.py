@@ -31,6 +31,8 @@ from .tensor import Tensor  # before the function tensor(), which then takes the
 
 bool, float, double, half = _dtype.bool_, float32, float64, float16
 short, int, long = int16, int32, int64
+globals().update(_dtype.ABSENT)  # dtypes that can be named, and are refused where they are used
+chalf, cfloat, cdouble = (_dtype.ABSENT["complex" + n] for n in ("32", "64", "128"))
 
 # ---- tensors ----
 from . import autograd
@@ -625,6 +627,10 @@ from . import _threadpoolctl
 
 _threadpoolctl.install()
 
+from . import _einops
+
+_einops.watch()
+
 _LAZY = {"nn", "optim", "utils", "serialization", "storage", "func", "linalg", "special", "testing", "compiler"}
 _LAZY |= {"_C", "_dynamo", "_inductor", "_utils", "__config__", "__future__", "accelerator", "amp", "backends"}
 _LAZY |= {"classes", "cpu", "cuda", "distributed", "distributions", "export", "fft", "futures", "fx", "hub", "jit"}
@@ -635,7 +641,6 @@ _STORAGES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16",
 _LAZY_NAMES = {
     "save": "serialization",
     "load": "serialization",
-    "vmap": "func",
     **{name + "Storage": "storage" for name in _STORAGES},
     "install": "_hook",
     "uninstall": "_hook",
