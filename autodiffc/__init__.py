@@ -605,6 +605,7 @@ _STORAGES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16",
 _LAZY_NAMES = {
     "save": "serialization",
     "load": "serialization",
+    "vmap": "func",
     **{name + "Storage": "storage" for name in _STORAGES},
     "install": "_hook",
     "uninstall": "_hook",

@@ -46,6 +46,7 @@ from .._ops.activation import (  # noqa: F401
     threshold,
     threshold_,
 )
+from .._ops.attention import scaled_dot_product_attention  # noqa: F401
 from .._ops.conv import (  # noqa: F401
     conv1d,
     conv2d,
