@@ -99,7 +99,7 @@ class Module:
             return _hooks.call(self, args, kwargs)
         return self.forward(*args, **kwargs)
 
-    _call_impl = __call__
+    _call_impl = _wrapped_call_impl = __call__
 
     # ---- attributes
 
@@ -511,6 +511,18 @@ class Module:
         """AssertionError, as in a build of PyTorch without CUDA, unless there is nothing to move."""
         return self._apply(lambda t: t.cuda(device))
 
+    def xpu(self: _Self, device: Any = None) -> _Self:
+        """AssertionError, as in a build of PyTorch without XPU."""
+        raise AssertionError("Torch not compiled with XPU enabled")
+
+    def mtia(self: _Self, device: Any = None) -> _Self:
+        """AssertionError, as in a build of PyTorch without MTIA."""
+        raise AssertionError("Torch not compiled with MTIA enabled")
+
+    def ipu(self: _Self, device: Any = None) -> _Self:
+        """RuntimeError, as in a build of PyTorch without IPU."""
+        raise RuntimeError("PyTorch is not linked with support for ipu devices")
+
     def to_empty(self: _Self, *, device: Any, recurse: bool = True) -> _Self:
         """Replace everything by uninitialised tensors of the same shapes."""
         return self._apply(lambda t: ops.empty_like(t, device=device), recurse=recurse)
@@ -628,3 +640,8 @@ _hook_dicts = ("_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_f
                "_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks",
                "_load_state_dict_post_hooks")
 _noted = {"training", "forward", *_run_hooks}
+
+# PyTorch's names, which scripts import
+_addindent = _indent
+_IncompatibleKeys = _state.IncompatibleKeys
+_EXTRA_STATE_KEY_SUFFIX = "_extra_state"
