@@ -1,9 +1,8 @@
 """Layers, losses and containers, with PyTorch's names."""
 from typing import Any
 
-from . import functional, init, modules, parallel, utils  # noqa: F401
+from . import functional, init, modules, utils  # noqa: F401
 from .modules import *  # noqa: F403
-from .parallel import DataParallel  # noqa: F401
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter  # noqa: F401
 
 
@@ -25,3 +24,18 @@ def factory_kwargs(kwargs: dict[str, Any] | None) -> dict[str, Any]:
                 raise TypeError(f"{key} specified twice, in **kwargs and in factory_kwargs")
             result[key] = kwargs[key]
     return result
+
+
+_LAZY = {"attention": None, "parallel": None, "DataParallel": "parallel"}
+
+
+def __getattr__(name):
+    """Submodules, and names of some, that are imported when first named."""
+    if name in _LAZY:
+        import importlib
+
+        module = importlib.import_module("." + (_LAZY[name] or name), __name__)
+        return getattr(module, name) if _LAZY[name] else module
+    from .._hook import missing
+
+    raise missing.attribute(__name__, name)

@@ -371,3 +371,7 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
     return (x1 - x2 + eps).norm(p, -1, keepdim)
 
 
+def __getattr__(name):
+    from .._hook import missing
+
+    raise missing.attribute(__name__, name)

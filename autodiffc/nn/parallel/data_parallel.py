@@ -1,34 +1,22 @@
-"""DataParallel."""
-from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
+"""DataParallel without devices: the module itself, under the name `module`."""
 
 from ..modules.module import Module
 
-__all__ = ["DataParallel", "data_parallel"]
-
 
 class DataParallel(Module):
-    """Calls ``module``, as PyTorch does where there is no accelerator. State names start with ``module.``."""
+    """Calls `module`. State names begin with "module.", as in PyTorch, whatever the devices."""
 
-    def __init__(self, module: Module, device_ids: Sequence | None = None, output_device: Any = None,
-                 dim: int = 0) -> None:
+    def __init__(self, module, device_ids=None, output_device=None, dim=0):
         super().__init__()
         self.module = module
-        self.device_ids: list = []
+        self.device_ids = []
 
-    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+    def forward(self, *inputs, **kwargs):
         return self.module(*inputs, **kwargs)
 
-    def replicate(self, module: Module, device_ids: Sequence) -> list:
-        """Copies of the module: AssertionError, as there is no device to put them on."""
-        from .scatter_gather import replicate
-        return replicate(module, device_ids)
 
-
-def data_parallel(module: Module, inputs: Any, device_ids: Sequence | None = None, output_device: Any = None,
-                  dim: int = 0, module_kwargs: dict | None = None) -> Any:
-    """RuntimeError: there is no accelerator. Call the module itself."""
-    raise RuntimeError("device type could not be determined: data_parallel() needs an accelerator; call the module "
-                       "itself")
+def data_parallel(module, inputs, device_ids=None, output_device=None, dim=0, module_kwargs=None):
+    """module(*inputs, **module_kwargs)."""
+    if not isinstance(inputs, tuple):
+        inputs = (inputs,) if inputs is not None else ()
+    return module(*inputs, **(module_kwargs or {}))
