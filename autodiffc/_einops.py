@@ -1,18 +1,19 @@
 """einops recognises our tensors: a backend of ours is defined when einops is imported, as its registry wants it."""
 
-import importlib.abc
-import importlib.util
 import sys
 
 _MODULE = "einops._backends"
 
 
-class _Watcher(importlib.abc.MetaPathFinder):
-    """Waits for the import of einops's registry."""
+class _Watcher:
+    """A finder that waits for the import of einops's registry. (importlib.abc, whose class it could have as its base,
+    takes milliseconds to import.)"""
 
     def find_spec(self, name, path=None, target=None):
         if name != _MODULE:
             return None
+        import importlib.util
+
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
@@ -20,7 +21,7 @@ class _Watcher(importlib.abc.MetaPathFinder):
         return spec
 
 
-class _Loader(importlib.abc.Loader):
+class _Loader:
     """Runs a module as another loader does, and then adds to it."""
 
     def __init__(self, loader):
