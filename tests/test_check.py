@@ -110,8 +110,8 @@ def test_command(tmp_path):
 # ---- the table agrees with the library ----
 
 CLASSES = {"Tensor": "torch.Tensor", "nn": "torch.nn", "F": "torch.nn.functional", "init": "torch.nn.init",
-           "Module": "torch.nn.Module", "Optimizer": "torch.optim.Optimizer", "optim": "torch.optim", "func": "torch.func",
-           "lr_scheduler": "torch.optim.lr_scheduler", "Scheduler": "torch.optim.lr_scheduler.LRScheduler",
+           "Module": "torch.nn.Module", "Optimizer": "torch.optim.Optimizer", "optim": "torch.optim",
+           "func": "torch.func", "lr_scheduler": "torch.optim.lr_scheduler", "Scheduler": "torch.optim.lr_scheduler.LRScheduler",
            "nn.utils": "torch.nn.utils", "utils.data": "torch.utils.data", "utils": "torch.utils", "dtype": "torch",
            "autograd": "torch.autograd", "linalg": "torch.linalg", "fft": "torch.fft", "special": "torch.special",
            "sparse": "torch.sparse", "random": "torch.random", "testing": "torch.testing", "torch": "torch",
@@ -185,8 +185,8 @@ def test_coverage_document():
 # ---- what is missing says so ----
 
 
-@pytest.mark.parametrize("path", ["torch.fx.Tracer", "torch.distributed.fsdp.FullyShardedDataParallel", "torch.jit.load",
-                                  "torch.onnx.export", "torch.distributed.rpc.RRef", "torch.library.custom_op",
+@pytest.mark.parametrize("path", ["torch.fx.Tracer", "torch.distributed.fsdp.FullyShardedDataParallel",
+                                  "torch.jit.load", "torch.onnx.export", "torch.distributed.rpc.RRef", "torch.library.custom_op",
                                   "torch.export.export", "torch.nn.attention.flex_attention.flex_attention"])
 def test_absent_parts_can_be_imported_and_raise_when_used(path):
     found = coverage.resolve(path)
@@ -200,11 +200,11 @@ def test_missing_attributes():
         T.ones(1).to_mkldnn()
     assert not hasattr(T.ones(1), "to_mkldnn") and not hasattr(T, "no_such") and not hasattr(T.nn, "no_such")
     with pytest.raises(NotImplementedError, match="torch.quantize_per_tensor is not supported"):
-        T.quantize_per_tensor
+        T.quantize_per_tensor  # noqa: B018
     with pytest.raises(AttributeError, match="torch.set_deterministic|use torch.use_deterministic_algorithms"):
-        T.set_deterministic
+        T.set_deterministic  # noqa: B018
     with pytest.raises(AttributeError, match="torch.nn.functional.sigmoid"):
-        T.nn.functional.sigmiod
+        T.nn.functional.sigmiod  # noqa: B018
     with pytest.raises(ImportError):
         import autodiffc.no_such_module  # noqa: F401
 
