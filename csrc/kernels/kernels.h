@@ -12,6 +12,7 @@
 #include "gemm.h"
 #include "optim.h"
 #include "pooling.h"
+#include "resample.h"
 #undef CT
 #define CT f32
 #include "vec.h"
@@ -23,6 +24,7 @@
 #include "gemm.h"
 #include "optim.h"
 #include "pooling.h"
+#include "resample.h"
 #undef CT
 #define CT i64
 #include "vec.h"
@@ -96,13 +98,12 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
     .softmax_cols = {softmax_cols_f32, softmax_cols_f64, NULL},
     .softmax_grad_cols = {softmax_grad_cols_f32, softmax_grad_cols_f64, NULL},
-#define OPT_ROW(fn) {fn##_f32, fn##_f64}
-    .sgd = OPT_ROW(opt_sgd),
-    .adam = OPT_ROW(opt_adam),
-    .scale = OPT_ROW(opt_scale),
-    .clip = OPT_ROW(opt_clip),
-    .norm = OPT_ROW(opt_norm),
-#undef OPT_ROW
+#define FLOAT_ROW(fn) {fn##_f32, fn##_f64}
+    .sgd = FLOAT_ROW(opt_sgd),
+    .adam = FLOAT_ROW(opt_adam),
+    .scale = FLOAT_ROW(opt_scale),
+    .clip = FLOAT_ROW(opt_clip),
+    .norm = FLOAT_ROW(opt_norm),
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
     .mask_count = k_mask_count,
@@ -111,12 +112,22 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #define POOL_ROW(fn) {fn##_f32, fn##_f64, fn##_i64}
     .pool_max_tap = POOL_ROW(pool_max_tap),
     .pool_max_line = POOL_ROW(pool_max_line),
-    .pool_max_2x2 = {pool_max_2x2_f32, pool_max_2x2_f64},
-    .pool_max_2x2_grad = {pool_max_2x2_grad_f32, pool_max_2x2_grad_f64},
+    .pool_max_2x2 = FLOAT_ROW(pool_max_2x2),
+    .pool_max_2x2_grad = FLOAT_ROW(pool_max_2x2_grad),
+    .pool_avg_2x2 = FLOAT_ROW(pool_avg_2x2),
+    .pool_avg_2x2_grad = FLOAT_ROW(pool_avg_2x2_grad),
+    .pool_avg_all = FLOAT_ROW(pool_avg_all),
+    .pool_avg_all_grad = FLOAT_ROW(pool_avg_all_grad),
+    .pool_spread_taps = FLOAT_ROW(pool_spread_taps),
+    .pool_shares = FLOAT_ROW(pool_shares),
     .pool_fill = POOL_ROW(pool_fill),
     .pool_codes8 = POOL_ROW(pool_codes8),
     .pool_codes64 = POOL_ROW(pool_codes64),
     .pool_sums = POOL_ROW(pool_sums),
-    .pool_spread = {pool_spread_f32, pool_spread_f64},
+    .pool_spread = FLOAT_ROW(pool_spread),
+    .resample_add = FLOAT_ROW(resample_add),
+    .resample_line = FLOAT_ROW(resample_line),
+    .resample_twice = FLOAT_ROW(resample_twice),
 #undef POOL_ROW
+#undef FLOAT_ROW
 };
