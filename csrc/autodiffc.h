@@ -168,6 +168,7 @@ int ad_is_inference(ad_handle t);
 int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int retain_graph, int create_graph,
                 const ad_handle *inputs, ad_handle *out, int64_t ninputs, int accumulate, int allow_unused);
 int64_t ad_backward_id(void);         /* of the innermost backward pass of this thread, else 0 */
+int ad_backward_accumulates(void);    /* whether that pass adds to the .grad of every leaf */
 int ad_backward_reaches(ad_handle t); /* whether that pass gives t a gradient */
 void ad_spend_leaf(ad_handle t);
 int ad_other_leaves(const ad_handle *roots, int64_t n, const ad_handle *mine, int64_t nmine);
@@ -202,15 +203,19 @@ int ad_forward_depth(int depth); /* calls take part in the levels below; returns
 ad_handle ad_tangent(ad_handle t, int level);
 int ad_set_tangent(ad_handle t, int level, ad_handle tangent);
 
-/* optimizers: n parameters at once; those without a gradient are left out */
-int ad_sgd(int64_t n, const ad_handle *params, const ad_handle *buffers, double lr, double momentum,
-           double dampening, double weight_decay, int nesterov, int maximize);
-int ad_adam(int64_t n, const ad_handle *params, const ad_handle *exp_avgs, const ad_handle *exp_avg_sqs,
-            const ad_handle *max_exp_avg_sqs, const ad_handle *steps, double lr, double beta1, double beta2,
-            double eps, double weight_decay, int amsgrad, int decoupled, int maximize);
+/* optimizers: n parameters at once; those without a gradient are left out. `tensors` are `count` arrays of n
+ * handles: the parameters and each tensor of their state, the last `scalars` of them one number each
+ * (ops/optim.h) */
+int ad_optim_step(int op, int64_t n, const ad_handle *const *tensors, int count, int scalars, int64_t flags,
+                  const double *numbers, int nnumbers);
 ad_handle ad_total_norm(const ad_handle *tensors, int64_t n, double norm_type); /* of 1, 2 or infinity */
 int ad_scale_to_norm(const ad_handle *tensors, int64_t n, ad_handle total, double max_norm);
 int ad_clip_values(const ad_handle *tensors, int64_t n, double limit);
+
+/* batch or instance norm; in training it keeps the running statistics (each may be 0). A momentum of NaN: the
+ * average of all batches, which count tells */
+ad_handle ad_running_norm(ad_handle x, ad_handle weight, ad_handle bias, ad_handle mean, ad_handle var,
+                          ad_handle count, int instance, int training, double momentum, double eps);
 
 /* generators of random numbers; 0 in a row's attributes is the default one */
 intptr_t ad_generator_default(void);
@@ -220,6 +225,12 @@ int ad_generator_seed(intptr_t generator, uint64_t seed);
 uint64_t ad_generator_initial_seed(intptr_t generator);
 int ad_generator_get_state(intptr_t generator, uint8_t *bytes); /* 5056 bytes, PyTorch's layout */
 int ad_generator_set_state(intptr_t generator, const uint8_t *bytes, int64_t n);
+
+/* autocast and the profiler */
+void ad_autocast_kinds(const uint8_t *kinds); /* of each row: 0 as given, 1 to the low precision, 2 to float32 */
+int ad_autocast(int dtype);                   /* of this thread; -1: off; returns what it was */
+void ad_profile(int on);
+void ad_profile_read(int64_t *out); /* 3 values a row: calls, nanoseconds, and those without inner calls */
 
 /* capture and replay */
 int ad_capture_begin(void);

@@ -282,6 +282,7 @@ enum {
     AD_OP_CONTIG = 128,     /* apply makes every input contiguous before run */
     AD_OP_NONDIFF = 256,    /* no output is differentiable */
     AD_OP_SYNC = 512,       /* the output's shape depends on the data: cannot be captured */
+    AD_OP_VALUES = 1024, /* infer refuses some values of its inputs too: a replay asks it again */
     AD_OP_FIRST = 4096, /* outputs after the first serve the gradient rule alone: callers do not see them */
 };
 
@@ -366,6 +367,7 @@ typedef struct ad_tls {
     uint64_t levels[AD_LEVELS];
     int saved_hooks; /* saved tensors go through Python */
     int64_t blame;   /* anomaly mode: of the node whose rule is running */
+    int autocast;    /* 0, or 1 + the dtype that it casts to */
     struct ad_program *capture;
     int nresults;
     ad_tensor **results; /* outputs of the last call with several */

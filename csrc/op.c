@@ -4,6 +4,7 @@
 #include "core.h"
 #include "pool.h"
 #include "program.h"
+#include "watch.h"
 #include "ops/declare.h"
 
 _Thread_local ad_tls tls;
@@ -49,7 +50,7 @@ const char *ad_op_name(int op) { return op >= 0 && op < OP_COUNT ? ad_ops[op].na
 
 /* ---- apply ---- */
 
-#define FEW 4
+#define FEW 6
 #define VIEW_LIMITS (AD_T_NOGRAD_VIEW | AD_T_INFERENCE_VIEW | AD_T_MULTI_VIEW | AD_T_CUSTOM_VIEW)
 
 /* Gives every input unit strides where the operation asks for it. Returns the number replaced or -1;
@@ -76,6 +77,12 @@ bool call_is_long(const ad_call *c) {
     for (int i = 0; i < c->nin; i++) n += c->in[i] ? c->in[i]->numel : 0;
     for (int k = 0; k < c->nout; k++) n += c->out[k]->numel;
     return n > 8192;
+}
+
+/* Whether infer reads the values of the inputs, and may refuse them. */
+bool call_reads_values(const ad_call *c) {
+    return c->op->flags & AD_OP_VALUES || (c->op->flags & AD_OP_EW && c->op->promo & P_DIVISOR &&
+                                           !dtype_is_float(c->out[0]->dtype));
 }
 
 /* Runs a call whose outputs are in place: scratch, run, and the program that is being captured. */
@@ -176,8 +183,8 @@ fail:
     return -1;
 }
 
-static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
-                 ad_tensor *target) {
+int apply_row(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
+              ad_tensor *target) {
     static const ad_attr none;
     ad_tensor *own_room[2 * FEW], **own = own_room;
     ad_spec spec_room[2], *spec = spec_room; /* large: most calls use one */
@@ -212,6 +219,13 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
 done:
     if (spec != spec_room) mem_free(spec, (size_t)c.nout * sizeof *spec);
     return status;
+}
+
+static inline int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
+                        ad_tensor *target) {
+    if (AD_UNLIKELY(atomic_load_explicit(&apply_watched, memory_order_relaxed)))
+        return apply_watched_row(op, nin, in, at, out, target);
+    return apply_row(op, nin, in, at, out, target);
 }
 
 int ad_apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out) {

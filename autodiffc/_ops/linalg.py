@@ -2,7 +2,7 @@
 autodiffc.linalg."""
 
 from .. import _dtype
-from .._core import OP, TensorBase, fail, wrap
+from .._core import OP, TensorBase, wrap
 from .._native import lib
 from . import _call
 

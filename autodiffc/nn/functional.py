@@ -46,6 +46,16 @@ from .._ops.activation import (  # noqa: F401
     threshold,
     threshold_,
 )
+from .._ops.attention import scaled_dot_product_attention  # noqa: F401
+from .._ops.conv import (  # noqa: F401
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_tbc,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from .._ops.math import sigmoid, tanh  # noqa: F401
 from .._ops.pooling import (  # noqa: F401
     adaptive_avg_pool1d,
@@ -98,6 +108,15 @@ from ._loss_functional import (  # noqa: F401
     soft_margin_loss,
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
+)
+from ._norm_functional import (  # noqa: F401
+    _check_batch,
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    normalize,
+    rms_norm,
 )
 
 # ---- dense layers
@@ -324,18 +343,20 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
 
 # ---- padding, norms, distances
 
+def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
+    """The patches that a sliding kernel sees, as columns: ``(N, C, H, W)`` to ``(N, C kh kw, blocks)``."""
+    return ops.im2col(input, kernel_size, dilation, padding, stride)
+
+
+def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
+         stride: Any = 1) -> Tensor:
+    """Patches added up into images: ``(N, C kh kw, blocks)`` to ``(N, C, *output_size)``."""
+    return ops.col2im(input, output_size, kernel_size, dilation, padding, stride)
+
+
 def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
     """Pad the last dimensions; ``pad`` is ``(left, right, top, bottom, ...)`` from the last dimension on."""
     return ops.pad(input, pad, mode, value)
-
-
-def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12,
-              out: Tensor | None = None) -> Tensor:
-    """``x / max(norm_p(x), eps)`` along ``dim``."""
-    length = input.norm(p, dim, keepdim=True).clamp_min(eps)
-    if out is None:
-        return input / length.expand_as(input)
-    return ops.div(input, length.expand_as(input), out=out)
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
@@ -358,3 +379,7 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
     return (x1 - x2 + eps).norm(p, -1, keepdim)
 
 
+def __getattr__(name):
+    from .._hook import missing
+
+    raise missing.attribute(__name__, name)

@@ -29,6 +29,10 @@ __all__ = ["ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnneali
            "OneCycleLR", "PolynomialLR", "ReduceLROnPlateau", "SequentialLR", "StepLR"]
 
 
+class _LRScheduler(LRScheduler):
+    """The name that :class:`LRScheduler` once had; a base class for those that use it."""
+
+
 class _FactorScheduler(LRScheduler):
     """Schedulers with a function for each group."""
 
@@ -493,3 +497,9 @@ class ChainedScheduler(LRScheduler):
 
     state_dict = SequentialLR.state_dict
     load_state_dict = SequentialLR.load_state_dict
+
+
+def __getattr__(name):
+    from .._hook import missing
+
+    raise missing.attribute(__name__, name)

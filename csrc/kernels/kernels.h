@@ -9,10 +9,14 @@
 #include "ew.h"
 #include "reduce.h"
 #include "loss.h"
+#include "norm.h"
 #include "gemm.h"
+#include "conv.h"
 #include "optim.h"
 #include "pooling.h"
 #include "resample.h"
+#include "rnn.h"
+#include "attention.h"
 #undef CT
 #define CT f32
 #include "vec.h"
@@ -21,10 +25,14 @@
 #include "ew.h"
 #include "reduce.h"
 #include "loss.h"
+#include "norm.h"
 #include "gemm.h"
+#include "conv.h"
 #include "optim.h"
 #include "pooling.h"
 #include "resample.h"
+#include "rnn.h"
+#include "attention.h"
 #undef CT
 #define CT i64
 #include "vec.h"
@@ -98,17 +106,52 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
     .softmax_cols = {softmax_cols_f32, softmax_cols_f64, NULL},
     .softmax_grad_cols = {softmax_grad_cols_f32, softmax_grad_cols_f64, NULL},
-#define FLOAT_ROW(fn) {fn##_f32, fn##_f64}
-    .sgd = FLOAT_ROW(opt_sgd),
-    .adam = FLOAT_ROW(opt_adam),
-    .scale = FLOAT_ROW(opt_scale),
-    .clip = FLOAT_ROW(opt_clip),
-    .norm = FLOAT_ROW(opt_norm),
+#define NORM_ROW(fn) {fn##_f32, fn##_f64}
+    .nm_row_stats = NORM_ROW(nm_row_stats),
+    .nm_row_apply = NORM_ROW(nm_row_apply),
+    .nm_row_dots = NORM_ROW(nm_row_dots),
+    .nm_row_grad = NORM_ROW(nm_row_grad),
+    .nm_plane_sums = NORM_ROW(nm_plane_sums),
+    .nm_plane_flush = NORM_ROW(nm_plane_flush),
+    .nm_plane_apply = NORM_ROW(nm_plane_apply),
+    .nm_cols_sums = NORM_ROW(nm_cols_sums),
+    .nm_cols_apply = NORM_ROW(nm_cols_apply),
+#undef NORM_ROW
+#define OPTIM(name, ...) [OPTIM_##name] = {opt_##name##_f32, opt_##name##_f64},
+    .optim =
+        {
+#include "optim.def"
+        },
+#undef OPTIM
+#define OPT_ROW(fn) {fn##_f32, fn##_f64}
+    .add_squares = OPT_ROW(opt_add_squares),
+    .factored = OPT_ROW(opt_factored),
+    .axpy_dot = OPT_ROW(opt_axpy_dot),
+    .scale = OPT_ROW(opt_scale),
+    .clip = OPT_ROW(opt_clip),
+    .norm = OPT_ROW(opt_norm),
+#undef OPT_ROW
+#define RNN_ROW(fn) {fn##_f32, fn##_f64}
+    .rnn = {.lstm = RNN_ROW(rn_lstm),
+            .lstm_grad = RNN_ROW(rn_lstm_grad),
+            .lstm_out = RNN_ROW(rn_lstm_out),
+            .gru = RNN_ROW(rn_gru),
+            .gru_grad = RNN_ROW(rn_gru_grad),
+            .simple = RNN_ROW(rn_simple),
+            .simple_grad = RNN_ROW(rn_simple_grad),
+            .add = RNN_ROW(rn_add)},
+    .attention = {.softmax = RNN_ROW(at_softmax),
+                  .scale = RNN_ROW(at_scale),
+                  .grad = RNN_ROW(at_grad),
+                  .dot = RNN_ROW(at_dot)},
+#undef RNN_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
+    .conv = {&c_kernels_f32, &c_kernels_f64, NULL},
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
     .mask_count = k_mask_count,
     .index_in = k_index_in,
     .gather = {k_gather32, k_gather64},
+#define FLOAT_ROW(fn) {fn##_f32, fn##_f64}
 #define POOL_ROW(fn) {fn##_f32, fn##_f64, fn##_i64}
     .pool_max_tap = POOL_ROW(pool_max_tap),
     .pool_max_line = POOL_ROW(pool_max_line),

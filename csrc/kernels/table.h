@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conv_types.h"
 #include "gemm_types.h"
 
 /* The types that elementwise kernels compute in. Narrower types are converted tile by tile. */
@@ -67,6 +68,44 @@ typedef void (*softmax_grad_cols_kernel)(int64_t n, int64_t cols, int64_t stride
 
 typedef void (*pool_sums_kernel)(int64_t n, const void *x, const int64_t *lo, const int64_t *hi,
                                  const int64_t *cols, int64_t rows, int64_t all, void *out);
+/* Steps of recurrent layers (kernels/rnn.h), for float32 and float64. */
+typedef struct rnn_kernels {
+    void (*lstm[2])(int64_t n, const void *x, void *gates, void *c, void *saved, void *h);
+    void (*lstm_grad[2])(int64_t n, const void *gates, const void *c0, const void *c, const void *dh,
+                         void *dc, void *d);
+    void (*lstm_out[2])(int64_t n, const void *gates, const void *c, void *h);
+    void (*gru[2])(int64_t n, const void *x, const void *b, void *gates, const void *h0, void *h);
+    void (*gru_grad[2])(int64_t n, const void *gates, const void *h0, void *dh, void *d, void *e);
+    void (*simple[2])(int64_t n, const void *x, void *h, int relu);
+    void (*simple_grad[2])(int64_t n, const void *h, const void *dh, void *d, int relu);
+    void (*add[2])(int64_t n, void *y, const void *x);
+} rnn_kernels;
+/* Update rules of optimizers, one value for each row of optim.def: OPTIM_sgd, ... */
+enum optim_row {
+#define OPTIM(name, ...) OPTIM_##name,
+#include "optim.def"
+#undef OPTIM
+    OPTIM_ROWS
+};
+enum {
+    OPT_MAXIMIZE = 1,
+    OPT_MOMENTUM = 2,
+    OPT_CENTERED = 4,
+    OPT_AMSGRAD = 8,
+    OPT_NESTEROV = 16,
+    OPT_DECOUPLED = 32,
+};
+/* n elements of the arrays q, with the numbers h. */
+typedef void (*optim_kernel)(int64_t n, void *const *q, const double *h, int flags);
+
+/* Attention (kernels/attention.h), for float32 and float64. */
+typedef struct attention_kernels {
+    void (*softmax[2])(int64_t rows, int64_t cols, int64_t ld, void *s, void *max, void *sum, void *alpha);
+    void (*scale[2])(int64_t rows, int64_t n, int64_t ld, void *x, const void *factor);
+    void (*grad[2])(int64_t rows, int64_t cols, int64_t ld, void *s, void *dp, const void *lse, const void *d,
+                    double scale);
+    double (*dot[2])(int64_t n, const void *a, const void *b);
+} attention_kernels;
 
 typedef struct kern_table {
     const char *name; /* "sse2", "avx2", "avx512", "neon" */
@@ -80,7 +119,24 @@ typedef struct kern_table {
     softmax_grad_kernel softmax_grad[CT_COUNT];
     softmax_cols_kernel softmax_cols[CT_COUNT];
     softmax_grad_cols_kernel softmax_grad_cols[CT_COUNT];
+    /* normalizations (kernels/norm.h), for float32 and float64 */
+    void (*nm_row_stats[2])(int64_t n, const void *x, int about_zero, double *out);
+    void (*nm_row_apply[2])(int64_t n, const void *x, double mean, double rstd, const void *w, const void *b,
+                            void *y);
+    void (*nm_row_dots[2])(int64_t n, const void *g, const void *x, double mean, const void *w, double *out);
+    void (*nm_row_grad[2])(int rows, int64_t n, const void *g, const void *x, const double *c, const void *w,
+                           void *dx, void *dw, void *db);
+    void (*nm_plane_sums[2])(int64_t count, int64_t n, int64_t step, const void *x, const void *g,
+                             const void *k, void *s, void *q);
+    void (*nm_plane_flush[2])(int64_t count, void *s, void *q, double *sum, double *square);
+    void (*nm_plane_apply[2])(int64_t count, int64_t n, int64_t step, const void *x, const void *g,
+                              const void *m, const void *a, const void *b, const void *c, void *y);
+    void (*nm_cols_sums[2])(int64_t rows, int64_t n, int64_t stride, const void *x, const void *g,
+                            const void *k, void *s, void *q);
+    void (*nm_cols_apply[2])(int64_t rows, int64_t n, int64_t stride, const void *x, const void *g,
+                             const void *m, const void *a, const void *b, const void *c, void *y);
     const gemm_kernels *gemm[CT_COUNT]; /* NULL for i64 */
+    const conv_kernels *conv[CT_COUNT]; /* the same */
     /* out[k] = m[k] ? *value : x[k], by the logarithm of an element's size; and how many of m are set */
     void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);
     int64_t (*mask_count)(int64_t n, const uint8_t *m);
@@ -89,10 +145,10 @@ typedef struct kern_table {
     void (*gather[2])(int64_t n, void *out, const void *x, const int64_t *i, int64_t size, int64_t stride,
                       int64_t step);
     /* optimizers (kernels/optim.h), for float32 and float64 */
-    void (*sgd[2])(int64_t n, void *p, const void *g, void *buffer, const double *h, int nesterov,
-                   int maximize);
-    void (*adam[2])(int64_t n, void *p, const void *g, void *m, void *v, void *vmax, const double *h,
-                    int decoupled, int maximize);
+    optim_kernel optim[OPTIM_ROWS][2];
+    void (*add_squares[2])(int64_t n, void *acc, const void *x);
+    double (*axpy_dot[2])(int64_t n, void *q, double a, const void *x, double scale, const void *y);
+    double (*factored[2])(int64_t n, void *p, const void *g, const void *var, const double *h);
     void (*scale[2])(int64_t n, void *x, double k);
     void (*clip[2])(int64_t n, void *x, double k);
     double (*norm[2])(int64_t n, const void *x, int power);
@@ -123,6 +179,8 @@ typedef struct kern_table {
     void (*resample_line[2])(int64_t n, int64_t taps, const void *line, int64_t from, const int64_t *first,
                              const int64_t *at, const void *w, void *out);
     void (*resample_twice[2])(int64_t n, const void *x, void *out);
+    rnn_kernels rnn;
+    attention_kernels attention;
 } kern_table;
 
 extern const kern_table kern_sse2, kern_avx2, kern_avx512, kern_neon;

@@ -34,7 +34,8 @@ def bits(x):
 def sample(T):
     x = T.arange(12, dtype=T.float32).reshape(3, 4)
     things = {"x": x, "t": x.t(), "part": x[1:, ::2], "wide": x[0].expand(2, 4), "empty": T.empty(0, 3),
-              "0d": T.tensor(2.5), "p": T.nn.Parameter(T.ones(2)), "size": x.shape, "o": OrderedDict(a=(1, [2.5, None, True, "s", b"b"])),
+              "0d": T.tensor(2.5), "p": T.nn.Parameter(T.ones(2)), "size": x.shape,
+              "o": OrderedDict(a=(1, [2.5, None, "s", b"b"])),
               "dtype": T.float16, "device": T.device("cpu"), "big": 1 << 90, "set": {1, 2}}  # fmt: skip
     return {**things, **{d: T.arange(5).to(getattr(T, d)) for d in DTYPES}}
 
