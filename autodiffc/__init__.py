@@ -557,6 +557,7 @@ from ._ops.pooling import (
     max_pool3d,
 )
 from ._ops.pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
+from ._ops.resample import channel_shuffle, pixel_shuffle, pixel_unshuffle
 
 # ---- random numbers ----
 from . import random
@@ -648,7 +649,6 @@ _LAZY_NAMES = {
     "autocast": "amp",
     "GradScaler": "amp",
     "Stream": "cpu",
-    "vmap": "func",
     "OutOfMemoryError": "cuda",
     **dict.fromkeys(["get_autocast_dtype", "set_autocast_dtype", "is_autocast_enabled", "set_autocast_enabled"],
                     "amp.autocast_mode"),
