@@ -14,6 +14,7 @@ from .._ops.loss import (  # noqa: F401
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
+    ctc_loss,
     huber_loss,
     kl_div,
     l1_loss,

@@ -46,6 +46,8 @@ from .._ops.activation import (  # noqa: F401
     threshold,
     threshold_,
 )
+from .._ops.distance import cosine_similarity, pairwise_distance, pdist  # noqa: F401
+from .._ops.embedding import embedding_bag  # noqa: F401
 from .._ops.math import sigmoid, tanh  # noqa: F401
 from ._base import Tensor, no_grad, ops
 from ._loss_functional import (  # noqa: F401
@@ -53,6 +55,7 @@ from ._loss_functional import (  # noqa: F401
     binary_cross_entropy_with_logits,
     cosine_embedding_loss,
     cross_entropy,
+    ctc_loss,
     gaussian_nll_loss,
     hinge_embedding_loss,
     huber_loss,
@@ -293,7 +296,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     return one - soft.detach() + soft
 
 
-# ---- padding, norms, distances
+# ---- padding, norms
 
 def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
     """Pad the last dimensions; ``pad`` is ``(left, right, top, bottom, ...)`` from the last dimension on."""
@@ -307,25 +310,3 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12,
     if out is None:
         return input / length.expand_as(input)
     return ops.div(input, length.expand_as(input), out=out)
-
-
-def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """``sum(x1 x2) / (max(|x1|, eps) max(|x2|, eps))`` along ``dim``; the two broadcast."""
-    x1, x2 = ops.broadcast_tensors(x1, x2)
-    return (_unit(x1, dim, eps) * _unit(x2, dim, eps)).sum(dim)
-
-
-def _unit(x: Tensor, dim: int, eps: float) -> Tensor:
-    """``x / max(|x|, eps)``, where the bound has no effect on the gradient, as in PyTorch."""
-    length = x.norm(2, dim, keepdim=True)
-    with no_grad():
-        missing = length.detach().clamp_min(eps) - length.detach()
-    return x / (length + missing)
-
-
-def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
-                      keepdim: bool = False) -> Tensor:
-    """``norm_p(x1 - x2 + eps)`` over the last dimension; the two broadcast."""
-    return (x1 - x2 + eps).norm(p, -1, keepdim)
-
-

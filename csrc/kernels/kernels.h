@@ -9,6 +9,7 @@
 #include "ew.h"
 #include "reduce.h"
 #include "loss.h"
+#include "distance.h"
 #include "gemm.h"
 #include "optim.h"
 #undef CT
@@ -19,6 +20,7 @@
 #include "ew.h"
 #include "reduce.h"
 #include "loss.h"
+#include "distance.h"
 #include "gemm.h"
 #include "optim.h"
 #undef CT
@@ -89,6 +91,8 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #include "loss.def"
         },
 #undef LOSS
+    .cdist = {distance_f32, distance_f64},
+    .cdist_grad = {distance_grad_f32, distance_grad_f64},
     .softmax = {softmax_f32, softmax_f64, NULL},
     .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
     .softmax_cols = {softmax_cols_f32, softmax_cols_f64, NULL},
