@@ -9,6 +9,9 @@ from ._dtype import (
     bfloat16,
     channels_last,
     channels_last_3d,
+    complex32,
+    complex64,
+    complex128,
     contiguous_format,
     device,
     dtype,
@@ -24,6 +27,11 @@ from ._dtype import (
     memory_format,
     preserve_format,
     set_default_dtype,
+    sparse_bsc,
+    sparse_bsr,
+    sparse_coo,
+    sparse_csc,
+    sparse_csr,
     strided,
     uint8,
 )
@@ -31,6 +39,7 @@ from .tensor import Tensor  # before the function tensor(), which then takes the
 
 bool, float, double, half = _dtype.bool_, float32, float64, float16
 short, int, long = int16, int32, int64
+chalf, cfloat, cdouble = complex32, complex64, complex128
 
 # ---- tensors ----
 from . import autograd
@@ -519,6 +528,38 @@ from ._ops.index import (
     take_along_dim,
 )
 
+# ---- distances, statistics, losses, names of complex numbers ----
+
+from ._ops.complex_names import (
+    angle,
+    complex,
+    conj,
+    conj_physical,
+    conj_physical_,
+    imag,
+    is_neg,
+    istft,
+    polar,
+    real,
+    resolve_conj,
+    resolve_neg,
+    stft,
+    view_as_complex,
+    view_as_real,
+)
+from ._ops.distance import cdist, cosine_similarity, pairwise_distance, pdist
+from ._ops.functions import igamma, igammac
+from ._ops.index import nonzero_static
+from ._ops.reduce import frexp
+from ._ops.removed import eig, lstsq, matrix_rank, solve, symeig
+from ._ops.sparse import dsmm, hspmm, smm, spmm
+from ._ops.statistics import corrcoef, cov, gradient, histogramdd, isin, renorm
+from ._ops.write import as_strided_, fill_, zero_
+
+from math import e, inf, nan, pi
+
+newaxis = None
+
 # ---- random numbers ----
 from . import random
 from ._generator import Generator, default_generator
@@ -554,13 +595,22 @@ from . import _threadpoolctl
 
 _threadpoolctl.install()
 
-_LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "testing", "compiler"}
+_LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "testing", "compiler", "sparse", "fft"}
 _LAZY_NAMES = {
     "install": "_hook",
     "uninstall": "_hook",
     **dict.fromkeys(
-        ["cholesky_inverse", "cholesky_solve", "lu_unpack", "matrix_exp", "orgqr", "triangular_solve"], "linalg"
+        ["cholesky_inverse", "cholesky_solve", "geqrf", "lu_unpack", "matrix_exp", "orgqr", "ormqr", "triangular_solve"],
+        "linalg",
     ),
+    **dict.fromkeys(
+        ["sparse_coo_tensor", "sparse_compressed_tensor", "sparse_csr_tensor", "sparse_csc_tensor", "sparse_bsr_tensor",
+         "sparse_bsc_tensor"], "sparse"
+    ),
+    **dict.fromkeys(
+        ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"], "_ops.window"
+    ),
+    "vmap": "func",
 }
 
 

@@ -30,11 +30,14 @@ def cdef() -> str:
     void take_back(void *state);
     intptr_t dlpack_capsule(intptr_t managed, int versioned);
     intptr_t dlpack_open(intptr_t capsule, int *versioned);
+    int make_handle_class(void);
+    void use_tensor_class(intptr_t tensor, const intptr_t *functions);
     """
 
 
 SOURCE = """
 #include "autodiffc.h"
+#include "python/tensor_object.h"
 
 /* The binding's functions keep the interpreter's lock: giving it up and taking it again costs more than
  * a small operation. The core gives it up itself around work that takes longer (execute() in op.c, the replay in
@@ -104,7 +107,7 @@ static intptr_t dlpack_open(intptr_t capsule, int *versioned) {
 
 def sources() -> list[str]:
     """C files relative to the project, as setuptools wants them; first those that take longest."""
-    return [os.path.relpath(p, ROOT) for d in ("isa", "", "ops") for p in sorted((CSRC / d).glob("*.c"))]
+    return [os.path.relpath(p, ROOT) for d in ("isa", "", "ops", "python") for p in sorted((CSRC / d).glob("*.c"))]
 
 
 ffibuilder = cffi.FFI()

@@ -20,6 +20,10 @@ class CaptureError(RuntimeError):
     """A step that is being recorded did what a replay could not do."""
 
 
+class SparseOperand(NotImplementedError):
+    """A sparse tensor where the core needs a dense one."""
+
+
 _ERRORS = {
     lib.AD_ERR_RUNTIME: RuntimeError,
     lib.AD_ERR_TYPE: TypeError,
@@ -68,30 +72,18 @@ def location():
     return f" ({frame.f_code.co_filename}, line {frame.f_lineno})" if frame is not None else ""
 
 
-class TensorBase:
+Handle = wrap = unary = binary = None  # written in C: set by make_handle_class()
+if lib.make_handle_class():
+    raise ImportError("the class of tensors could not be made")
+
+
+class TensorBase(Handle):
     """The handle, and nothing else; autodiffc.tensor.Tensor adds the names."""
 
-    __slots__ = ("_h", "_grad_ref", "__weakref__", "__dict__")
-
-    def __del__(self, _release=lib.ad_release):
-        try:
-            _release(self._h)
-        except AttributeError:  # a subclass whose __init__ raised before it had a handle
-            return
+    __slots__ = ("_grad_ref", "__weakref__", "__dict__")
 
 
 Tensor = TensorBase  # replaced by autodiffc.tensor once it is defined
-_new = object.__new__
-
-
-def wrap(h):
-    """The Tensor of a new reference; raises the core's error when there is none."""
-    if not h:
-        fail()
-    t = _new(Tensor)
-    t._h = h
-    return t
-
 
 def wrap_results(first):
     """All outputs of a call that had several, as a tuple; `first` is what the call returned."""

@@ -39,12 +39,39 @@ DTYPES = [
 ]
 """By the core's code."""
 
+
+
+class ComplexDtype(dtype):
+    """A dtype that is only a name: to compare with, and to be refused where a tensor would have it."""
+
+    __slots__ = ()
+    is_complex = True
+
+    def __init__(self, name, itemsize):
+        self.name, self.itemsize, self.numpy = name, itemsize, None
+        self.is_floating_point, self.is_signed = False, True
+
+    @property
+    def code(self):
+        raise NotImplementedError(f"complex tensors ({self}) are not supported; keep the real and imaginary parts as two "
+                                  "real tensors")
+
+    def to_real(self):
+        return {"complex32": float16, "complex64": float32, "complex128": float64}[self.name]
+
+
+complex32, complex64 = ComplexDtype("complex32", 4), ComplexDtype("complex64", 8)
+complex128 = ComplexDtype("complex128", 16)
+
 bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 = DTYPES
 FROM_NUMPY = {d.numpy: d for d in DTYPES if d.numpy is not None}
 
 
 def named(name):
     """The dtype of a name such as "float32"."""
+    for d in (complex32, complex64, complex128):
+        if d.name == name:
+            return d
     return DTYPES[_names.index(name)]
 
 
@@ -193,3 +220,6 @@ contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")
 channels_last = memory_format("channels_last")
 channels_last_3d = memory_format("channels_last_3d")
+sparse_coo, sparse_csr, sparse_csc = layout("sparse_coo"), layout("sparse_csr"), layout("sparse_csc")
+sparse_bsr, sparse_bsc = layout("sparse_bsr"), layout("sparse_bsc")
+jagged = layout("jagged")

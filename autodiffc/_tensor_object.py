@@ -164,6 +164,17 @@ class TensorObject(TensorBase):
         t.__dict__.update(self.__dict__)
         return t
 
+    def as_subclass(self, cls):
+        """This tensor as an object of `cls`, a subclass of Tensor: the same memory and history. TypeError for
+        another class."""
+        if not (isinstance(cls, type) and issubclass(cls, TensorBase)):
+            raise TypeError(f"as_subclass(): argument 'cls' must be a subclass of Tensor, not {cls!r}")
+        alias = self.view_as(self)
+        t = object.__new__(cls)
+        lib.ad_retain(alias._h)
+        t._h = alias._h
+        return t
+
     def __deepcopy__(self, memo):
         if id(self) in memo:
             return memo[id(self)]

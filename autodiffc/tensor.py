@@ -10,9 +10,11 @@ from weakref import ref as _ref
 from . import _core, _dtype, interop
 from ._core import OP, TensorBase, fail, wrap
 from ._dtype import DTYPES, Size
+from ._dtype_info import is_same_size
 from ._legacy import legacy_new
 from ._native import ffi, lib
-from ._ops import _call, activation, arithmetic, compare, creation, distinct, from_data, math, random, reduce, write
+from ._ops import _call, activation, arithmetic, compare, complex_names, creation, decompose, distinct, from_data
+from ._ops import functions, math, random, reduce, removed, sparse, statistics, write
 from ._ops import index as indexing
 from ._ops import linalg as linear
 from ._ops import rearrange as moved
@@ -23,7 +25,6 @@ from .autograd import _hooks
 
 _unpack = ffi.unpack
 _backward1 = lib.ad_backward1
-_new = object.__new__
 
 
 class Tensor(TensorObject):
@@ -111,6 +112,14 @@ class Tensor(TensorObject):
     def is_signed(self) -> bool:
         return self.dtype.is_signed
 
+    def is_same_size(self, other) -> bool:
+        """Whether both have the same sizes."""
+        return is_same_size(self, other)
+
+    def new(self, *args, device=None):
+        """A tensor of this one's dtype from sizes (not initialised), a sequence, an array or a tensor."""
+        return legacy_new(Tensor, self.dtype, args, device)
+
     def is_set_to(self, tensor) -> bool:
         """Whether both have the same memory, offset, sizes and strides."""
         if not isinstance(tensor, TensorBase):
@@ -127,6 +136,7 @@ class Tensor(TensorObject):
     device = property(lambda self: _dtype.CPU)
     layout = property(lambda self: _dtype.strided)
     is_sparse = is_quantized = is_cuda = is_meta = property(lambda self: False)
+    is_sparse_csr = is_ipu = is_maia = is_mtia = is_vulkan = is_xla = is_hpu = property(lambda self: False)
     is_mkldnn = is_mps = is_nested = is_xpu = property(lambda self: False)
     is_cpu = property(lambda self: True)
     names = property(lambda self: (None,) * self.ndim)
@@ -324,21 +334,6 @@ class Tensor(TensorObject):
 
     # ---- elementwise ----
 
-    __add__, __radd__ = _call.operator(OP["add"]), _call.operator(OP["add"], 1)
-    __sub__, __rsub__ = _call.operator(OP["sub"]), _call.operator(OP["sub"], 1)
-    __mul__, __rmul__ = _call.operator(OP["mul"]), _call.operator(OP["mul"], 1)
-    __truediv__, __rtruediv__ = _call.operator(OP["div"]), _call.operator(OP["div"], 1)
-    __floordiv__, __rfloordiv__ = _call.operator(OP["floor_divide"]), _call.operator(OP["floor_divide"], 1)
-    __mod__, __rmod__ = _call.operator(OP["remainder"]), _call.operator(OP["remainder"], 1)
-    __pow__, __rpow__ = _call.operator(OP["pow"]), _call.operator(OP["pow"], 1)
-    __and__, __rand__ = _call.operator(OP["bitwise_and"]), _call.operator(OP["bitwise_and"], 1)
-    __or__, __ror__ = _call.operator(OP["bitwise_or"]), _call.operator(OP["bitwise_or"], 1)
-    __xor__, __rxor__ = _call.operator(OP["bitwise_xor"]), _call.operator(OP["bitwise_xor"], 1)
-    __lshift__, __rlshift__ = _call.operator(OP["bitwise_left_shift"]), _call.operator(OP["bitwise_left_shift"], 1)
-    __rshift__, __rrshift__ = _call.operator(OP["bitwise_right_shift"]), _call.operator(OP["bitwise_right_shift"], 1)
-    __eq__, __ne__ = _call.operator(OP["eq"]), _call.operator(OP["ne"])
-    __lt__, __le__ = _call.operator(OP["lt"]), _call.operator(OP["le"])
-    __gt__, __ge__ = _call.operator(OP["gt"]), _call.operator(OP["ge"])
     __hash__ = object.__hash__  # by identity: __eq__ compares elements
     __neg__, __pos__, __abs__, __invert__ = math.neg, math.positive, math.abs, compare.invert
     __iadd__, __isub__ = _call.inplace_operator(OP["add"]), _call.inplace_operator(OP["sub"])
@@ -348,7 +343,7 @@ class Tensor(TensorObject):
     __ior__, __ixor__ = _call.inplace_operator(OP["bitwise_or"]), _call.inplace_operator(OP["bitwise_xor"])
     __ilshift__ = _call.inplace_operator(OP["bitwise_left_shift"])
     __irshift__ = _call.inplace_operator(OP["bitwise_right_shift"])
-    __div__, __rdiv__, __idiv__ = __truediv__, __rtruediv__, __itruediv__
+    __div__, __rdiv__, __idiv__ = TensorBase.__truediv__, TensorBase.__rtruediv__, __itruediv__
     add, sub, add_, sub_, mul = arithmetic.add, arithmetic.sub, arithmetic.add_, arithmetic.sub_, arithmetic.mul
     mul_, div, div_, true_divide = arithmetic.mul_, arithmetic.div, arithmetic.div_, arithmetic.true_divide
     floor_divide, remainder, fmod = arithmetic.floor_divide, arithmetic.remainder, arithmetic.fmod
@@ -425,7 +420,6 @@ class Tensor(TensorObject):
 
     # ---- products ----
 
-    __matmul__, __rmatmul__ = linear.matmul_operator, linear.reflected_matmul_operator
     matmul, mm, bmm = linear.matmul, linear.mm, linear.bmm
     mv, dot, vdot, inner, outer = linear.mv, linear.dot, linear.vdot, linear.inner, linear.outer
     ger, kron, cross, trace = linear.ger, linear.kron, linear.cross, linear.trace
@@ -455,6 +449,31 @@ class Tensor(TensorObject):
     argwhere, select_scatter = indexing.argwhere, indexing.select_scatter
     slice_scatter, diagonal_scatter = indexing.slice_scatter, indexing.diagonal_scatter
 
+    # ---- decompositions ----
+
+    lu, lu_solve, geqrf, orgqr, ormqr = decompose.lu, linear.lu_solve, decompose.geqrf, decompose.orgqr, decompose.ormqr
+    matrix_exp, cholesky_solve = decompose.matrix_exp, decompose.cholesky_solve
+    cholesky_inverse, triangular_solve = decompose.cholesky_inverse, decompose.triangular_solve
+
+    # ---- sparse tensors ----
+
+    to_sparse, to_sparse_coo, to_dense = sparse.to_sparse, sparse.to_sparse_coo, sparse.to_dense
+    sparse_mask, sparse_dim, dense_dim = sparse.sparse_mask, sparse.sparse_dim, sparse.dense_dim
+    coalesce, is_coalesced, indices, values = sparse.coalesce, sparse.is_coalesced, sparse.indices, sparse.values
+    _indices, _values, _nnz, smm = sparse._indices, sparse._values, sparse._nnz, sparse.smm
+
+    # ---- statistics, names of complex numbers ----
+
+    cov, corrcoef, renorm, renorm_ = statistics.cov, statistics.corrcoef, statistics.renorm, statistics.renorm_
+    sum_to_size, frexp, fill_diagonal_ = reduce.sum_to_size, reduce.frexp, write.fill_diagonal_
+    nonzero_static = indexing.nonzero_static
+    igamma, igammac, igamma_, igammac_ = functions.igamma, functions.igammac, functions.igamma_, functions.igammac_
+    real, imag = property(complex_names.real), property(complex_names.imag)
+    conj, conj_physical, conj_physical_ = complex_names.conj, complex_names.conj_physical, complex_names.conj_physical_
+    resolve_conj, resolve_neg = complex_names.resolve_conj, complex_names.resolve_neg
+    angle, stft, istft = complex_names.angle, complex_names.stft, complex_names.istft
+    solve, lstsq, eig, symeig = removed.solve, removed.lstsq, removed.eig, removed.symeig
+
     # ---- random numbers ----
 
     normal_, uniform_, random_, bernoulli_ = random.normal_, random.uniform_, random.random_, random.bernoulli_
@@ -466,3 +485,5 @@ from .autograd import backward as _backward  # noqa: E402
 from .autograd.graph import node_of as _node_of  # noqa: E402
 
 _core.Tensor = Tensor
+lib.use_tensor_class(id(Tensor), [id(f) for f in (fail, _call.operate, _call.unary_form, _call.binary_form,
+                                                  interop.to_numpy)])

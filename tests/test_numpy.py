@@ -110,6 +110,22 @@ def test_comparisons_and_gradients_with_arrays():
 # ---- buffers and DLPack ----
 
 
+def test_memoryview_shares_memory():
+    t = T.arange(6, dtype=T.float32).reshape(2, 3)
+    view = memoryview(t.t())
+    assert view.shape == (3, 2) and view.strides == (4, 12) and view.format == "f" and not view.readonly
+    view[2, 0] = 9
+    assert t[0, 2].item() == 9
+    del t
+    assert view[2, 0] == 9  # the view keeps the memory
+    assert bytes(T.tensor([1, 2], dtype=T.uint8)) == b"\x01\x02"
+    assert memoryview(T.tensor(3)).shape == () and memoryview(T.zeros(0, 2)).nbytes == 0
+    with pytest.raises(RuntimeError, match="requires grad"):
+        memoryview(T.ones(2, requires_grad=True))
+    with pytest.raises(TypeError, match="BFloat16"):
+        memoryview(T.ones(2, dtype=T.bfloat16))
+
+
 def test_frombuffer():
     data = bytearray(16)
     t = T.frombuffer(data, dtype=T.float32, offset=4, count=2)

@@ -370,3 +370,62 @@ def test_configuration():
 def test_sizes_out_of_reach(f):
     with pytest.raises((RuntimeError, MemoryError, OverflowError)):
         f()
+
+
+class Other:
+    """What knows how to be combined with a tensor, which does not know it."""
+
+    __array_ufunc__ = None
+
+    def __radd__(self, other):
+        return "radd"
+
+    def __eq__(self, other):
+        return "eq"
+
+    def __rmatmul__(self, other):
+        return "rmatmul"
+
+    __hash__ = object.__hash__
+
+
+def test_operators_leave_what_they_do_not_know_to_the_other_side():
+    t = T.ones(2)
+    assert t + Other() == "radd" and t @ Other() == "rmatmul" and (t == Other()) == "eq"
+    for f in (lambda: t + "a", lambda: "a" - t, lambda: t @ 2.0, lambda: t < None, lambda: pow(t, 2, 3)):
+        with pytest.raises(TypeError):
+            f()
+    assert (t == "a") is False and (t != "a") is True and T.Tensor.__add__(t, "a") is NotImplemented
+    assert hash(t) == object.__hash__(t)
+
+
+def test_subclasses_may_have_operators_of_their_own():
+    class Loud(T.Tensor):
+        def __add__(self, other):
+            return "loud"
+
+        __radd__ = __add__
+
+    t = T.ones(2).as_subclass(Loud)
+    assert t + T.ones(2) == "loud" and T.ones(2) + t == "loud" and (t * 2).tolist() == [2, 2]
+
+
+def test_a_tensor_freed_while_an_exception_is_on_its_way():
+    class Context(T.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.kept = [x]
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+    def f():
+        y = Context.apply(T.ones(2, requires_grad=True))
+        y = y + 1  # noqa: F841  freed with the frame; the graph's Python objects go with it
+        raise KeyError("on its way")
+
+    for _ in range(3):
+        with pytest.raises(KeyError, match="on its way"):
+            f()

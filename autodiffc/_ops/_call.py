@@ -2,47 +2,33 @@
 
 import numpy as np
 
-from .. import _core
-from .._core import OP, TensorBase, fail, wrap
+from .._core import OP, TensorBase, binary, fail, unary, wrap
 from .._native import ffi, lib
 from ..interop import operand
 
 _op1, _op2, _op3 = lib.ad_op1, lib.ad_op2, lib.ad_op3
 _op1i, _op1l = lib.ad_op1i, lib.ad_op1l
 _op2f, _op2i, _op2b = lib.ad_op2f, lib.ad_op2i, lib.ad_op2b
-_new = object.__new__
 
 
-def unary(op, a, out=None):
-    """op(a), a Tensor; `out` receives the result when given."""
+def unary_form(op, a, out=None):
+    """What unary() does when there is an `out`, or `a` is no Tensor."""
     try:
         h = _op1(op, a._h)
     except AttributeError:
         raise not_a_tensor(op, a) from None
-    if not h:
-        fail()
-    if out is not None:
-        return to_out(h, out)
-    t = _new(_core.Tensor)
-    t._h = h
-    return t
+    return wrap(h) if out is None else to_out(h, out)
 
 
-def binary(op, a, b, out=None):
-    """op(a, b) where either may be a Python or NumPy number."""
+def binary_form(op, a, b, out=None):
+    """What binary() does when there is an `out`, or one of the operands is a Python or NumPy number."""
     if isinstance(b, TensorBase):
         h = _op2(op, a._h, b._h) if isinstance(a, TensorBase) else with_number(op, b, a, 1)
     elif isinstance(a, TensorBase):
         h = with_number(op, a, b, 0)
     else:
         raise TypeError(f"{op_name(op)}(): argument 'input' (position 1) must be Tensor, not {type(a).__name__}")
-    if not h:
-        fail()
-    if out is not None:
-        return to_out(h, out)
-    t = _new(_core.Tensor)
-    t._h = h
-    return t
+    return wrap(h) if out is None else to_out(h, out)
 
 
 def with_number(op, a, s, reversed):
@@ -123,9 +109,7 @@ def ternary(op, a, b, c, out=None, inplace=0):
         return a
     if out is not None:
         return to_out(h, out)
-    t = _new(_core.Tensor)
-    t._h = h
-    return t
+    return wrap(h)
 
 
 def tensors_only(op, a, b, out=None):
@@ -137,33 +121,17 @@ def tensors_only(op, a, b, out=None):
     return binary(op, a, b, out)
 
 
-def operator(op, reversed=0):
-    """The method of a binary operator: NotImplemented for what is neither a tensor nor a number."""
-
-    def method(self, other):
-        kind = type(other)
-        if kind is float:
-            h = _op2f(op, self._h, other, reversed)
-        elif kind is int:
-            h = _op2i(op, self._h, checked_int(other), reversed)
-        else:
-            try:  # cheaper than asking whether it is a tensor, which it nearly always is
-                h = _op2(op, other._h, self._h) if reversed else _op2(op, self._h, other._h)
-            except AttributeError:
-                if isinstance(other, np.ndarray) and other.ndim:
-                    return method(self, operand(other, self))
-                try:
-                    other = number(other, op)
-                except TypeError:
-                    return NotImplemented
-                h = with_number(op, self, other, reversed)
-        if not h:
-            fail()
-        t = _new(_core.Tensor)
-        t._h = h
-        return t
-
-    return method
+def operate(op, self, other, reversed):
+    """self OP other, or other OP self when reversed, for what the core's own operators leave over: NotImplemented
+    for what is neither a tensor nor a number."""
+    if isinstance(other, np.ndarray) and other.ndim:
+        other = operand(other, self)
+        return binary(op, other, self) if reversed else binary(op, self, other)
+    try:
+        other = number(other, op)
+    except TypeError:
+        return NotImplemented
+    return wrap(with_number(op, self, other, reversed))
 
 
 def inplace(op):
@@ -253,11 +221,7 @@ def ints(op, a, i0=0, i1=0, i2=0):
     if not isinstance(a, TensorBase):
         raise not_a_tensor(op, a)
     h = _op1i(op, a._h, i0, i1, i2)
-    if not h:
-        fail()
-    t = _new(_core.Tensor)
-    t._h = h
-    return t
+    return wrap(h)
 
 
 def listed(op, a, dims, i0=0, i1=0):
@@ -265,11 +229,7 @@ def listed(op, a, dims, i0=0, i1=0):
     if not isinstance(a, TensorBase):
         raise not_a_tensor(op, a)
     h = _op1l(op, a._h, dims, len(dims), i0, i1)
-    if not h:
-        fail()
-    t = _new(_core.Tensor)
-    t._h = h
-    return t
+    return wrap(h)
 
 
 def in_place(op, a, tensors=(), ints=(), floats=(), dims=()):
@@ -307,7 +267,10 @@ def integer(n):
 
 
 def to_out(h, out):
-    """Copies a result into `out`, which takes its size, and drops the result."""
+    """Copies a result into `out`, which takes its size, and drops the result; raises the core's error when there is
+    none."""
+    if not h:
+        fail()
     try:
         r = lib.ad_copy_out(h, out._h)
     except AttributeError:
@@ -344,5 +307,5 @@ def op_name(op):
 
 
 __all__ = ["OP", "TensorBase", "apply", "binary", "fail", "in_place", "inplace", "inplace_operator", "inplace_unary",
-           "ints", "lib", "listed", "not_a_tensor", "number", "number_tensor", "op_name", "operator", "sizes",
+           "ints", "lib", "listed", "not_a_tensor", "number", "number_tensor", "op_name", "operate", "sizes",
            "tensors_only", "ternary", "to_out", "to_outs", "unary", "wrap"]

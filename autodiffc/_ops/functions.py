@@ -4,7 +4,7 @@ Those that take a degree n, a tensor or a number, broadcast; a negative degree g
 polynomials have no derivative, as in PyTorch: float32 and float64 only, and integers become the default float dtype.
 """
 
-from ._call import OP, TensorBase, apply, not_a_tensor, number, number_tensor, tensors_only
+from ._call import OP, TensorBase, apply, inplace, not_a_tensor, number, number_tensor, tensors_only
 from .reduce import _finish
 
 _KINDS = {name: k for k, name in enumerate((
@@ -56,6 +56,7 @@ def igammac(input, other, *, out=None):
 
 
 gammainc, gammaincc = igamma, igammac
+igamma_, igammac_ = inplace(OP["igamma"]), inplace(OP["igammac"])
 
 
 def airy_ai(input, *, out=None):

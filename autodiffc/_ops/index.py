@@ -5,11 +5,9 @@ import warnings
 
 import numpy as np
 
-from .. import _core
 from .._native import ffi
 from ._call import OP, TensorBase, apply, fail, in_place, lib, not_a_tensor, to_out, wrap
 
-_new = object.__new__
 _MAX = (1 << 63) - 1
 _MIN = -(1 << 63)
 _INT, _SLICE, _NONE, _ELLIPSIS, _TENSOR, _BOOL = range(6)
@@ -195,11 +193,7 @@ def getitem(self, index):
     else:
         codes, tensors = _encode(index if kind is tuple else _items(index))
         h = _getitem(self._h, codes, len(codes), [t._h for t in tensors] if tensors else ())
-    if not h:
-        fail()
-    t = _new(_core.Tensor)
-    t._h = h
-    return t
+    return wrap(h)
 
 
 def setitem(self, index, value):
@@ -618,6 +612,17 @@ def embedding_renorm_(weight, indices, max_norm, norm_type=2.0):
     """Scales, in place, the rows of weight that indices name and whose norm is above max_norm down to it."""
     _tensors("embedding_renorm_", ("weight", weight), ("indices", indices))
     return in_place(OP["embedding_renorm"], weight, (indices,), (), (float(max_norm), float(norm_type)))
+
+
+def nonzero_static(input, *, size, fill_value=-1):
+    """The first `size` rows of nonzero(), and rows of fill_value where there are fewer: (size, dimensions)."""
+    _tensors("nonzero_static", ("input", input))
+    if size < 0:
+        raise RuntimeError(f"nonzero_static: 'size' must be an non-negative integer, got {size}")
+    found = nonzero(input)[:size]
+    rows = creation.full((size, input.ndim), fill_value, dtype=found.dtype)
+    rows[: found.shape[0]] = found
+    return rows
 
 
 def one_hot(tensor, num_classes=-1):

@@ -6,14 +6,13 @@ tensors that have one size and dtype is one call into the core; other sizes are 
 
 import warnings
 
-from .. import _core, _dtype
+from .. import _dtype
 from .._core import OP, TensorBase, fail, wrap
 from .._native import lib
 from . import _call, from_data, reduce, shape
 from ._call import binary, not_a_tensor, unary
 
 _op2x, _op3x = lib.ad_op2x, lib.ad_op3x
-_new = object.__new__
 _CE, _NLL, _PAIR = OP["cross_entropy"], OP["nll"], OP["pair_loss"]
 _MSE, _L1, _SMOOTH, _HUBER, _BCE, _BCE_LOGITS, _KL, _KL_LOG = range(8)  # the rows of csrc/kernels/loss.def
 _CODES = {"none": 0, "mean": 1, "sum": 2}
@@ -66,9 +65,7 @@ def _pair(name, kind, input, target, code, param=0.0):
             )
             input, target = shape.broadcast_tensors(input, target)
         return _pair(name, kind, _cast(input, dtype), _cast(target, dtype), code, param)
-    t = _new(_core.Tensor)
-    t._h = h
-    return t
+    return wrap(h)
 
 
 def _common(a, b):
@@ -216,11 +213,7 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     if lib.ad_ndim(g) == n and n and input.shape == target.shape:
         return _soft_cross_entropy(input, target, weight, code, label_smoothing)
     h = _op3x(_CE, h, g, w, ignore_index, code, label_smoothing)
-    if not h:
-        fail()
-    t = _new(_core.Tensor)
-    t._h = h
-    return t
+    return wrap(h)
 
 
 def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False):

@@ -4,8 +4,8 @@ dim may be None (all dimensions), an int, or a tuple; keepdim leaves reduced dim
 dimension that does not exist raises IndexError.
 """
 
-from .. import _core, return_types
-from .._core import OP, TensorBase, fail, wrap
+from .. import return_types
+from .._core import OP, TensorBase, fail, wrap, wrap_results
 from .._dtype import DTYPES
 from .._dtype import dtype as _dtype_class
 from .._native import lib
@@ -13,7 +13,6 @@ from . import _call, shape
 from ._call import binary, not_a_tensor, to_out, to_outs, unary
 
 _op1l, _op1i = lib.ad_op1l, lib.ad_op1i
-_new = object.__new__
 _SUM, _MEAN, _PROD, _NANSUM = OP["sum"], OP["mean"], OP["prod"], OP["nansum"]
 _AMAX, _AMIN, _ANY, _ALL, _COUNT = OP["amax"], OP["amin"], OP["any"], OP["all"], OP["count_nonzero"]
 _LOGSUMEXP, _NORM, _VAR, _STD = OP["logsumexp"], OP["norm"], OP["var"], OP["std"]
@@ -37,13 +36,7 @@ def reduce(op, input, dim, keepdim, dtype=None, out=None):
     else:
         dims = dim if isinstance(dim, (tuple, list)) else (dim,)
         h = _op1l(op, input._h, dims, len(dims), keepdim, -1 if dtype is None else dtype.code)
-    if not h:
-        fail()
-    if out is not None:
-        return to_out(h, out)
-    t = _new(_core.Tensor)
-    t._h = h
-    return t
+    return wrap(h) if out is None else to_out(h, out)
 
 
 def _axis(dim, axis):
@@ -409,13 +402,7 @@ def _soft(op, input, dim, dtype, out=None):
     else:
         raise TypeError(f"dtype must be a torch.dtype, not {type(dtype).__name__}")
     h = _op1i(op, input._h, dim, code, 0)
-    if not h:
-        fail()
-    if out is not None:
-        return to_out(h, out)
-    t = _new(_core.Tensor)
-    t._h = h
-    return t
+    return wrap(h) if out is None else to_out(h, out)
 
 
 _SOFTMAX, _LOG_SOFTMAX = OP["softmax"], OP["log_softmax"]
@@ -462,3 +449,23 @@ def f_softmin(input, dim=None, _stacklevel=3, dtype=None):
     return softmin(input, implicit_dim("softmin", dim, input.ndim), dtype)
 
 
+def sum_to_size(self, *size):
+    """The sum over what broadcasting to self's sizes would repeat, so that the result has the sizes."""
+    size = list(_call.sizes(size))
+    lead = self.ndim - len(size)
+    if lead < 0 or any(n != m and n != 1 for n, m in zip(size, self.shape[lead:])):
+        raise RuntimeError(f"size {{{size}}} is not expandable to size {{{list(self.shape)}}}.")
+    dims = [d for d in range(self.ndim) if d < lead or (size[d - lead] == 1 and self.shape[d] != 1)]
+    return shape.view(sum(self, dims, True), size) if dims else self
+
+
+def frexp(input, *, out=None):
+    """(mantissa, exponent): input = mantissa 2^exponent with 1/2 <= |mantissa| < 1; the exponents are int32."""
+    results = wrap_results(_call.lib.ad_op1(OP["frexp"], _checked("frexp", input)._h))
+    return return_types.frexp(results if out is None else to_outs("frexp", results, out))
+
+
+def _checked(name, input):
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor(name, input)
+    return input

@@ -10,6 +10,7 @@
 #include "reduce.h"
 #include "loss.h"
 #include "distance.h"
+#include "rows.h"
 #include "gemm.h"
 #include "optim.h"
 #undef CT
@@ -21,6 +22,7 @@
 #include "reduce.h"
 #include "loss.h"
 #include "distance.h"
+#include "rows.h"
 #include "gemm.h"
 #include "optim.h"
 #undef CT
@@ -93,6 +95,8 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #undef LOSS
     .cdist = {distance_f32, distance_f64},
     .cdist_grad = {distance_grad_f32, distance_grad_f64},
+    .axpy = {row_axpy_f32, row_axpy_f64},
+    .dot = {row_dot_f32, row_dot_f64},
     .softmax = {softmax_f32, softmax_f64, NULL},
     .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
     .softmax_cols = {softmax_cols_f32, softmax_cols_f64, NULL},

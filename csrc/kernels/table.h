@@ -81,6 +81,9 @@ typedef struct kern_table {
     void (*cdist[2])(int64_t n, int64_t m, const void *x, const void *yt, int kind, double p, void *out);
     void (*cdist_grad[2])(int64_t n, int64_t m, const void *x, const void *yt, const void *g, const void *dist,
                           int kind, double p, void *out);
+    /* kernels/rows.h, for float32 and float64 */
+    void (*axpy[2])(int64_t n, double a, const void *x, void *y);
+    double (*dot[2])(int64_t n, const void *x, const void *y);
     const gemm_kernels *gemm[CT_COUNT]; /* NULL for i64 */
     /* out[k] = m[k] ? *value : x[k], by the logarithm of an element's size; and how many of m are set */
     void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);

@@ -92,16 +92,6 @@ static void load(bags *p, const ad_attr *at, int64_t rows, void *scratch) {
         }
 }
 
-/* acc[0..n) += factor * x, in the compute type */
-static void add_row(int ct, int64_t n, void *acc, const void *x, double factor, void *tile) {
-    if (factor == 1) {
-        kern->ew[EW_add][ct](n, acc, (const void *[]){acc, x});
-        return;
-    }
-    dtype_loads[AD_F64][ct](n, tile, (const char *)&factor, 0);
-    kern->ew[EW_add_scaled][ct](n, acc, (const void *[]){acc, x, tile});
-}
-
 static const void *part(int dtype, int64_t n, const char *data, int64_t at, void *tile) {
     const char *d = data + at * dtype_size[dtype];
     if (dtype == AD_F32 || dtype == AD_F64) return d;
@@ -192,15 +182,15 @@ static void sum_range(int64_t begin, int64_t end, void *ctx) {
     const bags *p = ctx;
     int ct = dtype_compute(p->dtype);
     int64_t es = dtype_size[p->dtype];
-    _Alignas(64) char acc[TILE * 8], x[TILE * 8], f[TILE * 8];
+    _Alignas(64) char acc[TILE * 8], x[TILE * 8];
     for (int64_t b = begin; b < end; b++)
         for (int64_t at = 0; at < p->width; at += TILE) {
             int64_t n = p->width - at < TILE ? p->width - at : TILE;
             memset(acc, 0, (size_t)n * ct_size[ct]);
             for (int64_t k = p->start[b]; k < p->start[b + 1]; k++)
                 if (p->i[k] >= 0)
-                    add_row(ct, n, acc, part(p->dtype, n, p->w, p->i[k] * p->width + at, x),
-                            p->factor ? p->factor[k] : 1, f);
+                    kern->axpy[ct](n, p->factor ? p->factor[k] : 1,
+                                   part(p->dtype, n, p->w, p->i[k] * p->width + at, x), acc);
             dtype_stores[p->dtype][ct](n, (char *)tensor_data(p->out) + (b * p->width + at) * es, es, acc);
         }
 }
@@ -255,7 +245,7 @@ static void grad_range(int64_t begin, int64_t end, void *ctx) {
     int ct = dtype_compute(p->dtype);
     bool native = p->dtype == AD_F32 || p->dtype == AD_F64;
     int64_t es = dtype_size[p->dtype];
-    _Alignas(64) char acc[TILE * 8], x[TILE * 8], f[TILE * 8];
+    _Alignas(64) char acc[TILE * 8], x[TILE * 8];
     for (int64_t k = begin; k < end; k++) {
         int64_t at = k * p->chunk, n = p->width - at < p->chunk ? p->width - at : p->chunk;
         char *out = (char *)tensor_data(p->out) + at * es;
@@ -266,10 +256,10 @@ static void grad_range(int64_t begin, int64_t end, void *ctx) {
                 char *to = out + p->i[j] * p->width * es;
                 const void *g = part(p->dtype, n, p->g, b * p->width + at, x);
                 double factor = p->factor ? p->factor[j] : 1;
-                if (native) add_row(ct, n, to, g, factor, f);
+                if (native) kern->axpy[ct](n, factor, g, to);
                 else {
                     dtype_loads[p->dtype][ct](n, acc, to, es);
-                    add_row(ct, n, acc, g, factor, f);
+                    kern->axpy[ct](n, factor, g, acc);
                     dtype_stores[p->dtype][ct](n, to, es, acc);
                 }
             }

@@ -27,6 +27,14 @@ static int64_t total_chunks(const ad_call *c, int n) {
     return total;
 }
 
+/* How many chunks are worth a thread's while: those of `full` full ones. Most tensors of a small model have
+ * one chunk that is nearly empty. */
+static int64_t grain_of(const ad_call *c, int n, int full) {
+    int64_t elements = 1;
+    for (int k = 0; k < n; k++) elements += c->in[k]->numel;
+    return (int64_t)((double)total_chunks(c, n) * CHUNK * full / (double)elements);
+}
+
 static part part_first(const ad_call *c, int64_t k) {
     part p = {0, 0, 0};
     while (k >= chunks_of(c->in[p.t])) k -= chunks_of(c->in[p.t++]);
@@ -112,7 +120,8 @@ static void sgd_range(int64_t begin, int64_t end, void *ctx) {
 }
 
 void sgd_step_run(const ad_call *c) {
-    pool_parallel_for(total_chunks(c, (int)c->at->i[0]), 4, sgd_range, (void *)c);
+    int n = (int)c->at->i[0];
+    pool_parallel_for(total_chunks(c, n), grain_of(c, n, 4), sgd_range, (void *)c);
 }
 
 /* ---- Adam: params, grads, first and second moments, with AMSGrad their maxima, step counts (0-d).
@@ -180,7 +189,7 @@ void adam_step_run(const ad_call *c) {
         if (dtype_is_float(s->dtype)) dtype_stores[s->dtype][CT_F64](1, tensor_data(s), 0, &step);
         else dtype_stores[s->dtype][CT_I64](1, tensor_data(s), 0, &(int64_t){(int64_t)step});
     }
-    pool_parallel_for(total_chunks(c, n), 2, adam_range, (void *)c);
+    pool_parallel_for(total_chunks(c, n), grain_of(c, n, 2), adam_range, (void *)c);
 }
 
 /* ---- total_norm(tensors; f[0] = 1, 2 or infinity): the norm of each tensor, then of those norms ---- */
@@ -234,7 +243,7 @@ static void norm_range(int64_t begin, int64_t end, void *ctx) {
 void total_norm_run(const ad_call *c) {
     norm_task w = {c, c->scratch, c->at->f[0] == 2 ? 2 : c->at->f[0] == 1 ? 1 : 0};
     int64_t n = total_chunks(c, c->nin);
-    pool_parallel_for(n, 8, norm_range, &w);
+    pool_parallel_for(n, grain_of(c, c->nin, 8), norm_range, &w);
     double sum = 0; /* in double and in order: the same for any number of threads */
     for (int64_t k = 0; k < n; k++)
         sum = w.power                                              ? sum + w.partial[k]
@@ -292,12 +301,13 @@ void scale_all_run(const ad_call *c) {
         k = (float)((float)c->at->f[0] / (float)((float)tensor_get_f64(c->in[n]) + 1e-6f));
     if (k >= 1) return;
     each_task w = {c, k, kern->scale};
-    pool_parallel_for(total_chunks(c, n), 8, each_range, &w);
+    pool_parallel_for(total_chunks(c, n), grain_of(c, n, 8), each_range, &w);
 }
 
 void clip_all_run(const ad_call *c) {
     each_task w = {c, c->at->f[0], kern->clip};
-    pool_parallel_for(total_chunks(c, (int)c->at->i[0]), 8, each_range, &w);
+    int n = (int)c->at->i[0];
+    pool_parallel_for(total_chunks(c, n), grain_of(c, n, 8), each_range, &w);
 }
 
 /* ---- entry points ---- */
