@@ -81,6 +81,7 @@ class TensorBase(Handle):
     """The handle, and nothing else; autodiffc.tensor.Tensor adds the names."""
 
     __slots__ = ("_grad_ref", "__weakref__", "__dict__")
+    _dense = True  # a sparse tensor has no handle
 
 
 Tensor = TensorBase  # replaced by autodiffc.tensor once it is defined

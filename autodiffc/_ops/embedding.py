@@ -6,7 +6,7 @@ from .._core import OP, TensorBase
 from .._dtype import int64
 from . import _call
 from ._call import not_a_tensor
-from .index import embedding_renorm_
+from .index import dense_gradient, embedding_renorm_
 
 _MODES = {"sum": 0, "mean": 1, "max": 2}
 
@@ -18,8 +18,8 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale
     input (bags, size) of int64 or int32, or (n) with offsets (bags), where each bag begins; with include_last_offset
     the last offset is the end. An empty bag gives zeros. per_sample_weights, of input's size, are factors in a sum.
     max_norm first rescales, in place, the rows that are looked up and longer; scale_grad_by_freq divides a row's
-    gradient by the number of its indices; padding_idx counts for nothing. Gradients are dense: NotImplementedError for
-    sparse. ValueError for sizes that do not fit, RuntimeError for an index out of range.
+    gradient by the number of its indices; padding_idx counts for nothing. Gradients are dense: with sparse, a warning
+    says so. ValueError for sizes that do not fit, RuntimeError for an index out of range.
     """
     for k, (name, t) in enumerate((("input", input), ("weight", weight)), 1):
         if not isinstance(t, TensorBase):
@@ -31,7 +31,7 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale
     if mode not in _MODES:
         raise ValueError("mode has to be one of sum, mean or max")
     if sparse:
-        raise NotImplementedError("embedding_bag: sparse gradients are not supported; use sparse=False")
+        dense_gradient("embedding_bag")
     if mode == "max" and scale_grad_by_freq:
         raise ValueError("max mode does not support scaling the gradient by the frequency")
     if include_last_offset and not isinstance(offsets, TensorBase):

@@ -453,15 +453,17 @@ def sum_to_size(self, *size):
     """The sum over what broadcasting to self's sizes would repeat, so that the result has the sizes."""
     size = list(_call.sizes(size))
     lead = self.ndim - len(size)
-    if lead < 0 or any(n != m and n != 1 for n, m in zip(size, self.shape[lead:])):
+    if lead < 0 or [n for n, m in zip(size, self.shape[lead:]) if n != m and n != 1]:
         raise RuntimeError(f"size {{{size}}} is not expandable to size {{{list(self.shape)}}}.")
+    if not size:
+        return sum(self)
     dims = [d for d in range(self.ndim) if d < lead or (size[d - lead] == 1 and self.shape[d] != 1)]
     return shape.view(sum(self, dims, True), size) if dims else self
 
 
 def frexp(input, *, out=None):
     """(mantissa, exponent): input = mantissa 2^exponent with 1/2 <= |mantissa| < 1; the exponents are int32."""
-    results = wrap_results(_call.lib.ad_op1(OP["frexp"], _checked("frexp", input)._h))
+    results = wrap_results(lib.ad_op1i(OP["frexp"], _checked("frexp", input)._h, 0, 0, 0))
     return return_types.frexp(results if out is None else to_outs("frexp", results, out))
 
 

@@ -66,12 +66,12 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
         weighted = centred
     else:
         w = shape.reshape(w, (-1,))
-        total = reduce.sum(w).item()
-        if n and total == 0:
+        total = reduce.sum(w)
+        if n and total.item() == 0:
             raise RuntimeError("cov(): weights sum to zero, can't be normalized")
         norm = total - correction
         if aweights is not None and correction:
-            norm = total - correction * reduce.sum(arithmetic.mul(w, aweights)).item() / total
+            norm = total - correction * reduce.sum(arithmetic.mul(w, aweights)) / total
         centred = arithmetic.sub(x, arithmetic.div(reduce.sum(arithmetic.mul(x, w), 1, True), total))
         weighted = arithmetic.mul(centred, w)
     if norm <= 0:
@@ -101,7 +101,7 @@ def corrcoef(input):
 # ---- numerical gradient ----
 
 
-def gradient(input, *, spacing=1, dim=None, edge_order=1):
+def gradient(input, *, spacing=None, dim=None, edge_order=1):
     """The gradient of values on a grid along each dim, by second-order differences: a list of tensors like input.
 
     spacing: the distance between neighbours, one for each dim, or a tensor of coordinates for each; at the edges
@@ -119,7 +119,7 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
             raise RuntimeError(f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal "
                                f"to the number of dimensions ({len(dims)}), but got a list of length {len(spacing)}")
     else:
-        spacing = [spacing] * len(dims)
+        spacing = [1 if spacing is None else spacing] * len(dims)
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
     if input.dtype is bool_ or input.dtype.code == 1:

@@ -121,8 +121,8 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
 
     Shapes: ``(*)`` of integers and ``(num, dim)`` to ``(*, dim)``. ``padding_idx`` takes no gradient;
     ``max_norm`` first rescales, in place, the rows that are looked up and longer; ``scale_grad_by_freq``
-    divides a row's gradient by the number of times that it is looked up. Gradients are dense: ``sparse`` is a
-    NotImplementedError. IndexError if an index is out of range.
+    divides a row's gradient by the number of times that it is looked up. Gradients are dense: with ``sparse``
+    a warning says so. IndexError if an index is out of range.
     """
     if not isinstance(weight, Tensor):
         raise TypeError(f"embedding(): argument 'weight' (position 1) must be Tensor, not {type(weight).__name__}")
@@ -135,11 +135,9 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
         if not -num <= padding_idx < num:
             raise AssertionError("Padding_idx must be within num_embeddings")
         padding_idx %= num
-    if sparse:
-        raise NotImplementedError("embedding: sparse gradients are not supported; use sparse=False")
     if max_norm is not None:
         _renorm_rows(weight, input, max_norm, norm_type)
-    return ops.embedding(weight, input, padding_idx, scale_grad_by_freq)
+    return ops.embedding(weight, input, padding_idx, scale_grad_by_freq, sparse)
 
 
 def _renorm_rows(weight: Tensor, indices: Tensor, max_norm: float, norm_type: float) -> None:

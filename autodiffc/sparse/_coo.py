@@ -18,6 +18,7 @@ class SparseTensor(Tensor):
     """
 
     __slots__ = ()
+    _dense = False
 
     @property
     def _h(self):

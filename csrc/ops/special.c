@@ -89,75 +89,21 @@ static double airy_ai(double x) {
     return (cos(phase) * sums[0] + sin(phase) * sums[1]) / (sqrt(M_PI) * sqrt(sqrt(-x)));
 }
 
-/* ---- polynomials, by their recurrences ---- */
+/* ---- polynomials, by their recurrences, in the precision of the result ---- */
 
 enum { CHEBYSHEV, HERMITE, HERMITE_E, LAGUERRE, LEGENDRE };
 
-static double polynomial(int kind, double n, double x, double first) {
-    double p0 = 1, p1 = first;
-    if (!(n >= 0)) return 0;
-    if (n < 1) return 1;
-    for (double k = 1; k + 1 <= n && isfinite(p1); k++) {
-        double p2;
-        switch (kind) {
-        case CHEBYSHEV:
-            p2 = 2 * x * p1 - p0;
-            break;
-        case HERMITE:
-            p2 = 2 * x * p1 - 2 * k * p0;
-            break;
-        case HERMITE_E:
-            p2 = x * p1 - k * p0;
-            break;
-        case LAGUERRE:
-            p2 = ((2 * k + 1 - x) * p1 - k * p0) / (k + 1);
-            break;
-        default:
-            p2 = ((2 * k + 1) * x * p1 - k * p0) / (k + 1);
-        }
-        p0 = p1;
-        p1 = p2;
-    }
-    return p1;
-}
-static double chebyshev_t(double x, double n) {
-    if (!(n >= 0)) return 0;
-    if (fabs(x) == 1) return x > 0 || fmod(trunc(n), 2) == 0 ? 1 : -1;
-    if (n > 6 && fabs(x) < 1) return cos(trunc(n) * acos(x));
-    return polynomial(CHEBYSHEV, n, x, x);
-}
-static double chebyshev_u(double x, double n) {
-    if (!(n >= 0)) return 0;
-    n = trunc(n);
-    if (fabs(x) == 1) return x > 0 || fmod(n, 2) == 0 ? n + 1 : -(n + 1);
-    if (n > 8 && fabs(x) < 1) {
-        double s = sin(acos(x));
-        if (s != 0) return sin((n + 1) * acos(x)) / s;
-    }
-    return polynomial(CHEBYSHEV, n, x, 2 * x);
-}
-static double chebyshev_v(double x, double n) {
-    if (!(n >= 0)) return 0;
-    n = trunc(n);
-    if (fabs(x) == 1) return x > 0 ? 1 : fmod(n, 2) == 0 ? 2 * n + 1 : -(2 * n + 1);
-    if (n > 8 && fabs(x) < 1 && sin(acos(x) / 2) != 1) return cos((n + 0.5) * acos(x)) / cos(acos(x) / 2);
-    return polynomial(CHEBYSHEV, n, x, 2 * x - 1);
-}
-static double chebyshev_w(double x, double n) {
-    if (!(n >= 0)) return 0;
-    n = trunc(n);
-    if (fabs(x) == 1) return x > 0 ? 2 * n + 1 : fmod(n, 2) == 0 ? 1 : -1;
-    if (n > 8 && fabs(x) < 1 && cos(acos(x) / 2) != 1) return sin((n + 0.5) * acos(x)) / sin(acos(x) / 2);
-    return polynomial(CHEBYSHEV, n, x, 2 * x + 1);
-}
-static double shifted_t(double x, double n) { return chebyshev_t(x + x - 1, n); }
-static double shifted_u(double x, double n) { return chebyshev_u(x + x - 1, n); }
-static double shifted_v(double x, double n) { return chebyshev_v(x + x - 1, n); }
-static double shifted_w(double x, double n) { return chebyshev_w(x + x - 1, n); }
-static double hermite_h(double x, double n) { return polynomial(HERMITE, trunc(n), x, 2 * x); }
-static double hermite_he(double x, double n) { return polynomial(HERMITE_E, trunc(n), x, x); }
-static double laguerre_l(double x, double n) { return polynomial(LAGUERRE, trunc(n), x, 1 - x); }
-static double legendre_p(double x, double n) { return polynomial(LEGENDRE, trunc(n), x, x); }
+#define FLOAT double
+#define F(name) name##_f64
+#define LIBM(name) name
+#include "polynomials.h"
+#undef FLOAT
+#undef F
+#undef LIBM
+#define FLOAT float
+#define F(name) name##_f32
+#define LIBM(name) name##f
+#include "polynomials.h"
 
 /* ---- the row ---- */
 
@@ -165,6 +111,7 @@ static const struct function {
     const char *name;
     double (*one)(double x);
     double (*two)(double x, double n);
+    float (*two_f32)(float x, float n);
 } functions[] = {
     {"airy_ai", .one = airy_ai},
     {"bessel_j0", .one = bessel_j0},
@@ -178,18 +125,18 @@ static const struct function {
     {"scaled_modified_bessel_k0", .one = scaled_k0},
     {"scaled_modified_bessel_k1", .one = scaled_k1},
     {"spherical_bessel_j0", .one = spherical_j0},
-    {"chebyshev_polynomial_t", .two = chebyshev_t},
-    {"chebyshev_polynomial_u", .two = chebyshev_u},
-    {"chebyshev_polynomial_v", .two = chebyshev_v},
-    {"chebyshev_polynomial_w", .two = chebyshev_w},
-    {"shifted_chebyshev_polynomial_t", .two = shifted_t},
-    {"shifted_chebyshev_polynomial_u", .two = shifted_u},
-    {"shifted_chebyshev_polynomial_v", .two = shifted_v},
-    {"shifted_chebyshev_polynomial_w", .two = shifted_w},
-    {"hermite_polynomial_h", .two = hermite_h},
-    {"hermite_polynomial_he", .two = hermite_he},
-    {"laguerre_polynomial_l", .two = laguerre_l},
-    {"legendre_polynomial_p", .two = legendre_p},
+    {"chebyshev_polynomial_t", .two = chebyshev_t_f64, .two_f32 = chebyshev_t_f32},
+    {"chebyshev_polynomial_u", .two = chebyshev_u_f64, .two_f32 = chebyshev_u_f32},
+    {"chebyshev_polynomial_v", .two = chebyshev_v_f64, .two_f32 = chebyshev_v_f32},
+    {"chebyshev_polynomial_w", .two = chebyshev_w_f64, .two_f32 = chebyshev_w_f32},
+    {"shifted_chebyshev_polynomial_t", .two = shifted_t_f64, .two_f32 = shifted_t_f32},
+    {"shifted_chebyshev_polynomial_u", .two = shifted_u_f64, .two_f32 = shifted_u_f32},
+    {"shifted_chebyshev_polynomial_v", .two = shifted_v_f64, .two_f32 = shifted_v_f32},
+    {"shifted_chebyshev_polynomial_w", .two = shifted_w_f64, .two_f32 = shifted_w_f32},
+    {"hermite_polynomial_h", .two = hermite_h_f64, .two_f32 = hermite_h_f32},
+    {"hermite_polynomial_he", .two = hermite_he_f64, .two_f32 = hermite_he_f32},
+    {"laguerre_polynomial_l", .two = laguerre_l_f64, .two_f32 = laguerre_l_f32},
+    {"legendre_polynomial_p", .two = legendre_p_f64, .two_f32 = legendre_p_f32},
 };
 #define FUNCTIONS (int)(sizeof functions / sizeof *functions)
 
@@ -236,7 +183,9 @@ static void each_range(int64_t begin, int64_t end, void *ctx) {
         if (p->f->one) y = x == x ? p->f->one(x) : x;
         else {
             double n = element(p, 1, k);
-            y = x == x || !(n >= 1) ? p->f->two(x, n) : x;
+            if (x != x && n >= 1) y = x;
+            else if (p->out->dtype == AD_F32) y = (double)p->f->two_f32((float)x, (float)n);
+            else y = p->f->two(x, n);
         }
         dtype_stores[p->out->dtype][CT_F64](1, (char *)tensor_data(p->out) + k * es, 0, &y);
     }
