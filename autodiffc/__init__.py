@@ -600,7 +600,8 @@ _LAZY_NAMES = {
     "install": "_hook",
     "uninstall": "_hook",
     **dict.fromkeys(
-        ["cholesky_inverse", "cholesky_solve", "geqrf", "lu_unpack", "matrix_exp", "orgqr", "ormqr", "triangular_solve"],
+        ["cholesky_inverse", "cholesky_solve", "geqrf", "lu_unpack", "matrix_exp", "orgqr", "ormqr",
+         "triangular_solve"],
         "linalg",
     ),
     **dict.fromkeys(

@@ -53,8 +53,8 @@ class ComplexDtype(dtype):
 
     @property
     def code(self):
-        raise NotImplementedError(f"complex tensors ({self}) are not supported; keep the real and imaginary parts as two "
-                                  "real tensors")
+        raise NotImplementedError(f"complex tensors ({self}) are not supported; keep the real and imaginary parts as "
+                                  "two real tensors")
 
     def to_real(self):
         return {"complex32": float16, "complex64": float32, "complex128": float64}[self.name]

@@ -13,8 +13,25 @@ from ._dtype import DTYPES, Size
 from ._dtype_info import is_same_size
 from ._legacy import legacy_new
 from ._native import ffi, lib
-from ._ops import _call, activation, arithmetic, compare, complex_names, creation, decompose, distinct, from_data
-from ._ops import functions, math, random, reduce, removed, sparse, statistics, write
+from ._ops import (
+    _call,
+    activation,
+    arithmetic,
+    compare,
+    complex_names,
+    creation,
+    decompose,
+    distinct,
+    from_data,
+    functions,
+    math,
+    random,
+    reduce,
+    removed,
+    sparse,
+    statistics,
+    write,
+)
 from ._ops import index as indexing
 from ._ops import linalg as linear
 from ._ops import rearrange as moved

@@ -1,6 +1,7 @@
 """Special functions: incomplete gamma functions, Bessel and Airy functions, orthogonal polynomials.
 
-Those that take a degree n, a tensor or a number, broadcast; a negative degree gives 0. Bessel and Airy functions and
+Those that take a degree n, a tensor or a number, broadcast; a negative degree gives 0, one above a
+million NaN. Bessel and Airy functions and
 polynomials have no derivative, as in PyTorch: float32 and float64 only, and integers become the default float dtype.
 """
 

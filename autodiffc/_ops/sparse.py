@@ -82,8 +82,8 @@ def sparse_mask(self, mask):
     """The elements of self at the indices of a sparse tensor of the same sizes."""
     sparse = _coo()._sparse("sparse_mask", mask, "mask")
     if sparse.shape != self.shape:
-        raise RuntimeError(f"sparse_mask(): operands have incompatible sizes; self has size {list(self.shape)} but mask "
-                           f"has size {list(sparse.shape)}")
+        raise RuntimeError(f"sparse_mask(): operands have incompatible sizes; self has size {list(self.shape)} but "
+                           f"mask has size {list(sparse.shape)}")
     return sparse._like(self[tuple(sparse._indices())])
 
 

@@ -116,8 +116,8 @@ def gradient(input, *, spacing=None, dim=None, edge_order=1):
     if isinstance(spacing, (tuple, list)):
         spacing = list(spacing)
         if len(spacing) != len(dims):
-            raise RuntimeError(f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal "
-                               f"to the number of dimensions ({len(dims)}), but got a list of length {len(spacing)}")
+            raise RuntimeError(f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length "
+                               f"equal to the number of dimensions ({len(dims)}), but got a list of length {len(spacing)}")
     else:
         spacing = [1 if spacing is None else spacing] * len(dims)
     if edge_order not in (1, 2):
@@ -139,7 +139,7 @@ def _gradient(x, d, h, edge_order):
 
     if isinstance(h, TensorBase):
         if h.ndim != 1 or h.shape[0] != n:
-            raise RuntimeError(f"torch.gradient expected each spacing tensor to have as many elements as its dimension, "
+            raise RuntimeError("torch.gradient expected each spacing tensor to have as many elements as its dimension, "
                                f"{n}, but got size {list(h.shape)}")
         steps = shape.reshape(reduce.diff(_cast(h, x.dtype)), [-1 if k == d else 1 for k in range(x.ndim)])
         first = [shape.slice_(steps, d, k, k + 1) for k in (0, 1) if k < n - 1]
@@ -170,8 +170,8 @@ def _edge(f0, f1, f2, a, b):
 
 
 def isin(elements, test_elements, *, assume_unique=False, invert=False):
-    """Whether each of elements is among test_elements (with invert, is not): bool of elements' sizes. One of the two may
-    be a number. NaN equals nothing."""
+    """Whether each of elements is among test_elements (with invert, is not): bool of elements' sizes. One of the two
+    may be a number. NaN equals nothing."""
     if not isinstance(elements, TensorBase):
         if not isinstance(test_elements, TensorBase):
             raise not_a_tensor("isin", elements, "elements")
@@ -209,7 +209,8 @@ def renorm(input, p, dim, maxnorm, *, out=None):
         raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
     d = shape.wrapped_dim(_call.integer(dim), input.ndim)
     half = input.dtype.is_floating_point and input.dtype.itemsize < 4
-    norms = reduce.vector_norm(input, p, [k for k in range(input.ndim) if k != d], True, dtype=float32 if half else None)
+    others = [k for k in range(input.ndim) if k != d]
+    norms = reduce.vector_norm(input, p, others, True, dtype=float32 if half else None)
     above = binary(OP["gt"], norms, maxnorm)
     kept = _call.apply(OP["where"], (above, norms, creation.full_like(norms, maxnorm, requires_grad=False)))
     factor = arithmetic.div(maxnorm, arithmetic.add(kept, 1e-7))
@@ -242,11 +243,11 @@ def histogramdd(input, bins, *, range=None, weight=None, density=False, out=None
     x = shape.reshape(input.detach(), (-1, n))
     bins = [bins] * n if not isinstance(bins, (tuple, list)) else list(bins)
     if len(bins) != n:
-        raise RuntimeError(f"torch.histogramdd: expected {n} sequences of bin edges for a {n}-dimensional histogram but "
-                           f"got {len(bins)}")
+        raise RuntimeError(f"torch.histogramdd: expected {n} sequences of bin edges for a {n}-dimensional histogram "
+                           f"but got {len(bins)}")
     if range is not None and len(range) != 2 * n:
-        raise RuntimeError(f"torch.histogramdd: for a {n}-dimensional histogram range should have {2 * n} elements, but "
-                           f"got {len(range)}")
+        raise RuntimeError(f"torch.histogramdd: for a {n}-dimensional histogram range should have {2 * n} elements, "
+                           f"but got {len(range)}")
     if weight is not None:
         if weight.shape != input.shape[:-1]:
             raise RuntimeError("torch.histogramdd: if weight tensor is provided it should have the same shape as the "

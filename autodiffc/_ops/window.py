@@ -3,7 +3,8 @@ without the last."""
 
 import math
 
-from . import arithmetic, creation, math as elementwise
+from . import arithmetic, creation
+from . import math as elementwise
 
 
 def _positions(name, length, periodic, dtype, layout, device):

@@ -72,6 +72,8 @@ def copy_(self, src, non_blocking=False):
 
 def fill_(self, value):
     """Every element set to a number or a 0-d tensor."""
+    if not isinstance(self, TensorBase):
+        raise not_a_tensor("fill_", self)
     if isinstance(value, TensorBase):
         if lib.ad_ndim(value._h):
             raise RuntimeError(
@@ -94,6 +96,8 @@ def fill(input, value):
 def fill_diagonal_(self, fill_value, wrap=False):
     """fill_value on the main diagonal of a matrix, or of a tensor with more dimensions of one size; in a tall matrix,
     wrap begins again below each square. RuntimeError for fewer than 2 dimensions, or sizes that differ."""
+    if not isinstance(self, TensorBase):
+        raise not_a_tensor("fill_diagonal_", self)
     if self.ndim < 2:
         raise RuntimeError("dimensions must larger than 1")
     sizes, strides = self.shape, self.stride()

@@ -37,7 +37,7 @@ def geqrf(input, *, out=None):
 
 
 def ormqr(input, tau, other, left=True, transpose=False, *, out=None):
-    """Q other, or other Q with left=False, for the square Q of the reflections that geqrf() gives; transpose: of Q^T."""
+    """Q other, or other Q with left=False, for the square Q of the reflections that geqrf() gives; transpose: Q^T."""
     from .._ops.shape import cat
 
     _matrices("ormqr", input, argument="input")

@@ -46,8 +46,8 @@ from .._ops.activation import (  # noqa: F401
     threshold,
     threshold_,
 )
+from .._ops.bags import embedding_bag  # noqa: F401
 from .._ops.distance import cosine_similarity, pairwise_distance, pdist  # noqa: F401
-from .._ops.embedding import embedding_bag  # noqa: F401
 from .._ops.math import sigmoid, tanh  # noqa: F401
 from ._base import Tensor, no_grad, ops
 from ._loss_functional import (  # noqa: F401

@@ -10,7 +10,7 @@ from .._core import TensorBase
 from .._ops import _call
 from .._ops import sparse as _methods
 from ._coo import SparseTensor, sparse_coo_tensor
-from ._layouts import (
+from ._layouts import (  # noqa: F401
     sparse_bsc_tensor,
     sparse_bsr_tensor,
     sparse_compressed_tensor,

@@ -5,7 +5,7 @@ import math
 from .. import _dtype
 from .._core import SparseOperand, TensorBase
 from .._dtype import Size
-from .._ops import _call, creation, distinct, from_data, linalg, reduce
+from .._ops import _call, creation, distinct, from_data, reduce
 from .._ops import sparse as methods
 from ..tensor import Tensor
 
@@ -19,6 +19,10 @@ class SparseTensor(Tensor):
 
     __slots__ = ()
     _dense = False
+
+    def __new__(cls, *args, **kwargs):
+        """TypeError: sparse tensors are made by sparse_coo_tensor() and to_sparse()."""
+        raise TypeError("SparseTensor() makes no tensor; call sparse_coo_tensor() or to_sparse()")
 
     @property
     def _h(self):
@@ -364,7 +368,8 @@ class SparseTensor(Tensor):
     def _row(self, index):
         n = self._size[0]
         if not -n <= index < n:
-            raise IndexError(f"select(): index {index} out of range for tensor of size {list(self._size)} at dimension 0")
+            raise IndexError(f"select(): index {index} out of range for tensor of size {list(self._size)} at dimension "
+                             "0")
         x = self.coalesce()
         here = x._at[0] == index % n
         if x.sparse_dim() == 1:

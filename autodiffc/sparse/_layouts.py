@@ -7,8 +7,8 @@ from ._coo import sparse_coo_tensor
 
 def _refused(name):
     def function(*args, **kwargs):
-        raise NotImplementedError(f"{name}: compressed layouts are not supported; use sparse_coo_tensor(indices, values, "
-                                  "size)")
+        raise NotImplementedError(f"{name}: compressed layouts are not supported; use sparse_coo_tensor(indices, "
+                                  "values, size)")
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = "NotImplementedError: sparse tensors are in coordinates; use sparse_coo_tensor()."

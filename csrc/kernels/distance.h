@@ -7,7 +7,8 @@
 #define DIST_LOAD(p) (left >= VL ? v_load(p) : v_loadn((p), left))
 #endif
 
-static void VN(distance)(int64_t n, int64_t m, const void *px, const void *pyt, int kind, double p, void *pout) {
+static void VN(distance)(int64_t n, int64_t m, const void *px, const void *pyt, int kind, double p,
+                         void *pout) {
     const T *x = px, *yt = pyt;
     T *out = pout;
     for (int64_t j = 0; j < n; j += VL) {

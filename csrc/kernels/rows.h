@@ -17,8 +17,9 @@ static double VN(row_dot)(int64_t n, const void *px, const void *py) {
     }
     for (; i < n; i += VL) {
         int64_t left = n - i;
-        a = left >= VL ? v_fma(v_load(x + i), v_load(y + i), a)
-                       : v_fma(v_loadn(x + i, left), v_sel(v_lt(v_index(), K(left)), v_loadn(y + i, left), K(0)), a);
+        a = left >= VL
+                ? v_fma(v_load(x + i), v_load(y + i), a)
+                : v_fma(v_loadn(x + i, left), v_sel(v_lt(v_index(), K(left)), v_loadn(y + i, left), K(0)), a);
     }
     return (double)v_hsum(a + b);
 }

@@ -112,19 +112,21 @@ int ctc_infer(ad_call *c) {
                        dtype_name[y->dtype]);
     ctc p = setup(x, c->in + 1, c->at);
     if (y->ndim != 1 && !(y->ndim == 2 && y->sizes[0] == p.N))
-        return ad_fail(AD_ERR_RUNTIME,
-                       "ctc_loss: targets must be (N, S) for a batch of %lld, or 1-d and one after the other, "
-                       "got size %s",
-                       (long long)p.N, fmt_sizes(y->ndim, y->sizes));
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "ctc_loss: targets must be (N, S) for a batch of %lld, or 1-d and one after the other, "
+            "got size %s",
+            (long long)p.N, fmt_sizes(y->ndim, y->sizes));
     if (p.blank < 0 || p.blank >= p.C)
         return ad_fail(AD_ERR_RUNTIME, "ctc_loss: blank must be in label range: %lld of %lld classes",
                        (long long)p.blank, (long long)p.C);
     if (check_lengths(c->in[2], "input_lengths", p.N, p.T, &sum)) return -1;
     if (check_lengths(c->in[3], "target_lengths", p.N, y->ndim == 2 ? p.S : y->numel, &sum)) return -1;
     if (y->ndim == 1 && sum != y->numel)
-        return ad_fail(AD_ERR_RUNTIME,
-                       "ctc_loss: expected 1-d targets to have size %lld, the sum of target_lengths, got %lld",
-                       (long long)sum, (long long)y->numel);
+        return ad_fail(
+            AD_ERR_RUNTIME,
+            "ctc_loss: expected 1-d targets to have size %lld, the sum of target_lengths, got %lld",
+            (long long)sum, (long long)y->numel);
     if (check_labels(&p)) return -1;
     c->spec[0].dtype = c->spec[1].dtype = x->dtype;
     c->spec[0].ndim = x->ndim == 3;
@@ -188,7 +190,8 @@ static void forward_range(int64_t begin, int64_t end, void *ctx) {
     for (int64_t n = begin; n < end; n++) {
         sample s = sample_of(p, n);
         for (int64_t t = 0; t < s.T; t++) {
-            const char *logp = p->logp + (t * p->N + n) * p->C * es, *before = s.alpha + (t - 1) * s.states * es;
+            const char *logp = p->logp + (t * p->N + n) * p->C * es,
+                       *before = s.alpha + (t - 1) * s.states * es;
             char *a = s.alpha + t * s.states * es;
             for (int64_t k = 0; k < s.states; k++) {
                 double v;
@@ -249,7 +252,8 @@ static void backward_range(int64_t begin, int64_t end, void *ctx) {
             for (int64_t k = 0; k < s.states; k++) {
                 double v;
                 if (t == s.T - 1) v = k >= s.states - 2 ? 0 : -INFINITY;
-                else if (k + 2 < s.states && may_skip(&s, k + 2)) v = log_add3(later[k], later[k + 1], later[k + 2]);
+                else if (k + 2 < s.states && may_skip(&s, k + 2))
+                    v = log_add3(later[k], later[k + 1], later[k + 2]);
                 else if (k + 1 < s.states) v = log_add(later[k], later[k + 1]);
                 else v = later[k];
                 int64_t c = label(p, &s, k);

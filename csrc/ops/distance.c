@@ -1,7 +1,7 @@
 /* cdist: the distance of every row of one matrix from every row of another, batch by batch.
  *
- * cdist(a [..., P, M], b [..., R, M]) with f[0] = the power of the norm. Rows are compared as they are, without
- * the detour over a product of matrices, which loses half of the digits of small distances. */
+ * cdist(a [..., P, M], b [..., R, M]) with f[0] = the power of the norm. Rows are compared as they are,
+ * without the detour over a product of matrices, which loses half of the digits of small distances. */
 #include <math.h>
 #include <string.h>
 #include "../pool.h"
@@ -10,7 +10,9 @@
 #define WORK 32768
 
 enum { COUNT, ONE, TWO, LARGEST, POWER };
-static int kind_of(double p) { return p == 0 ? COUNT : p == 1 ? ONE : p == 2 ? TWO : isinf(p) ? LARGEST : POWER; }
+static int kind_of(double p) {
+    return p == 0 ? COUNT : p == 1 ? ONE : p == 2 ? TWO : isinf(p) ? LARGEST : POWER;
+}
 
 static int refuse_rank(const ad_tensor *t, const char *name) {
     return ad_fail(AD_ERR_RUNTIME, "cdist only supports at least 2D tensors, %s got: %dD", name, t->ndim);
@@ -28,8 +30,7 @@ int cdist_infer(ad_call *c) {
     if (a->dtype != AD_F32 && a->dtype != AD_F64)
         return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"cdist\" not implemented for '%s'", dtype_class[a->dtype]);
     if (a->sizes[a->ndim - 1] != b->sizes[b->ndim - 1])
-        return ad_fail(AD_ERR_RUNTIME,
-                       "X1 and X2 must have the same number of columns. X1: %lld X2: %lld",
+        return ad_fail(AD_ERR_RUNTIME, "X1 and X2 must have the same number of columns. X1: %lld X2: %lld",
                        (long long)a->sizes[a->ndim - 1], (long long)b->sizes[b->ndim - 1]);
     if (!(c->at->f[0] >= 0))
         return ad_fail(AD_ERR_RUNTIME, "cdist only supports non-negative p values, got %g", c->at->f[0]);
@@ -77,8 +78,8 @@ static int64_t grain(const pairs *p) {
 static void forward_range(int64_t begin, int64_t end, void *ctx) {
     const pairs *p = ctx;
     for (int64_t i = begin; i < end; i++)
-        kern->cdist[p->ct](p->R, p->M, p->a + i * p->M * p->es, p->bt + i / p->P * p->R * p->M * p->es, p->kind,
-                           p->p, p->out + i * p->R * p->es);
+        kern->cdist[p->ct](p->R, p->M, p->a + i * p->M * p->es, p->bt + i / p->P * p->R * p->M * p->es,
+                           p->kind, p->p, p->out + i * p->R * p->es);
 }
 size_t cdist_scratch(const ad_call *c) { return (size_t)c->in[1]->numel * dtype_size[c->in[1]->dtype]; }
 void cdist_run(const ad_call *c) {

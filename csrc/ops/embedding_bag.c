@@ -104,8 +104,8 @@ static const void *part(int dtype, int64_t n, const char *data, int64_t at, void
 static int check_index(const char *name, const ad_tensor *t) {
     if (t->dtype == AD_I64 || t->dtype == AD_I32) return 0;
     return ad_fail(AD_ERR_RUNTIME,
-                   "embedding_bag: expected '%s' to have scalar type Long or Int, but got torch.%sTensor", name,
-                   dtype_class[t->dtype]);
+                   "embedding_bag: expected '%s' to have scalar type Long or Int, but got torch.%sTensor",
+                   name, dtype_class[t->dtype]);
 }
 
 int embedding_bag_infer(ad_call *c) {
@@ -138,10 +138,11 @@ int embedding_bag_infer(ad_call *c) {
                            "the same shape as the input (%s)",
                            fmt_sizes(weights->ndim, weights->sizes), fmt_sizes(index->ndim, index->sizes));
         if (weights->dtype != w->dtype)
-            return ad_fail(AD_ERR_RUNTIME,
-                           "embedding_bag: expected 'weight' and 'per_sample_weights' to have the same dtype, "
-                           "got %s and %s",
-                           dtype_name[w->dtype], dtype_name[weights->dtype]);
+            return ad_fail(
+                AD_ERR_RUNTIME,
+                "embedding_bag: expected 'weight' and 'per_sample_weights' to have the same dtype, "
+                "got %s and %s",
+                dtype_name[w->dtype], dtype_name[weights->dtype]);
         if (c->at->i[0] != BAG_SUM)
             return ad_fail(AD_ERR_NOT_IMPLEMENTED,
                            "embedding_bag: per_sample_weights is only supported for mode='sum'");
@@ -209,7 +210,8 @@ static void max_range(int64_t begin, int64_t end, void *ctx) {
                 for (int64_t d = 0; d < n; d++)
                     if (where[d] < 0 || x[d] > best[d]) best[d] = x[d], where[d] = p->i[k];
             }
-            dtype_stores[p->dtype][CT_F64](n, (char *)tensor_data(p->out) + (b * p->width + at) * es, es, best);
+            dtype_stores[p->dtype][CT_F64](n, (char *)tensor_data(p->out) + (b * p->width + at) * es, es,
+                                           best);
         }
 }
 
@@ -373,8 +375,7 @@ void embedding_bag_grad_vjp(ad_vjp *v) {
     if (vjp_needs(v, 3)) {
         ad_tensor *g = vjp_in(v, 0);
         if (g)
-            v->gin[3] =
-                em_op(&v->E, OP_embedding_bag_weights, 4, (ad_tensor *[]){g, h, index, offsets}, &at);
+            v->gin[3] = em_op(&v->E, OP_embedding_bag_weights, 4, (ad_tensor *[]){g, h, index, offsets}, &at);
     }
 }
 void embedding_bag_weights_vjp(ad_vjp *v) {

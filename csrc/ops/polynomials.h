@@ -1,11 +1,12 @@
-/* Orthogonal polynomials of degree n at x, for FLOAT; included by special.c once for each type. A degree is cut
- * to an integer; a negative one gives 0. */
+/* Orthogonal polynomials of degree n at x, for FLOAT; included by special.c once for each type. A degree is
+ * cut to an integer; a negative one gives 0, and one that would take too many steps NaN. */
 
 static FLOAT F(polynomial)(int kind, FLOAT n, FLOAT x, FLOAT first) {
     FLOAT p0 = 1, p1 = first, p2;
     n = LIBM(trunc)(n);
     if (!(n >= 0)) return 0;
     if (n == 0) return 1;
+    if (n > HIGHEST_DEGREE) return NAN;
     for (FLOAT k = 1; k < n && p1 == p1; k += 1) {
         switch (kind) {
         case CHEBYSHEV:

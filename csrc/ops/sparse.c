@@ -4,7 +4,8 @@
  *     spmm(values, index, d [columns, k])         out[row] += value d[column], for each nonzero
  *     spmm_values(g [rows, k], index, d)          out[nonzero] = g[row] . d[column]
  *
- * Each is a derivative of the other. i[0] = rows of spmm's result; i[1] = 1: rows and columns change places. */
+ * Each is a derivative of the other. i[0] = rows of spmm's result; i[1] = 1: rows and columns change places.
+ */
 #include <string.h>
 #include "../pool.h"
 #include "index.h"
@@ -13,21 +14,22 @@
 
 static int check(const ad_tensor *index, const ad_tensor *t, const char *name, int64_t nnz) {
     if (index->dtype != AD_I64 || index->ndim != 2 || index->sizes[0] != 2 || index->sizes[1] != nnz)
-        return ad_fail(AD_ERR_RUNTIME, "%s: expected int64 indices of size [2, %lld], got %s of size %s", name,
-                       (long long)nnz, dtype_name[index->dtype], fmt_sizes(index->ndim, index->sizes));
+        return ad_fail(AD_ERR_RUNTIME, "%s: expected int64 indices of size [2, %lld], got %s of size %s",
+                       name, (long long)nnz, dtype_name[index->dtype], fmt_sizes(index->ndim, index->sizes));
     if (t->ndim != 2)
         return ad_fail(AD_ERR_RUNTIME, "%s: expected a dense matrix, got size %s", name,
                        fmt_sizes(t->ndim, t->sizes));
     if (t->dtype != AD_F32 && t->dtype != AD_F64)
-        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"%s\" not implemented for '%s'", name, dtype_class[t->dtype]);
+        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"%s\" not implemented for '%s'", name,
+                       dtype_class[t->dtype]);
     return 0;
 }
 static int check_range(const ad_tensor *index, int which, int64_t size, const char *what) {
     const int64_t *i = (const int64_t *)tensor_data(index) + which * index->sizes[1];
     for (int64_t k = 0; k < index->sizes[1]; k++)
         if (i[k] < 0 || i[k] >= size)
-            return ad_fail(AD_ERR_RUNTIME, "spmm: %s index %lld is out of range of %lld", what, (long long)i[k],
-                           (long long)size);
+            return ad_fail(AD_ERR_RUNTIME, "spmm: %s index %lld is out of range of %lld", what,
+                           (long long)i[k], (long long)size);
     return 0;
 }
 
@@ -54,8 +56,8 @@ int spmm_infer(ad_call *c) {
     bool turned = c->at->i[1] != 0;
     if (check(index, d, "spmm", v->ndim == 1 ? v->sizes[0] : -1)) return -1;
     if (v->dtype != d->dtype)
-        return ad_fail(AD_ERR_RUNTIME, "spmm: expected both of one dtype, got %s and %s", dtype_name[v->dtype],
-                       dtype_name[d->dtype]);
+        return ad_fail(AD_ERR_RUNTIME, "spmm: expected both of one dtype, got %s and %s",
+                       dtype_name[v->dtype], dtype_name[d->dtype]);
     if (c->at->i[0] < 0)
         return ad_fail(AD_ERR_RUNTIME, "spmm: a matrix of %lld rows", (long long)c->at->i[0]);
     if (check_range(index, turned, c->at->i[0], "row") || check_range(index, !turned, d->sizes[0], "column"))
@@ -75,7 +77,8 @@ static void rows_range(int64_t begin, int64_t end, void *ctx) {
         for (int64_t j = p->start[r]; j < p->start[r + 1]; j++) {
             int64_t e = p->order[j];
             double v = p->es == 4 ? (double)((const float *)p->values)[e] : ((const double *)p->values)[e];
-            kern->axpy[p->ct](p->k, v, p->d + index_safe(p->column[e], p->columns) * bytes, p->out + r * bytes);
+            kern->axpy[p->ct](p->k, v, p->d + index_safe(p->column[e], p->columns) * bytes,
+                              p->out + r * bytes);
         }
 }
 
@@ -106,8 +109,8 @@ int spmm_values_infer(ad_call *c) {
     const ad_tensor *g = c->in[0], *index = c->in[1], *d = c->in[2];
     if (check(index, d, "spmm_values", index->ndim == 2 ? index->sizes[1] : -1)) return -1;
     if (g->ndim != 2 || g->dtype != d->dtype || g->sizes[1] != d->sizes[1])
-        return ad_fail(AD_ERR_RUNTIME, "spmm_values: sizes %s and %s do not fit", fmt_sizes(g->ndim, g->sizes),
-                       fmt_sizes(d->ndim, d->sizes));
+        return ad_fail(AD_ERR_RUNTIME, "spmm_values: sizes %s and %s do not fit",
+                       fmt_sizes(g->ndim, g->sizes), fmt_sizes(d->ndim, d->sizes));
     bool turned = c->at->i[1] != 0;
     if (check_range(index, turned, g->sizes[0], "row") || check_range(index, !turned, d->sizes[0], "column"))
         return -1;
@@ -152,11 +155,13 @@ void spmm_vjp(ad_vjp *v) {
         ad_attr at = {.i = {0, turned}};
         if (in[1] && in[2]) v->gin[0] = em_op(&v->E, OP_spmm_values, 3, in, &at);
     }
-    if (vjp_needs(v, 2)) v->gin[2] = em_spmm(&v->E, vjp_in(v, 0), index, g, vjp_meta(v, 2)->sizes[0], !turned);
+    if (vjp_needs(v, 2))
+        v->gin[2] = em_spmm(&v->E, vjp_in(v, 0), index, g, vjp_meta(v, 2)->sizes[0], !turned);
 }
 void spmm_values_vjp(ad_vjp *v) {
     ad_tensor *h = v->g[0], *index = vjp_in(v, 1);
     int64_t turned = v->at->i[1];
     if (vjp_needs(v, 0)) v->gin[0] = em_spmm(&v->E, h, index, vjp_in(v, 2), vjp_meta(v, 0)->sizes[0], turned);
-    if (vjp_needs(v, 2)) v->gin[2] = em_spmm(&v->E, h, index, vjp_in(v, 0), vjp_meta(v, 2)->sizes[0], !turned);
+    if (vjp_needs(v, 2))
+        v->gin[2] = em_spmm(&v->E, h, index, vjp_in(v, 0), vjp_meta(v, 2)->sizes[0], !turned);
 }

@@ -1,6 +1,7 @@
 /* Special functions that PyTorch has without derivatives: Bessel and Airy functions, orthogonal polynomials.
  * One row, element by element in double precision: i[0] says which. Polynomials take the degree as a second
- * tensor of the same sizes, cut to an integer; a negative degree gives 0, as in PyTorch. */
+ * tensor of the same sizes, cut to an integer; a negative degree gives 0, as in PyTorch,
+ * and a degree above a million NaN. */
 #include <math.h>
 #include "../pool.h"
 #include "declare.h"
@@ -76,7 +77,8 @@ static double airy_ai(double x) {
             f += a *= cube / ((3.0L * k - 1) * (3.0L * k));
             g += b *= cube / ((3.0L * k) * (3.0L * k + 1));
         }
-        return (double)(0.355028053887817239260063186004183177L * f - 0.258819403792806798405183560189203963L * g);
+        return (double)(0.355028053887817239260063186004183177L * f -
+                        0.258819403792806798405183560189203963L * g);
     }
     double z = 2.0 / 3 * -x * sqrt(-x), t = 1, sums[2] = {1, 0}; /* of the even and the odd terms */
     for (int k = 1; k < 30; k++) {
@@ -91,6 +93,7 @@ static double airy_ai(double x) {
 
 /* ---- polynomials, by their recurrences, in the precision of the result ---- */
 
+#define HIGHEST_DEGREE 1000000
 enum { CHEBYSHEV, HERMITE, HERMITE_E, LAGUERRE, LEGENDRE };
 
 #define FLOAT double
@@ -151,7 +154,8 @@ int special_infer(ad_call *c) {
     if (broadcast_sizes(c->nin, c->in, &ndim, c->spec[0].sizes)) return -1;
     if (!dtype_is_float(dtype)) dtype = dtype_default_float();
     if (dtype != AD_F32 && dtype != AD_F64)
-        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"%s_cpu\" not implemented for '%s'", f->name, dtype_class[dtype]);
+        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"%s_cpu\" not implemented for '%s'", f->name,
+                       dtype_class[dtype]);
     c->spec[0].dtype = (uint8_t)dtype;
     c->spec[0].ndim = (uint8_t)ndim;
     return 0;
@@ -196,8 +200,7 @@ void special_run(const ad_call *c) {
         p.in[i] = c->in[i];
         int lead = p.out->ndim - c->in[i]->ndim;
         for (int d = 0; d < p.out->ndim; d++)
-            p.strides[i][d] =
-                d < lead || c->in[i]->sizes[d - lead] == 1 ? 0 : c->in[i]->strides[d - lead];
+            p.strides[i][d] = d < lead || c->in[i]->sizes[d - lead] == 1 ? 0 : c->in[i]->strides[d - lead];
     }
     pool_parallel_for(p.out->numel, 256, each_range, &p);
 }

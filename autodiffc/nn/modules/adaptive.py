@@ -19,8 +19,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 
     The classes below ``cutoffs[0]`` are scored directly, each later cluster through one entry of the head and a
     projection that is ``div_value`` times narrower than the one before. Input ``(N, in_features)`` or
-    ``(in_features)``, target ``(N)`` or ``()``; returns ``(output, loss)``: the target's log-probability of each sample,
-    and minus their mean.
+    ``(in_features)``, target ``(N)`` or ``()``; returns ``(output, loss)``: the target's log-probability of each
+    sample, and minus their mean.
     """
 
     in_features: int
