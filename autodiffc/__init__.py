@@ -464,6 +464,16 @@ from ._ops.sort import (
 )
 
 # ---- products ----
+from ._ops.rnn import (
+    gru,
+    gru_cell,
+    lstm,
+    lstm_cell,
+    rnn_relu,
+    rnn_relu_cell,
+    rnn_tanh,
+    rnn_tanh_cell,
+)
 from ._ops.linalg import (
     addbmm,
     addmm,
@@ -560,9 +570,45 @@ from math import e, inf, nan, pi
 
 newaxis = None
 
+# ---- convolutions ----
+
+from ._ops.conv import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_tbc,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    convolution,
+)
+
+# ---- pooling ----
+from ._ops.pooling import (
+    adaptive_avg_pool1d,
+    avg_pool1d,
+    max_pool1d,
+    max_pool1d_with_indices,
+    max_pool2d,
+    max_pool3d,
+)
+from ._ops.pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
+
 # ---- random numbers ----
 from . import random
 from ._generator import Generator, default_generator
+from ._ops.normalization import (
+    _weight_norm,
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    native_batch_norm,
+    native_group_norm,
+    native_layer_norm,
+    norm_except_dim,
+    rms_norm,
+)
 from ._ops.random import (
     alpha_dropout,
     alpha_dropout_,
@@ -596,7 +642,13 @@ from . import _threadpoolctl
 _threadpoolctl.install()
 
 _LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "testing", "compiler", "sparse", "fft"}
+
+_LAZY = {"nn", "optim", "utils", "serialization", "storage", "func", "linalg", "special", "testing", "compiler"}
+_STORAGES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double", "Typed", "Untyped"]
 _LAZY_NAMES = {
+    "save": "serialization",
+    "load": "serialization",
+    **{name + "Storage": "storage" for name in _STORAGES},
     "install": "_hook",
     "uninstall": "_hook",
     **dict.fromkeys(

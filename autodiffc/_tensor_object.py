@@ -2,7 +2,7 @@
 
 import copy
 
-from . import _dtype, interop
+from . import interop
 from ._core import TensorBase
 from ._dtype import DTYPES
 from ._native import ffi, lib
@@ -203,9 +203,9 @@ class TensorObject(TensorBase):
         )
 
     def __reduce_ex__(self, protocol):
-        code, *rest = self._geometry()
-        args = (type(self), storage_of(self), DTYPES[code].name, *rest)
-        return (_unpickled, args, self.__dict__ or None)
+        from ._utils import reduce_tensor
+
+        return reduce_tensor(self)
 
     def __setstate__(self, state):
         self.__dict__.update(state)
@@ -217,7 +217,3 @@ def _rebuild(cls, storage, code, offset, sizes, strides, requires_grad):
     if requires_grad:
         t.requires_grad_()
     return t
-
-
-def _unpickled(cls, storage, name, *rest):
-    return _rebuild(cls, storage, _dtype.named(name).code, *rest)

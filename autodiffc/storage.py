@@ -1,5 +1,6 @@
 """The memory behind tensors, as PyTorch's storage classes show it."""
 
+import copy
 import pickle
 import weakref
 
@@ -128,6 +129,8 @@ class _Owned(np.ndarray):
 class TypedStorage:
     """A storage seen as elements of one dtype."""
 
+    is_cuda = False
+
     __slots__ = ("_untyped_storage", "dtype")
 
     device = _dtype.CPU
@@ -166,8 +169,49 @@ class TypedStorage:
 
     __hash__ = None
 
+    def cpu(self):
+        return self
+
+    def clone(self):
+        return TypedStorage(self._untyped_storage.clone(), self.dtype)
+
+    def __copy__(self):
+        return self.clone()
+
+    def __deepcopy__(self, memo):
+        return TypedStorage(copy.deepcopy(self._untyped_storage, memo), self.dtype)
+
+    def __reduce_ex__(self, protocol):
+        return (TypedStorage, (self._untyped_storage, self.dtype))
+
     def __repr__(self):
         return f"TypedStorage of {self.size()} elements of {self.dtype}"
+
+
+class _StorageClass(type):
+    """The classes FloatStorage and so on: callable, and isinstance() asks for the dtype."""
+
+    def __call__(cls, size=0):
+        """A storage of `size` elements, or of a sequence of numbers."""
+        if hasattr(size, "__index__"):
+            return TypedStorage(UntypedStorage(size * cls.dtype.itemsize), cls.dtype)
+        from ._ops.from_data import tensor
+
+        return storage_of(tensor(list(size), dtype=cls.dtype)).typed(cls.dtype)
+
+    def __instancecheck__(cls, obj):
+        return isinstance(obj, TypedStorage) and obj.dtype is cls.dtype
+
+
+def _storage_class(name, d):
+    return _StorageClass(name, (), {"dtype": d, "__module__": __package__})
+
+
+CLASSES = ("BoolStorage", "ByteStorage", "CharStorage", "ShortStorage", "IntStorage", "LongStorage", "HalfStorage",
+           "BFloat16Storage", "FloatStorage", "DoubleStorage")  # fmt: skip
+BoolStorage, ByteStorage, CharStorage, ShortStorage, IntStorage, LongStorage, HalfStorage, BFloat16Storage, \
+    FloatStorage, DoubleStorage = map(_storage_class, CLASSES, _dtype.DTYPES)  # fmt: skip
+"""PyTorch's classes of storages, by which its files name the dtype of one."""
 
 
 _known = weakref.WeakValueDictionary()

@@ -271,8 +271,26 @@ static ad_handle with_scalar(int op, ad_handle a, ad_tensor *s, int reversed) {
 ad_handle ad_op2f(int op, ad_handle a, double s, int reversed) {
     return with_scalar(op, a, wrapped(AD_F64, s, 0), reversed);
 }
+/* An int beside a tensor of a narrower integer type is cut to that type before the two are computed with, as
+ * PyTorch has it: 300 equals a uint8 of 44. Division is in floating point, and exponents have a check of
+ * their own. */
+static ad_tensor *wrapped_int(int op, ad_handle a, int64_t s) {
+    int dtype = ad_ops[op].promo & P_FLOAT ? AD_I64 : T(a)->dtype;
+    int64_t cut = dtype == AD_U8    ? (uint8_t)s
+                  : dtype == AD_I8  ? (int8_t)s
+                  : dtype == AD_I16 ? (int16_t)s
+                  : dtype == AD_I32 ? (int32_t)s
+                                    : s;
+    if (ad_ops[op].promo & P_EXPONENT) {
+        if (cut != s && s >= 0)
+            return ad_fail_null(AD_ERR_RUNTIME, "%s: the exponent %lld does not fit into %s", ad_ops[op].name,
+                                (long long)s, dtype_name[dtype]);
+        cut = s;
+    }
+    return wrapped(AD_I64, 0, cut);
+}
 ad_handle ad_op2i(int op, ad_handle a, int64_t s, int reversed) {
-    return with_scalar(op, a, wrapped(AD_I64, 0, s), reversed);
+    return with_scalar(op, a, reversed ? wrapped(AD_I64, 0, s) : wrapped_int(op, a, s), reversed);
 }
 ad_handle ad_op2b(int op, ad_handle a, int s, int reversed) {
     return with_scalar(op, a, wrapped(AD_BOOL, 0, s), reversed);
@@ -390,6 +408,13 @@ ad_handle ad_opn_(int op, const ad_handle *in, int64_t nin, const int64_t *i, in
 
 ad_handle ad_matmul(ad_handle a, ad_handle b) { return H(op_matmul(T(a), T(b))); }
 ad_handle ad_linear(ad_handle x, ad_handle weight, ad_handle bias) {
+    if (AD_UNLIKELY(T(weight)->ndim == 1)) { /* one output, without a dimension of its own */
+        ad_handle y = ad_matmul(x, weight);
+        if (!y || !bias) return y;
+        ad_handle sum = ad_op2(OP_add, y, bias);
+        ad_release(y);
+        return sum;
+    }
     return H(ad_apply1(OP_linear, 3, (ad_tensor *[]){T(x), T(weight), T(bias)}, NULL));
 }
 ad_handle ad_op1_(int op, ad_handle a) { return H(ad_apply_inplace(op, 1, (ad_tensor *[]){T(a)}, NULL)); }
@@ -406,7 +431,7 @@ static ad_handle with_scalar_(int op, ad_handle a, ad_tensor *s) {
     return y;
 }
 ad_handle ad_op2f_(int op, ad_handle a, double s) { return with_scalar_(op, a, wrapped(AD_F64, s, 0)); }
-ad_handle ad_op2i_(int op, ad_handle a, int64_t s) { return with_scalar_(op, a, wrapped(AD_I64, 0, s)); }
+ad_handle ad_op2i_(int op, ad_handle a, int64_t s) { return with_scalar_(op, a, wrapped_int(op, a, s)); }
 ad_handle ad_op2b_(int op, ad_handle a, int s) { return with_scalar_(op, a, wrapped(AD_BOOL, 0, s)); }
 
 /* Whether ad_copy_out() would do: everything that can be told before `out` is touched. */

@@ -202,15 +202,19 @@ int ad_forward_depth(int depth); /* calls take part in the levels below; returns
 ad_handle ad_tangent(ad_handle t, int level);
 int ad_set_tangent(ad_handle t, int level, ad_handle tangent);
 
-/* optimizers: n parameters at once; those without a gradient are left out */
-int ad_sgd(int64_t n, const ad_handle *params, const ad_handle *buffers, double lr, double momentum,
-           double dampening, double weight_decay, int nesterov, int maximize);
-int ad_adam(int64_t n, const ad_handle *params, const ad_handle *exp_avgs, const ad_handle *exp_avg_sqs,
-            const ad_handle *max_exp_avg_sqs, const ad_handle *steps, double lr, double beta1, double beta2,
-            double eps, double weight_decay, int amsgrad, int decoupled, int maximize);
+/* optimizers: n parameters at once; those without a gradient are left out. `tensors` are `count` arrays of n
+ * handles: the parameters and each tensor of their state, the last `scalars` of them one number each
+ * (ops/optim.h) */
+int ad_optim_step(int op, int64_t n, const ad_handle *const *tensors, int count, int scalars, int64_t flags,
+                  const double *numbers, int nnumbers);
 ad_handle ad_total_norm(const ad_handle *tensors, int64_t n, double norm_type); /* of 1, 2 or infinity */
 int ad_scale_to_norm(const ad_handle *tensors, int64_t n, ad_handle total, double max_norm);
 int ad_clip_values(const ad_handle *tensors, int64_t n, double limit);
+
+/* batch or instance norm; in training it keeps the running statistics (each may be 0). A momentum of NaN: the
+ * average of all batches, which count tells */
+ad_handle ad_running_norm(ad_handle x, ad_handle weight, ad_handle bias, ad_handle mean, ad_handle var,
+                          ad_handle count, int instance, int training, double momentum, double eps);
 
 /* generators of random numbers; 0 in a row's attributes is the default one */
 intptr_t ad_generator_default(void);

@@ -282,6 +282,7 @@ enum {
     AD_OP_CONTIG = 128,     /* apply makes every input contiguous before run */
     AD_OP_NONDIFF = 256,    /* no output is differentiable */
     AD_OP_SYNC = 512,       /* the output's shape depends on the data: cannot be captured */
+    AD_OP_VALUES = 1024, /* infer refuses some values of its inputs too: a replay asks it again */
     AD_OP_FIRST = 4096, /* outputs after the first serve the gradient rule alone: callers do not see them */
 };
 
@@ -489,6 +490,9 @@ int64_t *meta_set(ad_meta *m, int64_t *room, const ad_tensor *t);
 int edge_set(ad_edge *e, ad_tensor *t);
 ad_tensor *vjp_in(ad_vjp *v, int i);  /* saved input i, borrowed */
 ad_tensor *vjp_out(ad_vjp *v, int k); /* saved output k, borrowed */
+/* g, with input i in its history, on which it depends with derivative 0: what PyTorch's rules say of inputs
+ * that they read the sizes of. */
+ad_tensor *vjp_tied(ad_vjp *v, int i, ad_tensor *g);
 static inline bool vjp_needs(const ad_vjp *v, int i) {
     return v->node->edges[i].node || v->node->edges[i].leaf;
 }

@@ -124,7 +124,7 @@ typedef struct group {
 } group;
 
 static int row_type(const ad_call *c) { /* the compute type, or -1 when the call cannot be fused */
-    if (!(c->op->flags & AD_OP_EW)) return -1;
+    if (!(c->op->flags & AD_OP_EW) || call_reads_values(c)) return -1;
     const ad_tensor *out = c->out[0];
     if (!tensor_is_contiguous(out) || !out->numel) return -1;
     int common = ew_common(c);

@@ -49,7 +49,7 @@ const char *ad_op_name(int op) { return op >= 0 && op < OP_COUNT ? ad_ops[op].na
 
 /* ---- apply ---- */
 
-#define FEW 4
+#define FEW 6
 #define VIEW_LIMITS (AD_T_NOGRAD_VIEW | AD_T_INFERENCE_VIEW | AD_T_MULTI_VIEW | AD_T_CUSTOM_VIEW)
 
 /* Gives every input unit strides where the operation asks for it. Returns the number replaced or -1;
@@ -76,6 +76,12 @@ bool call_is_long(const ad_call *c) {
     for (int i = 0; i < c->nin; i++) n += c->in[i] ? c->in[i]->numel : 0;
     for (int k = 0; k < c->nout; k++) n += c->out[k]->numel;
     return n > 8192;
+}
+
+/* Whether infer reads the values of the inputs, and may refuse them. */
+bool call_reads_values(const ad_call *c) {
+    return c->op->flags & AD_OP_VALUES || (c->op->flags & AD_OP_EW && c->op->promo & P_DIVISOR &&
+                                           !dtype_is_float(c->out[0]->dtype));
 }
 
 /* Runs a call whose outputs are in place: scratch, run, and the program that is being captured. */

@@ -270,6 +270,7 @@ static int finish(plan *w) {
             p->written[p->nwritten++] = v->s;
         }
         p->is_long |= call_is_long(&i->call);
+        p->code[k].checked = call_reads_values(&i->call);
         size_t bytes = i->call.op->scratch ? i->call.op->scratch(&i->call) : 0;
         if (bytes > p->scratch_bytes) p->scratch_bytes = bytes;
     }

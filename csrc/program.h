@@ -11,6 +11,7 @@ typedef struct instr {
     ad_call call; /* in and out are the program's aliases */
     ad_attr at;
     bool dead;
+    bool checked; /* its infer looks at values: asked at each replay */
 } instr;
 
 /* A leaf whose .grad the step set or read. */
@@ -66,6 +67,8 @@ int program_rewrite(instr *i, const ad_op *op, int nin, int nout, ad_tensor **ro
 /* Whether an argument, as it is bound now, shares memory with what the program writes of others. */
 bool program_aliases(const ad_program *p);
 bool call_is_long(const ad_call *c); /* op.c */
+bool call_reads_values(const ad_call *c);
+bool call_reads_values(const ad_call *c); /* op.c */
 
 /* Turns the recorded calls into the planned program: what is dead, what is fused, where values live. */
 int plan_program(ad_program *p);

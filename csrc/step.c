@@ -322,6 +322,14 @@ ad_handle ad_program_output(intptr_t h, int64_t k) { /* a copy: the next replay 
     return (ad_handle)copy;
 }
 
+/* An index may be out of range in this replay, though it was not when the step was recorded. */
+static int check_values(const ad_call *c) {
+    ad_spec room[2] = {0};
+    ad_call again = *c;
+    again.spec = room;
+    return again.op->infer(&again);
+}
+
 int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handle *outs) {
     ad_program *p = (ad_program *)h;
     if (nargs != p->nargs)
@@ -351,9 +359,12 @@ int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handl
     }
     int shield = pool_shield(1); /* a step that began is finished: Ctrl-C waits for it */
     void *interpreter = p->is_long ? interpreter_release() : NULL;
-    for (int64_t k = 0; k < p->n; k++) {
-        const instr *i = &p->code[k];
-        if (!i->dead) i->call.op->run(&i->call);
+    int64_t done = 0;
+    for (; done < p->n; done++) {
+        const instr *i = &p->code[done];
+        if (i->dead) continue;
+        if (AD_UNLIKELY(i->checked) && check_values(&i->call)) break;
+        i->call.op->run(&i->call);
     }
     interpreter_take(interpreter);
     pool_shield(shield);
@@ -365,6 +376,10 @@ int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handl
         if (writes)
             atomic_fetch_add_explicit(&((ad_tensor *)args[k])->storage->version, writes,
                                       memory_order_relaxed);
+    }
+    if (done < p->n) { /* as an eager step that raises: what it wrote before stays written */
+        atomic_store(&p->running, 0);
+        return -1;
     }
     for (int64_t k = 0; k < p->neffects; k++) {
         grad_effect *e = &p->effects[k];

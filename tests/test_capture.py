@@ -1,6 +1,7 @@
 """compile(): what a replay must reproduce, what takes effect without recording, and what is refused."""
 
 import gc
+import re
 import threading
 
 import numpy as np
@@ -368,3 +369,28 @@ def test_one_step_from_several_threads():
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert not wrong and len(step.stats()) == 1
+
+
+@pytest.mark.parametrize("name, f, good, bad", [
+    ("embedding", lambda x, i: F.embedding(i, x), [0, 2], [0, 9]),
+    ("gather", lambda x, i: x.gather(0, i[:, None]), [0, 2], [0, 9]),
+    ("index", lambda x, i: x[i], [0, -1], [0, 9]),
+    ("index_select", lambda x, i: x.index_select(0, i), [0, 2], [0, 9]),
+    ("index_add", lambda x, i: x.clone().index_add_(0, i, x[:2]), [0, 2], [0, 9]),
+    ("index_put", lambda x, i: x.clone().index_put((i,), x[:2]), [0, 2], [0, -9]),
+    ("scatter", lambda x, i: x.clone().scatter(0, i[:, None], 1.0), [0, 2], [0, 9]),
+    ("take", lambda x, i: x.take(i), [0, 2], [0, 99]),
+    ("cross_entropy", lambda x, i: F.cross_entropy(x[:2], i), [0, 2], [0, 9]),
+    ("one_hot", lambda x, i: F.one_hot(i, 4), [0, 3], [0, 4]),
+    ("remainder", lambda x, i: (i * 2) % i + 1, [1, 2], [1, 0]),
+])
+def test_a_replay_refuses_the_values_that_eager_refuses(name, f, good, bad):
+    x = ad.arange(12.0).reshape(3, 4)
+    step = ad.compile(lambda i: f(x, i))
+    for _ in range(3):
+        assert step(ad.tensor(good)).equal(f(x, ad.tensor(good)))
+    with pytest.raises(Exception) as eager:  # noqa: B017  the same as eager's, whatever that is
+        f(x, ad.tensor(bad))
+    with pytest.raises(eager.type, match=re.escape(str(eager.value))):
+        step(ad.tensor(bad))
+    assert step(ad.tensor(good)).equal(f(x, ad.tensor(good)))  # and goes on

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import autodiffc as torch
-from autodiffc._core import wrap
+from autodiffc._core import OP, wrap
 from autodiffc._native import ffi, lib
+from autodiffc.optim._update import AMSGRAD, DECOUPLED, MAXIMIZE, MOMENTUM, NESTEROV
 
 SHAPES = [(7,), (33, 17), (9000,), (), (0,)]
 TOLERANCE = {"float32": 2e-6, "float64": 1e-13, "bfloat16": 3e-2, "float16": 4e-3}
@@ -45,6 +46,14 @@ def handles(tensors):
     return ffi.new("ad_handle[]", [t._h for t in tensors])
 
 
+def step_of(rule, params, state, scalars, flags, numbers):
+    """One step of a row, by the parameters and each list of their state."""
+    groups = [handles(tensors) for tensors in [params, *state]]
+    op = OP[f"{rule}_step"]
+    return lib.ad_optim_step(op, len(params), ffi.new("ad_handle *[]", groups), len(groups), scalars, flags, numbers,
+                             len(numbers))
+
+
 def close(t, want, dtype):
     np.testing.assert_allclose(wide(t), want, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
@@ -72,8 +81,8 @@ def test_sgd(dtype, layout, momentum, dampening, nesterov, decay, maximize):
                 g = g + momentum * state[k] if nesterov else state[k]
             want[k] = want[k] - 0.1 * g
         versions = [p._version for p in params]
-        assert lib.ad_sgd(len(params), handles(params), handles(buffers) if momentum else ffi.NULL, 0.1, momentum,
-                          dampening, decay, nesterov, maximize) == 0
+        flags = bool(momentum) * MOMENTUM | nesterov * NESTEROV | maximize * MAXIMIZE
+        assert step_of("sgd", params, [buffers] if momentum else [], 0, flags, [0.1, momentum, dampening, decay]) == 0
         assert all((p._version > v) == (p.grad is not None) for p, v in zip(params, versions))
     for p, w in zip(params, want):
         close(p, w, dtype)
@@ -106,9 +115,8 @@ def test_adam(dtype, layout, decay, amsgrad, decoupled, maximize):
             o[2] = np.maximum(o[2], o[1])
             root = np.sqrt(o[2] if amsgrad else o[1]) / np.sqrt(1 - b2 ** o[3]) + eps
             want[k] = want[k] - lr / (1 - b1 ** o[3]) * o[0] / root
-        assert lib.ad_adam(len(params), handles(params), handles(state[0]), handles(state[1]),
-                           handles(state[2]) if amsgrad else ffi.NULL, handles(steps), lr, b1, b2, eps, decay, amsgrad,
-                           decoupled, maximize) == 0
+        flags = amsgrad * AMSGRAD | decoupled * DECOUPLED | maximize * MAXIMIZE
+        assert step_of("adam", params, [*state[: 2 + amsgrad], steps], 1, flags, [lr, b1, b2, eps, decay]) == 0
     assert [s.item() for s in steps] == [o[3] for o in own]
     for p, w in zip(params, want):
         close(p, w, dtype)
@@ -117,12 +125,24 @@ def test_adam(dtype, layout, decay, amsgrad, decoupled, maximize):
 def test_expanded_parameters_are_refused():
     p = torch.zeros(1).expand(4).requires_grad_()
     p.grad = torch.ones(4)
-    assert lib.ad_sgd(1, handles([p]), ffi.NULL, 0.1, 0, 0, 0, 0, 0) < 0
+    assert step_of("sgd", [p], [], 0, 0, [0.1, 0, 0, 0]) < 0
     assert "single memory location" in ffi.string(lib.ad_error_message()).decode()
 
 
+def test_wrong_state_is_refused():
+    p = torch.zeros(4).requires_grad_()
+    p.grad = torch.ones(4)
+    for state, scalars in [([], 0), ([[torch.zeros(4)]], 0), ([[torch.zeros(4)], [torch.zeros(4)], [torch.ones(2)]], 1),
+                           ([[torch.zeros(3)], [torch.zeros(4)], [torch.ones(())]], 1),
+                           ([[torch.zeros(4)], [torch.zeros(4).double()], [torch.ones(())]], 1)]:
+        assert step_of("adam", [p], state, scalars, 0, [0.1, 0.9, 0.99, 1e-8, 0]) < 0
+    assert p.detach().tolist() == [0] * 4
+    assert step_of("adam", [p], [[p]], 2, 0, [0.1]) < 0
+    assert step_of("adam", [p], [[p]], 0, 0, [0.1] * 7) < 0
+
+
 def test_no_parameters():
-    assert lib.ad_sgd(0, ffi.NULL, ffi.NULL, 0.1, 0, 0, 0, 0, 0) == 0
+    assert step_of("sgd", [], [], 0, 0, [0.1, 0, 0, 0]) == 0
 
 
 @pytest.mark.parametrize("layout", [*LAYOUTS, "expanded"])

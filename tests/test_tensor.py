@@ -429,3 +429,13 @@ def test_a_tensor_freed_while_an_exception_is_on_its_way():
     for _ in range(3):
         with pytest.raises(KeyError, match="on its way"):
             f()
+
+
+def test_an_int_beside_a_narrow_integer_type_is_cut_to_it():
+    t = T.tensor([0, 44, 255], dtype=T.uint8)
+    assert (t == 300).tolist() == [False, True, False] and (t == -1).tolist() == [False, False, True]
+    assert (t > -1).tolist() == [False] * 3 and (t % 300).tolist() == [0, 0, 35] and (t + 300).tolist() == [44, 88, 43]
+    assert (t / 300).tolist() == (t.float() / 300).tolist()  # division is in floating point
+    assert t.clone().remainder_(300).tolist() == [0, 0, 35]
+    with pytest.raises(RuntimeError, match="the exponent 300 does not fit into uint8"):
+        t**300

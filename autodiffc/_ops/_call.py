@@ -53,10 +53,13 @@ def checked_int(s):
 
 
 def number(s, op, argument="other", position=2):
-    """A Python number from a NumPy scalar or an object with __index__ or __float__; TypeError otherwise."""
+    """A Python number from a NumPy scalar, a 0-d tensor outside any graph, or an object with __index__ or __float__;
+    TypeError otherwise."""
     kind = type(s)
     if kind is float or kind is int or kind is bool:
         return s
+    if isinstance(s, TensorBase) and s.ndim == 0 and not s.requires_grad:
+        return s.item()
     item = getattr(s, "item", None)
     if item is not None and getattr(s, "ndim", None) == 0 and not isinstance(s, TensorBase):
         s = item()

@@ -153,6 +153,8 @@ def _plain(data, kinds, depth):
             kinds.add(lib.ad_dtype_of(v._h))
             v = v.item()
         elif isinstance(v, (str, bytes)):
+            if kinds:
+                raise TypeError(f"new(): invalid data type '{kind.__name__}'")
             raise ValueError(f"too many dimensions '{kind.__name__}'")
         elif _is_sequence(v):
             v = _plain(v, kinds, depth + 1)

@@ -2,7 +2,7 @@
 autodiffc.linalg."""
 
 from .. import _dtype
-from .._core import OP, SparseOperand, TensorBase, fail, wrap
+from .._core import OP, SparseOperand, TensorBase, wrap
 from .._native import lib
 from . import _call, sparse
 
@@ -23,8 +23,6 @@ def _two(op, a, b, name, second):
 
 
 def _done(h, out=None):
-    if not h:
-        fail()
     return wrap(h) if out is None else _call.to_out(h, out)
 
 
@@ -118,15 +116,11 @@ def ger(input, vec2, *, out=None):
 def linear(input, weight, bias=None):
     """input @ weight.T + bias. input: [*, in]; weight: [out, in] or [in]; bias: [out]. RuntimeError when the sizes or
     dtypes do not fit."""
-    if not isinstance(input, TensorBase) or not isinstance(weight, TensorBase) or (bias is not None and not isinstance(
-            bias, TensorBase)):
+    try:
+        h = _linear(input._h, weight._h, 0 if bias is None else bias._h)
+    except AttributeError:
         _check("linear", ("input", input), ("weight", weight), ("bias", weight if bias is None else bias))
-    if lib.ad_ndim(weight._h) == 1:
-        y = matmul(input, weight)
-        return y if bias is None else y + bias
-    h = _linear(input._h, weight._h, 0 if bias is None else bias._h)
-    if not h:
-        fail()
+        raise
     return wrap(h)
 
 

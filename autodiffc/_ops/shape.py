@@ -10,7 +10,7 @@ from ._call import ints, listed, not_a_tensor
 _VIEW, _TRANSPOSE, _PERMUTE, _EXPAND = OP["view"], OP["transpose"], OP["permute"], OP["expand"]
 _SQUEEZE, _UNSQUEEZE, _SELECT, _SLICE = OP["squeeze"], OP["unsqueeze"], OP["select"], OP["slice"]
 _DIAGONAL, _UNFOLD, _SPLIT, _AS_STRIDED = OP["diagonal"], OP["unfold"], OP["split"], OP["as_strided"]
-_CAT = OP["cat"]
+_CAT, _STACK = OP["cat"], OP["stack"]
 _LONG = 1 << 63
 
 
@@ -617,17 +617,16 @@ def concatenate(tensors, axis=0, out=None, *, dim=None):
 
 def stack(tensors, dim=0, *, out=None):
     """The tensors, of one size, side by side in a new dimension."""
-    tensors = _tensor_list("stack", tensors)
-    if not tensors:
-        raise RuntimeError("stack expects a non-empty TensorList")
-    first = shape_of(tensors[0])
-    for k, t in enumerate(tensors):
-        if shape_of(t) != first:
-            raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {first} at entry 0 and {shape_of(t)} at entry {k}"
-            )
-    dim = wrapped_dim(dim, len(first) + 1)
-    return cat([ints(_UNSQUEEZE, t, dim) for t in tensors], dim, out=out)
+    if type(tensors) is not list or out is not None or type(dim) is not int:
+        tensors = list(_tensor_list("stack", tensors))
+        dim = _call.integer(dim)
+    try:
+        handles = [t._h for t in tensors]
+    except AttributeError:
+        _tensor_list("stack", tensors)
+        raise
+    h = lib.ad_opn(_STACK, handles, len(handles), (dim,), 1, (), 0, (), 0)
+    return wrap(h) if out is None else _call.to_out(h or fail(), out)
 
 
 def hstack(tensors, *, out=None):

@@ -116,8 +116,9 @@ def gradient(input, *, spacing=None, dim=None, edge_order=1):
     if isinstance(spacing, (tuple, list)):
         spacing = list(spacing)
         if len(spacing) != len(dims):
-            raise RuntimeError(f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length "
-                               f"equal to the number of dimensions ({len(dims)}), but got a list of length {len(spacing)}")
+            raise RuntimeError("torch.gradient expected spacing to be unspecified, a scalar, or a list of length "
+                               f"equal to the number of dimensions ({len(dims)}), but got a list of length "
+                               f"{len(spacing)}")
     else:
         spacing = [1 if spacing is None else spacing] * len(dims)
     if edge_order not in (1, 2):

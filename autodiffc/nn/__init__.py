@@ -1,4 +1,4 @@
 """Layers, losses and containers, with PyTorch's names."""
 from . import functional, init, modules, utils  # noqa: F401
 from .modules import *  # noqa: F403
-from .parameter import Buffer, Parameter  # noqa: F401
+from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter  # noqa: F401

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..utils.hooks import RemovableHandle, register
 from ._base import Tensor, no_grad, shape_text
-from .parameter import Buffer, Parameter
+from .parameter import Buffer, Parameter, is_lazy
 
 _extra_key = "_extra_state"
 
@@ -43,7 +43,7 @@ def _items(module: Any) -> list[tuple[str, Tensor]]:
 def save_to_state_dict(self: Any, destination: dict, prefix: str, keep_vars: bool) -> None:
     """Put this module's own parameters and persistent buffers into ``destination``."""
     for name, value in _items(self):
-        destination[prefix + name] = value if keep_vars else value.detach()
+        destination[prefix + name] = value if keep_vars or is_lazy(value) else value.detach()
     if _has_own(self, "get_extra_state"):
         destination[prefix + _extra_key] = self.get_extra_state()
 
@@ -88,6 +88,12 @@ def _copy_into(module: Any, name: str, key: str, value: Any, target: Tensor, ass
         error_msgs.append(f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like '
                           'object '
                           f"from checkpoint but received {type(value)}")
+        return
+    if is_lazy(target) and is_lazy(value):
+        return
+    if is_lazy(value):
+        error_msgs.append(f'"{key}" has no data in the checkpoint (it was saved before its module was called), '
+                          f"the shape in current model is {shape_text(target)}.")
         return
     if target.dim() == 0 and tuple(value.shape) == (1,):
         value = value[0]            # scalars were saved with one dimension long ago

@@ -47,8 +47,37 @@ from .._ops.activation import (  # noqa: F401
     threshold_,
 )
 from .._ops.bags import embedding_bag  # noqa: F401
+from .._ops.conv import (  # noqa: F401
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_tbc,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from .._ops.distance import cosine_similarity, pairwise_distance, pdist  # noqa: F401
 from .._ops.math import sigmoid, tanh  # noqa: F401
+from .._ops.pooling import (  # noqa: F401
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool1d_with_indices,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_with_indices,
+    adaptive_max_pool3d,
+    adaptive_max_pool3d_with_indices,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool1d_with_indices,
+    max_pool2d,
+    max_pool2d_with_indices,
+    max_pool3d,
+    max_pool3d_with_indices,
+)
 from ._base import Tensor, no_grad, ops
 from ._loss_functional import (  # noqa: F401
     binary_cross_entropy,
@@ -72,6 +101,15 @@ from ._loss_functional import (  # noqa: F401
     soft_margin_loss,
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
+)
+from ._norm_functional import (  # noqa: F401
+    _check_batch,
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    normalize,
+    rms_norm,
 )
 
 # ---- dense layers
@@ -296,15 +334,17 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
 
 # ---- padding, norms
 
+def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
+    """The patches that a sliding kernel sees, as columns: ``(N, C, H, W)`` to ``(N, C kh kw, blocks)``."""
+    return ops.im2col(input, kernel_size, dilation, padding, stride)
+
+
+def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
+         stride: Any = 1) -> Tensor:
+    """Patches added up into images: ``(N, C kh kw, blocks)`` to ``(N, C, *output_size)``."""
+    return ops.col2im(input, output_size, kernel_size, dilation, padding, stride)
+
+
 def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
     """Pad the last dimensions; ``pad`` is ``(left, right, top, bottom, ...)`` from the last dimension on."""
     return ops.pad(input, pad, mode, value)
-
-
-def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12,
-              out: Tensor | None = None) -> Tensor:
-    """``x / max(norm_p(x), eps)`` along ``dim``."""
-    length = input.norm(p, dim, keepdim=True).clamp_min(eps)
-    if out is None:
-        return input / length.expand_as(input)
-    return ops.div(input, length.expand_as(input), out=out)

@@ -13,11 +13,13 @@ import numpy as np
 
 from .. import _capture
 from .. import _ops as ops
-from .._core import check, fail, wrap
+from .._core import OP, check, fail, wrap
+from .._dtype import float32, float64, get_default_dtype
 from .._native import ffi, lib
 from ..tensor import Tensor
 
-NULL = ffi.NULL
+MAXIMIZE, MOMENTUM, CENTERED, AMSGRAD, NESTEROV, DECOUPLED = 1, 2, 4, 8, 16, 32
+"""The flags of a step: kernels/table.h has the same."""
 
 
 class Handles:
@@ -30,6 +32,22 @@ class Handles:
         self.array = ffi.new("ad_handle[]", [t._h for t in self.tensors])
 
 
+class Arrays:
+    """Several arrays of handles: the parameters, then each tensor of their state."""
+
+    __slots__ = ("arrays", "pointers")
+
+    def __init__(self, *lists: Sequence[Tensor]) -> None:
+        self.arrays = [Handles(tensors) for tensors in lists]
+        self.pointers = ffi.new("ad_handle *[]", [handles.array for handles in self.arrays])
+
+
+def _memory(tensor: Tensor) -> np.ndarray:
+    """The bytes of a tensor that owns its storage."""
+    size = lib.ad_storage_nbytes(tensor._h)
+    return np.frombuffer(ffi.buffer(ffi.cast("char *", lib.ad_storage_data(tensor._h)), size), np.uint8)
+
+
 def zeros_like(param: Tensor) -> Tensor:
     """A tensor of zeros that lies in memory as ``param`` does.
 
@@ -37,14 +55,22 @@ def zeros_like(param: Tensor) -> Tensor:
     at each replay.
     """
     tensor = ops.empty_like(param.detach())
-    size = lib.ad_storage_nbytes(tensor._h)
-    memory = ffi.cast("char *", lib.ad_storage_data(tensor._h))
-    np.frombuffer(ffi.buffer(memory, size), np.uint8)[:] = 0
+    _memory(tensor)[:] = 0
     return tensor
 
 
-def scalar(value: float, dtype: Any) -> Tensor:
-    """A 0-d tensor, made beside the recorded operations as :func:`zeros_like` is."""
+def full_like(param: Tensor, value: float) -> Tensor:
+    """As :func:`zeros_like`, filled with ``value``."""
+    tensor = ops.empty_like(param.detach())
+    one = _memory(scalar(value, param.dtype))[: param.element_size()]
+    if tensor.numel():
+        _memory(tensor).reshape(-1, len(one))[:] = one
+    return tensor
+
+
+def scalar(value: float, dtype: Any = None) -> Tensor:
+    """A 0-d tensor, of float32 unless float64 is the default, made beside the recorded operations."""
+    dtype = dtype or (float64 if get_default_dtype() is float64 else float32)
     return wrap(lib.ad_scalar_f(value, dtype.code))
 
 
@@ -53,69 +79,39 @@ def zero_grad(n: int, params: Handles, set_to_none: bool) -> None:
     check(lib.ad_zero_grads(params.array, n, set_to_none))
 
 
-def sgd(optimizer: Any, index: int, group: dict, n: int, params: Handles, buffers: Handles | None) -> None:
-    """One step of SGD on group ``index``; ``buffers`` are the momentum buffers, None without momentum."""
-    if _capture.recording is not None:
-        group = _slotted(group, optimizer, index, _sgd_numbers)
-    if lib.ad_sgd(n, params.array, NULL if buffers is None else buffers.array, group["lr"], group["momentum"],
-                  group["dampening"], group["weight_decay"], group["nesterov"], group["maximize"]) < 0:
-        fail()
-    if _capture.recording is not None:
-        group["note"]()
+def step(op: int, n: int, arrays: Arrays, scalars: int, flags: int, numbers: Callable[[], list],
+         later: Callable[[], list] | None = None) -> None:
+    """One step of n parameters by the rule of row ``op``.
 
-
-def adam(optimizer: Any, index: int, group: dict, n: int, params: Handles, exp_avgs: Handles, exp_avg_sqs: Handles,
-         max_exp_avg_sqs: Handles | None, steps: Handles) -> None:
-    """One step of Adam on group ``index``; counts ``steps`` up for the parameters that it moves."""
+    ``arrays`` are the parameters and their state, ``scalars`` of them one number each; ``numbers()`` the rule's
+    options now, ``later()`` those of a replay when they are others.
+    """
     if _capture.recording is not None:
-        group = _slotted(group, optimizer, index, _adam_numbers)
-    beta1, beta2 = group["betas"]
-    if lib.ad_adam(n, params.array, exp_avgs.array, exp_avg_sqs.array,
-                   NULL if max_exp_avg_sqs is None else max_exp_avg_sqs.array, steps.array, group["lr"], beta1,
-                   beta2, group["eps"], group["weight_decay"], group["amsgrad"],
-                   group["decoupled_weight_decay"], group["maximize"]) < 0:
+        _recorded_step(op, n, arrays, scalars, flags, numbers, later or numbers)
+        return
+    values = numbers()
+    if lib.ad_optim_step(op, n, arrays.pointers, len(arrays.arrays), scalars, flags, values, len(values)) < 0:
         fail()
-    if _capture.recording is not None:
-        group["note"]()
 
 
 # ---- captured steps
 
-def _number(value: Any) -> float:
+def number(value: Any) -> float:
     """An option as a float. A tensor is read as memory: a captured step refuses item(), and this is read anew."""
     return float(value.detach().numpy().reshape(())) if isinstance(value, Tensor) else float(value)
 
 
-def _numbers(*values: Any) -> list[float]:
-    return [x if type(x) is float else _number(x) for x in values]
-
-
-def _sgd_numbers(group: dict) -> list[float]:
-    """The numbers of :func:`sgd` in the order in which the core has them."""
-    return _numbers(group["lr"], group["momentum"], group["dampening"], group["weight_decay"])
-
-
-def _adam_numbers(group: dict) -> list[float]:
-    """The numbers of :func:`adam` in the order in which the core has them."""
-    return _numbers(group["lr"], *group["betas"], group["eps"], group["weight_decay"])
-
-
-def _slotted(group: dict, optimizer: Any, index: int, numbers: Callable[[dict], list[float]]) -> dict:
-    """The group's options as plain numbers, with ``note()``, to be called after the call that is recorded.
-
-    It says that a replay reads the numbers from the optimizer's group at that time.
-    """
-    before = lib.ad_capture_position()
-
-    def note() -> None:
-        recording = _capture.here()
-        if recording is not None and lib.ad_capture_position() != before:
-            recording.note_slot(lambda: numbers(optimizer.param_groups[index]))
-    plain = {name: _number(value) if isinstance(value, Tensor) else value for name, value in group.items()
-             if name != "params"}
-    if "betas" in plain:
-        plain["betas"] = tuple(_number(beta) for beta in plain["betas"])
-    return {**plain, "note": note}
+def _recorded_step(op: int, n: int, arrays: Arrays, scalars: int, flags: int, numbers: Callable[[], list],
+                   later: Callable[[], list]) -> None:
+    """:func:`step` while some thread records: a replay asks for the numbers again."""
+    def plain(values: list) -> list[float]:
+        return [x if type(x) is float else number(x) for x in values]
+    before, values = lib.ad_capture_position(), plain(numbers())
+    if lib.ad_optim_step(op, n, arrays.pointers, len(arrays.arrays), scalars, flags, values, len(values)) < 0:
+        fail()
+    recording = _capture.here()
+    if recording is not None and lib.ad_capture_position() != before:
+        recording.note_slot(lambda: plain(later()))
 
 
 def guard(still: Callable[[], bool]) -> None:
@@ -123,3 +119,7 @@ def guard(still: Callable[[], bool]) -> None:
     recording = _capture.here()
     if recording is not None:
         recording.guards.append(still)
+
+
+__all__ = ["AMSGRAD", "CENTERED", "DECOUPLED", "MAXIMIZE", "MOMENTUM", "NESTEROV", "OP", "Arrays", "Handles",
+           "full_like", "guard", "number", "scalar", "step", "zero_grad", "zeros_like"]

@@ -1,19 +1,44 @@
-"""Adam and AdamW."""
+"""Adam, and what the optimizers of its family share."""
 from __future__ import annotations
 
 from typing import Any
 
-from .._dtype import float32, float64, get_default_dtype
 from ..tensor import Tensor
 from . import _update
-from .optimizer import Optimizer, Plan, check_lr, check_modes
+from .optimizer import Optimizer, check_lr, check_modes, check_option
 
 
-def _new_step(value: float = 0.0) -> Tensor:
-    return _update.scalar(value, float64 if get_default_dtype() is float64 else float32)
+class AdamFamily(Optimizer):
+    """Optimizers with a mean of the gradient, one of its square, and the options lr, betas, eps, weight_decay."""
+
+    _scalars = 1
+    _counts = ("step",)
+
+    def _names(self, group: dict) -> tuple[str, ...]:
+        return ("exp_avg", "exp_avg_sq", "step")
+
+    def _numbers(self, group: dict) -> list:
+        beta1, beta2 = group["betas"]
+        return [group["lr"], beta1, beta2, group["eps"], group["weight_decay"]]
+
+    def _flags(self, group: dict) -> int:
+        return ((_update.MAXIMIZE if group["maximize"] else 0)
+                | (_update.DECOUPLED if group["decoupled_weight_decay"] else 0))
+
+    def _new_state(self, group: dict, param: Tensor) -> dict:
+        return {"step": _update.scalar(0.0), "exp_avg": _update.zeros_like(param),
+                "exp_avg_sq": _update.zeros_like(param)}
 
 
-class Adam(Optimizer):
+def check_adam(lr: Any, betas: Any, eps: float, weight_decay: float) -> None:
+    """ValueError for an option out of range."""
+    check_option(0.0 <= eps, f"Invalid epsilon value: {eps}")
+    for i in range(2):
+        check_option(0.0 <= betas[i] < 1.0, f"Invalid beta parameter at index {i}: {betas[i]}")
+    check_option(0.0 <= weight_decay, f"Invalid weight_decay value: {weight_decay}")
+
+
+class Adam(AdamFamily):
     """Adam (Kingma and Ba).
 
     ``m`` and ``v`` are running means of the gradient and its square with factors ``betas``, both divided by
@@ -26,20 +51,16 @@ class Adam(Optimizer):
     parameter's first gradient on. ValueError for an option out of range.
     """
 
-    _plan_option = "amsgrad"
+    _op = _update.OP["adam_step"]
+    _old_options = {"amsgrad": False, "maximize": False, "foreach": None, "capturable": False,
+                    "differentiable": False, "decoupled_weight_decay": False, "fused": None}
 
     def __init__(self, params: Any, lr: Any = 1e-3, betas: tuple = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0, amsgrad: bool = False, *, foreach: bool | None = None,
                  maximize: bool = False, capturable: bool = False, differentiable: bool = False,
                  fused: bool | None = None, decoupled_weight_decay: bool = False) -> None:
         check_lr(lr, foreach, capturable)
-        if not 0.0 <= eps:
-            raise ValueError(f"Invalid epsilon value: {eps}")
-        for i in range(2):
-            if not 0.0 <= betas[i] < 1.0:
-                raise ValueError(f"Invalid beta parameter at index {i}: {betas[i]}")
-        if not 0.0 <= weight_decay:
-            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
+        check_adam(lr, betas, eps, weight_decay)
         if isinstance(betas[0], Tensor) != isinstance(betas[1], Tensor):
             raise ValueError("betas must be either both floats or both Tensors")
         check_modes(type(self).__name__, differentiable, foreach, fused)
@@ -48,55 +69,17 @@ class Adam(Optimizer):
                                   "capturable": capturable, "differentiable": differentiable, "fused": fused,
                                   "decoupled_weight_decay": decoupled_weight_decay})
 
-    def __setstate__(self, state: dict) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            for name in ("amsgrad", "maximize", "capturable", "differentiable", "decoupled_weight_decay"):
-                group.setdefault(name, False)
-            group.setdefault("foreach", None)
-            group.setdefault("fused", None)
-            for param in group["params"]:       # old checkpoints count in numbers
-                own = self.state.get(param, {})
-                if "step" in own and not isinstance(own["step"], Tensor):
-                    own["step"] = _new_step(float(own["step"]))
+    def _names(self, group: dict) -> tuple[str, ...]:
+        if group["amsgrad"]:
+            return ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step")
+        return ("exp_avg", "exp_avg_sq", "step")
 
-    def _plan_state(self, group: dict, plan: Plan) -> None:
-        ready = [p for p in plan.params if self.state.get(p)]
-        plan.waiting = [p for p in plan.params if not self.state.get(p)]
-        plan.n = len(ready)
-        names = ["exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step"]
-        plan.arrays = (_update.Handles(ready), *(
-            _update.Handles([self.state[p][name] for p in ready])
-            if name != "max_exp_avg_sq" or group["amsgrad"] else None for name in names))
+    def _flags(self, group: dict) -> int:
+        return ((_update.MAXIMIZE if group["maximize"] else 0) | (_update.AMSGRAD if group["amsgrad"] else 0)
+                | (_update.DECOUPLED if group["decoupled_weight_decay"] else 0))
 
-    def _init_state(self, group: dict, plan: Plan) -> bool:
-        first = [p for p in plan.waiting if p.grad is not None]
-        for param in first:
-            own = self.state[param]
-            own["step"] = _new_step()
-            own["exp_avg"] = _update.zeros_like(param)
-            own["exp_avg_sq"] = _update.zeros_like(param)
-            if group["amsgrad"]:
-                own["max_exp_avg_sq"] = _update.zeros_like(param)
-        return bool(first)
-
-    def _update_group(self, index: int, group: dict, plan: Plan) -> None:
-        if plan.n:
-            _update.adam(self, index, group, plan.n, *plan.arrays)
-
-
-class AdamW(Adam):
-    """:class:`Adam` with decoupled weight decay (Loshchilov and Hutter)."""
-
-    def __init__(self, params: Any, lr: Any = 1e-3, betas: tuple = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False,
-                 foreach: bool | None = None, capturable: bool = False, differentiable: bool = False,
-                 fused: bool | None = None) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize,
-                         capturable=capturable, differentiable=differentiable, fused=fused,
-                         decoupled_weight_decay=True)
-
-    def __setstate__(self, state: dict) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            group["decoupled_weight_decay"] = True
+    def _new_state(self, group: dict, param: Tensor) -> dict:
+        state = super()._new_state(group, param)
+        if group["amsgrad"]:
+            state["max_exp_avg_sq"] = _update.zeros_like(param)
+        return state

@@ -29,6 +29,10 @@ __all__ = ["ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnneali
            "OneCycleLR", "PolynomialLR", "ReduceLROnPlateau", "SequentialLR", "StepLR"]
 
 
+class _LRScheduler(LRScheduler):
+    """The name that :class:`LRScheduler` once had; a base class for those that use it."""
+
+
 class _FactorScheduler(LRScheduler):
     """Schedulers with a function for each group."""
 

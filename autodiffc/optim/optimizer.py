@@ -54,7 +54,7 @@ class Plan:
         self.all = _update.Handles(params)
         self.waiting: list[Tensor] = []     # parameters that have no state yet
         self.n = 0                          # how many have one
-        self.arrays: tuple = ()             # their handles and their state's
+        self.arrays: Any = None             # their handles and their state's
 
 
 def _run_hooks(optimizer: Optimizer, name: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
@@ -91,14 +91,21 @@ class Optimizer:
         params: tensors, pairs of name and tensor, or dicts each with ``"params"`` and options of its own.
         defaults: the options of groups that do not give them.
 
-    A subclass defines ``step``, or ``_plan_state`` and ``_update_group`` when the core does its work.
+    A subclass defines ``step``; those of this package name a row of the core (``_op``) and say what it is given:
+    ``_names``, ``_flags``, ``_numbers``, ``_new_state``.
 
     Errors: TypeError for what is no tensor, group or ordered collection; ValueError for no parameters, a
     tensor that is no leaf, or one that is in two groups.
     """
 
-    _plan_option: str | None = None
-    """The option on which the plan of a group depends: whether it is on."""
+    _op = -1
+    """The row of the core that does a step."""
+    _scalars = 0
+    """How many of ``_names``, the last ones, are one number each."""
+    _counts: tuple[str, ...] = ()
+    """The names of the state's scalars that older checkpoints have as numbers."""
+    _old_options: dict[str, Any] = {}
+    """Options that older checkpoints lack, with their values."""
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
@@ -143,6 +150,15 @@ class Optimizer:
             self._prepare()
         self._plans = []
         self.defaults.setdefault("differentiable", False)
+        names = self._counts
+        for group in self.param_groups:
+            for name, value in self._old_options.items():
+                group.setdefault(name, value)
+            for param in group["params"] if names else ():  # old checkpoints count in numbers
+                own = self.state.get(param, {})
+                for name in names:
+                    if name in own and not isinstance(own[name], Tensor):
+                        own[name] = _update.scalar(float(own[name]))
 
     def __repr__(self) -> str:
         lines = []
@@ -205,11 +221,11 @@ class Optimizer:
         for.
         """
         plans, params = self._plans, group["params"]
-        key = None if self._plan_option is None else bool(group[self._plan_option])
+        key = self._names(group)
         same = False
         if index < len(plans):
             plan = plans[index]
-            if len(plan.params) == len(params) and all(map(is_, plan.params, params)) and plan.key is key:
+            if len(plan.params) == len(params) and all(map(is_, plan.params, params)) and plan.key == key:
                 if plan.version == self.state._version[0]:
                     return plan
                 same = True
@@ -223,6 +239,27 @@ class Optimizer:
 
     def _plan_state(self, group: dict[str, Any], plan: Plan) -> None:
         """Put the arrays that ``_update_group`` needs into ``plan``."""
+        state = self.state
+        ready = [p for p in plan.params if state.get(p)]
+        plan.waiting = [p for p in plan.params if not state.get(p)]
+        plan.n = len(ready)
+        plan.arrays = _update.Arrays(ready, *([state[p][name] for p in ready] for name in plan.key))
+
+    def _names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """The state that a step reads and writes, in the order in which the row takes it."""
+        return ()
+
+    def _flags(self, group: dict[str, Any]) -> int:
+        """The row's flags."""
+        return _update.MAXIMIZE if group["maximize"] else 0
+
+    def _numbers(self, group: dict[str, Any]) -> list:
+        """The options that the row takes, in its order."""
+        return []
+
+    def _new_state(self, group: dict[str, Any], param: Tensor) -> dict[str, Any]:
+        """The state of a parameter before its first step."""
+        return {}
 
     # ---- steps
 
@@ -256,7 +293,7 @@ class Optimizer:
                 plan = self._plan(index, group)
             self._update_group(index, group, plan)
             if _capture.recording is not None:
-                _update.guard(partial(self._unchanged, index, self._plan(index, group), self._flags(group)))
+                _update.guard(partial(self._unchanged, index, self._plan(index, group), self._constants(group)))
         return loss
 
     def _unchanged(self, index: int, plan: Plan, flags: list) -> bool:
@@ -270,17 +307,27 @@ class Optimizer:
         return plan.version == self.state._version[0] and self._plan(index, group) is plan
 
     @staticmethod
-    def _flags(group: dict[str, Any]) -> list:
+    def _constants(group: dict[str, Any]) -> list:
         """The options that a recorded step has as constants."""
-        return [(name, value) for name, value in group.items() if isinstance(value, bool)]
+        return [(name, value) for name, value in group.items() if value is None or isinstance(value, (bool, str))]
 
     def _init_state(self, group: dict[str, Any], plan: Plan) -> bool:
         """Make the state of the parameters that have their first gradient; whether there are any."""
-        return False
+        first = [p for p in plan.waiting if p.grad is not None]
+        for param in first:
+            self.state[param] = self._new_state(group, param)
+        return bool(first)
 
     def _update_group(self, index: int, group: dict[str, Any], plan: Plan) -> None:
         """One step of a group."""
-        raise NotImplementedError
+        if self._op < 0:
+            raise NotImplementedError(f"{type(self).__name__} defines no step()")
+        if plan.n:
+            _update.step(self._op, plan.n, plan.arrays, self._scalars, self._flags(group),
+                         partial(self._numbers_of, index))
+
+    def _numbers_of(self, index: int) -> list:
+        return self._numbers(self.param_groups[index])
 
     # ---- saving and loading
 
@@ -395,6 +442,12 @@ def check_lr(lr: Any, foreach: bool | None, capturable: bool = False) -> None:
             raise ValueError("Tensor lr must be 1-element")
     if not 0.0 <= lr:
         raise ValueError(f"Invalid learning rate: {lr}")
+
+
+def check_option(fine: bool, message: str) -> None:
+    """ValueError with this message for an option out of range."""
+    if not fine:
+        raise ValueError(message)
 
 
 def check_modes(name: str, differentiable: bool, foreach: bool | None, fused: bool | None) -> None:

@@ -1,6 +1,7 @@
 """Stochastic gradient descent."""
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from . import _update
@@ -19,7 +20,8 @@ class SGD(Optimizer):
     without momentum or with dampening.
     """
 
-    _plan_option = "momentum"
+    _op = _update.OP["sgd_step"]
+    _old_options = {"nesterov": False, "maximize": False, "foreach": None, "differentiable": False, "fused": False}
 
     def __init__(self, params: Any, lr: Any = 1e-3, momentum: float = 0, dampening: float = 0,
                  weight_decay: Any = 0, nesterov: bool = False, *, maximize: bool = False,
@@ -37,26 +39,35 @@ class SGD(Optimizer):
                                   "weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize,
                                   "foreach": foreach, "differentiable": differentiable, "fused": fused})
 
-    def __setstate__(self, state: dict) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            for name, value in (("nesterov", False), ("maximize", False), ("foreach", None),
-                                ("differentiable", False), ("fused", False)):
-                group.setdefault(name, value)
+    def _names(self, group: dict) -> tuple[str, ...]:
+        return ("momentum_buffer",) if group["momentum"] else ()
+
+    def _flags(self, group: dict) -> int:
+        return ((_update.MAXIMIZE if group["maximize"] else 0) | (_update.MOMENTUM if group["momentum"] else 0)
+                | (_update.NESTEROV if group["nesterov"] else 0))
+
+    def _numbers(self, group: dict) -> list:
+        return [group["lr"], group["momentum"], group["dampening"], group["weight_decay"]]
+
+    def _undampened(self, index: int) -> list:
+        group = self.param_groups[index]
+        return [group["lr"], group["momentum"], 0.0, group["weight_decay"]]
 
     def _plan_state(self, group: dict, plan: Plan) -> None:
-        if not group["momentum"]:
-            plan.n, plan.arrays, plan.waiting = len(plan.params), (plan.all, None), []
+        if not plan.key:
+            plan.n, plan.arrays, plan.waiting = len(plan.params), _update.Arrays(plan.params), []
             return
         buffers = {p: self.state[p].get("momentum_buffer") if p in self.state else None for p in plan.params}
         ready = [p for p in plan.params if buffers[p] is not None]
         plan.waiting = [p for p in plan.params if buffers[p] is None]
         plan.n = len(ready)
-        plan.arrays = (_update.Handles(ready), _update.Handles([buffers[p] for p in ready]))
+        plan.arrays = _update.Arrays(ready, [buffers[p] for p in ready])
+
+    def _init_state(self, group: dict, plan: Plan) -> bool:
+        return False    # the first step makes it
 
     def _update_group(self, index: int, group: dict, plan: Plan) -> None:
-        if plan.n:
-            _update.sgd(self, index, group, plan.n, *plan.arrays)
+        super()._update_group(index, group, plan)
         if plan.waiting:
             self._first_steps(index, group, plan)
 
@@ -65,7 +76,7 @@ class SGD(Optimizer):
         params = [p for p in plan.waiting if p.grad is not None]
         if params:
             buffers = [_update.zeros_like(p) for p in params]
-            _update.sgd(self, index, {**group, "dampening": 0.0}, len(params), _update.Handles(params),
-                        _update.Handles(buffers))
+            _update.step(self._op, len(params), _update.Arrays(params, buffers), 0, self._flags(group),
+                         partial(self._undampened, index), partial(self._numbers_of, index))
             for param, buffer in zip(params, buffers):
                 self.state[param]["momentum_buffer"] = buffer

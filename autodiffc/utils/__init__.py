@@ -1,3 +1,16 @@
 """Helpers that belong to no one part of the library."""
 
 from . import dlpack  # noqa: F401
+
+
+def __getattr__(name):
+    """Modules such as utils.data, imported when first named."""
+    import importlib
+
+    full = f"{__name__}.{name}"
+    try:
+        return importlib.import_module(full)
+    except ModuleNotFoundError as e:
+        if e.name != full:
+            raise
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -11,8 +11,13 @@
 #include "loss.h"
 #include "distance.h"
 #include "rows.h"
+
+#include "norm.h"
 #include "gemm.h"
+#include "conv.h"
 #include "optim.h"
+#include "pooling.h"
+#include "rnn.h"
 #undef CT
 #define CT f32
 #include "vec.h"
@@ -23,8 +28,13 @@
 #include "loss.h"
 #include "distance.h"
 #include "rows.h"
+
+#include "norm.h"
 #include "gemm.h"
+#include "conv.h"
 #include "optim.h"
+#include "pooling.h"
+#include "rnn.h"
 #undef CT
 #define CT i64
 #include "vec.h"
@@ -32,6 +42,7 @@
 #include "vmath_more.h"
 #include "ew.h"
 #include "reduce.h"
+#include "pooling.h"
 #undef CT
 #include "mask.h"
 
@@ -101,16 +112,56 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
     .softmax_cols = {softmax_cols_f32, softmax_cols_f64, NULL},
     .softmax_grad_cols = {softmax_grad_cols_f32, softmax_grad_cols_f64, NULL},
+#define NORM_ROW(fn) {fn##_f32, fn##_f64}
+    .nm_row_stats = NORM_ROW(nm_row_stats),
+    .nm_row_apply = NORM_ROW(nm_row_apply),
+    .nm_row_dots = NORM_ROW(nm_row_dots),
+    .nm_row_grad = NORM_ROW(nm_row_grad),
+    .nm_plane_sums = NORM_ROW(nm_plane_sums),
+    .nm_plane_flush = NORM_ROW(nm_plane_flush),
+    .nm_plane_apply = NORM_ROW(nm_plane_apply),
+    .nm_cols_sums = NORM_ROW(nm_cols_sums),
+    .nm_cols_apply = NORM_ROW(nm_cols_apply),
+#undef NORM_ROW
+#define OPTIM(name, ...) [OPTIM_##name] = {opt_##name##_f32, opt_##name##_f64},
+    .optim =
+        {
+#include "optim.def"
+        },
+#undef OPTIM
 #define OPT_ROW(fn) {fn##_f32, fn##_f64}
-    .sgd = OPT_ROW(opt_sgd),
-    .adam = OPT_ROW(opt_adam),
+    .add_squares = OPT_ROW(opt_add_squares),
+    .factored = OPT_ROW(opt_factored),
+    .axpy_dot = OPT_ROW(opt_axpy_dot),
     .scale = OPT_ROW(opt_scale),
     .clip = OPT_ROW(opt_clip),
     .norm = OPT_ROW(opt_norm),
 #undef OPT_ROW
+#define RNN_ROW(fn) {fn##_f32, fn##_f64}
+    .rnn = {.lstm = RNN_ROW(rn_lstm),
+            .lstm_grad = RNN_ROW(rn_lstm_grad),
+            .lstm_out = RNN_ROW(rn_lstm_out),
+            .gru = RNN_ROW(rn_gru),
+            .gru_grad = RNN_ROW(rn_gru_grad),
+            .simple = RNN_ROW(rn_simple),
+            .simple_grad = RNN_ROW(rn_simple_grad),
+            .add = RNN_ROW(rn_add)},
+#undef RNN_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
+    .conv = {&c_kernels_f32, &c_kernels_f64, NULL},
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
     .mask_count = k_mask_count,
     .index_in = k_index_in,
     .gather = {k_gather32, k_gather64},
+#define POOL_ROW(fn) {fn##_f32, fn##_f64, fn##_i64}
+    .pool_max_tap = POOL_ROW(pool_max_tap),
+    .pool_max_line = POOL_ROW(pool_max_line),
+    .pool_max_2x2 = {pool_max_2x2_f32, pool_max_2x2_f64},
+    .pool_max_2x2_grad = {pool_max_2x2_grad_f32, pool_max_2x2_grad_f64},
+    .pool_fill = POOL_ROW(pool_fill),
+    .pool_codes8 = POOL_ROW(pool_codes8),
+    .pool_codes64 = POOL_ROW(pool_codes64),
+    .pool_sums = POOL_ROW(pool_sums),
+    .pool_spread = {pool_spread_f32, pool_spread_f64},
+#undef POOL_ROW
 };

@@ -1,60 +1,68 @@
 /* The optimizers' inner loops: one pass over parameter, gradient and state. The order of the operations
- * is that of the published update rules, element by element, so that chunks and threads do not matter.
+ * is that of the published update rules, element by element, so that chunks and threads do not matter;
+ * products and sums are fused where PyTorch's loops fuse them, which gives its bits in most elements.
+ *
+ * Every rule is a function of n elements of its arrays q (the parameter, its gradient, then its state, with
+ * the optional arrays last, in the order of their flags), of the numbers h and of flags.
  *
  * SGD: Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.
- * Adam: Kingma and Ba, 2015; decoupled decay: Loshchilov and Hutter, 2019; AMSGrad: Reddi et al., 2018. */
+ * Adam, Adamax: Kingma and Ba, 2015; decoupled decay: Loshchilov and Hutter, 2019; AMSGrad: Reddi et al.,
+ * 2018. Adagrad: Duchi, Hazan and Singer, 2011. Adadelta: Zeiler, 2012. NAdam: Dozat, 2016. RAdam: Liu et
+ * al., 2020. RMSprop: Tieleman and Hinton, 2012; centered: Graves, 2013. Rprop: Riedmiller and Braun, 1993.
+ * ASGD: Polyak and Juditsky, 1992. Muon: Jordan et al., 2024. */
 
-/* h: learning rate, momentum, dampening, weight decay. b is NULL without momentum. */
-static void VN(opt_sgd)(int64_t n, void *p_, const void *g_, void *b_, const double *h, int nesterov,
-                        int maximize) {
-    T *p = p_, *b = b_;
-    const T *g = g_;
-    V lr = v_splat((T)h[0]), mu = v_splat((T)h[1]), keep = v_splat((T)(1 - h[2])), wd = v_splat((T)h[3]);
-    for (int64_t i = 0; i < n; i += VL) {
-        int64_t left = n - i;
-        int full = left >= VL;
-        V x = full ? v_load(p + i) : v_loadn(p + i, left), d = full ? v_load(g + i) : v_loadn(g + i, left);
-        if (maximize) d = v_neg(d);
-        if (h[3] != 0) d = v_add(d, v_mul(wd, x));
+#ifndef AD_OPTIM_KERNELS
+#define AD_OPTIM_KERNELS
+#define OPT_LOAD(q) (left >= VL ? v_load((q) + i) : v_loadn((q) + i, left))
+#define OPT_STORE(q, x)                                                                                      \
+    do {                                                                                                     \
+        if (left >= VL) v_store((q) + i, x);                                                                 \
+        else v_storen((q) + i, x, left);                                                                     \
+    } while (0)
+#define OPT_EACH for (int64_t i = 0, left = n; left > 0; i += VL, left -= VL)
+#define OPT_ARGS int64_t n, void *const *q, const double *h, int flags
+#endif
+
+/* The gradient as the rule sees it, decayed weights added to it. */
+VFN V VN(opt_gradient)(V g, V x, V decay, double by, int flags) {
+    if (flags & OPT_MAXIMIZE) g = v_neg(g);
+    return by != 0 ? v_fma(decay, x, g) : g;
+}
+/* a moves towards b by the share w, from the nearer end: as lerp does. */
+VFN V VN(opt_towards)(V a, V b, V w, double share) {
+    return share < 0.5 ? v_fma(w, v_sub(b, a), a) : v_fma(v_sub(w, K(1)), v_sub(b, a), b);
+}
+#define opt_gradient VN(opt_gradient)
+#define opt_towards VN(opt_towards)
+
+/* h: learning rate, momentum, dampening, weight decay */
+static void VN(opt_sgd)(OPT_ARGS) {
+    T *p = q[0], *b = flags & OPT_MOMENTUM ? q[2] : NULL;
+    const T *g = q[1];
+    V lr = K(h[0]), mu = K(h[1]), keep = K(1 - h[2]), wd = K(h[3]);
+    OPT_EACH {
+        V x = OPT_LOAD(p), d = opt_gradient(OPT_LOAD(g), x, wd, h[3], flags);
         if (b) {
-            V m = full ? v_load(b + i) : v_loadn(b + i, left);
-            m = v_add(v_mul(m, mu), v_mul(keep, d));
-            if (full) v_store(b + i, m);
-            else v_storen(b + i, m, left);
-            d = nesterov ? v_add(d, v_mul(mu, m)) : m;
+            V m = v_fma(keep, d, v_mul(OPT_LOAD(b), mu));
+            OPT_STORE(b, m);
+            d = flags & OPT_NESTEROV ? v_fma(mu, m, d) : m;
         }
-        x = v_sub(x, v_mul(lr, d));
-        if (full) v_store(p + i, x);
-        else v_storen(p + i, x, left);
+        OPT_STORE(p, v_fma(v_neg(lr), d, x));
     }
 }
 
-/* h: step size lr/(1 - beta1^t), beta1, beta2, eps, weight decay, sqrt(1 - beta2^t), 1 - lr * decay.
- * mx is NULL without AMSGrad. */
-static void VN(opt_adam)(int64_t n, void *p_, const void *g_, void *m_, void *v_, void *mx_, const double *h,
-                         int decoupled, int maximize) {
-    T *p = p_, *m = m_, *s = v_, *mx = mx_;
-    const T *g = g_;
-    V size = v_splat((T)h[0]), one_b1 = v_splat((T)(1 - h[1])), b2 = v_splat((T)h[2]),
-      one_b2 = v_splat((T)(1 - h[2]));
-    V eps = v_splat((T)h[3]), wd = v_splat((T)h[4]), root = v_splat((T)h[5]), shrink = v_splat((T)h[6]);
-    for (int64_t i = 0; i < n; i += VL) {
-        int64_t left = n - i;
-        int full = left >= VL;
-#define OPT_LOAD(q) (full ? v_load((q) + i) : v_loadn((q) + i, left))
-#define OPT_STORE(q, x)                                                                                      \
-    do {                                                                                                     \
-        if (full) v_store((q) + i, x);                                                                       \
-        else v_storen((q) + i, x, left);                                                                     \
-    } while (0)
-        V x = OPT_LOAD(p), d = OPT_LOAD(g), a = OPT_LOAD(m), b = OPT_LOAD(s);
-        if (maximize) d = v_neg(d);
-        if (h[4] != 0) {
-            if (decoupled) x = v_mul(x, shrink);
-            else d = v_add(d, v_mul(wd, x));
-        }
-        a = v_add(a, v_mul(one_b1, v_sub(d, a)));
-        b = v_add(v_mul(b, b2), v_mul(v_mul(one_b2, d), d));
+/* h: step size lr/(1 - beta1^t), beta1, beta2, eps, weight decay, sqrt(1 - beta2^t), 1 - lr * decay */
+static void VN(opt_adam)(OPT_ARGS) {
+    T *p = q[0], *m = q[2], *s = q[3], *mx = flags & OPT_AMSGRAD ? q[4] : NULL;
+    const T *g = q[1];
+    int decoupled = flags & OPT_DECOUPLED;
+    V size = K(h[0]), one_b1 = K(1 - h[1]), b2 = K(h[2]), one_b2 = K(1 - h[2]), eps = K(h[3]), wd = K(h[4]),
+      root = K(h[5]), shrink = K(h[6]);
+    OPT_EACH {
+        V x = OPT_LOAD(p), d = opt_gradient(OPT_LOAD(g), x, wd, decoupled ? 0 : h[4], flags);
+        if (decoupled && h[4] != 0) x = v_mul(x, shrink);
+        V a = opt_towards(OPT_LOAD(m), d, one_b1, 1 - h[1]);
+        V b = v_fma(v_mul(one_b2, d), d, v_mul(OPT_LOAD(s), b2));
         OPT_STORE(m, a);
         OPT_STORE(s, b);
         if (mx) {
@@ -62,11 +70,213 @@ static void VN(opt_adam)(int64_t n, void *p_, const void *g_, void *m_, void *v_
             OPT_STORE(mx, b);
         }
         V denom = v_add(v_sqrt(b) / root, eps);
-        x = v_sub(x, v_mul(size, a / denom));
-        OPT_STORE(p, x);
-#undef OPT_LOAD
-#undef OPT_STORE
+        OPT_STORE(p, v_sub(x, v_mul(size, a) / denom));
     }
+}
+
+/* h: lr/(1 + (t - 1) * lr_decay), weight decay, eps */
+static void VN(opt_adagrad)(OPT_ARGS) {
+    T *p = q[0], *s = q[2];
+    const T *g = q[1];
+    V lr = K(h[0]), wd = K(h[1]), eps = K(h[2]);
+    OPT_EACH {
+        V x = OPT_LOAD(p), d = opt_gradient(OPT_LOAD(g), x, wd, h[1], flags);
+        V sum = v_fma(d, d, OPT_LOAD(s));
+        OPT_STORE(s, sum);
+        OPT_STORE(p, v_sub(x, v_mul(lr, d) / v_add(v_sqrt(sum), eps)));
+    }
+}
+
+/* h: lr, rho, eps, weight decay */
+static void VN(opt_adadelta)(OPT_ARGS) {
+    T *p = q[0], *s = q[2], *a = q[3];
+    const T *g = q[1];
+    V lr = K(h[0]), rho = K(h[1]), one_rho = K(1 - h[1]), eps = K(h[2]), wd = K(h[3]);
+    OPT_EACH {
+        V x = OPT_LOAD(p), d = opt_gradient(OPT_LOAD(g), x, wd, h[3], flags);
+        V sq = v_fma(v_mul(one_rho, d), d, v_mul(OPT_LOAD(s), rho)), acc = OPT_LOAD(a);
+        V delta = v_mul(v_sqrt(v_add(acc, eps)) / v_sqrt(v_add(sq, eps)), d);
+        OPT_STORE(s, sq);
+        OPT_STORE(a, v_fma(v_mul(one_rho, delta), delta, v_mul(acc, rho)));
+        OPT_STORE(p, v_fma(v_neg(lr), delta, x));
+    }
+}
+
+/* h: lr/(1 - beta1^t), beta1, beta2, eps, weight decay */
+static void VN(opt_adamax)(OPT_ARGS) {
+    T *p = q[0], *m = q[2], *s = q[3];
+    const T *g = q[1];
+    V size = K(h[0]), one_b1 = K(1 - h[1]), b2 = K(h[2]), eps = K(h[3]), wd = K(h[4]);
+    OPT_EACH {
+        V x = OPT_LOAD(p), d = opt_gradient(OPT_LOAD(g), x, wd, h[4], flags);
+        V a = opt_towards(OPT_LOAD(m), d, one_b1, 1 - h[1]);
+        V u = v_max(v_mul(OPT_LOAD(s), b2), v_add(v_abs(d), eps));
+        OPT_STORE(m, a);
+        OPT_STORE(s, u);
+        OPT_STORE(p, v_sub(x, v_mul(size, a) / u));
+    }
+}
+
+/* h: 1 - lr * decay, beta1, beta2, eps, weight decay, 1 - beta2^t, factors of the gradient and of its mean */
+static void VN(opt_nadam)(OPT_ARGS) {
+    T *p = q[0], *m = q[2], *s = q[3];
+    const T *g = q[1];
+    int decoupled = flags & OPT_DECOUPLED;
+    V shrink = K(h[0]), one_b1 = K(1 - h[1]), b2 = K(h[2]), one_b2 = K(1 - h[2]), eps = K(h[3]), wd = K(h[4]),
+      left_b2 = K(h[5]), now = K(h[6]), mean = K(h[7]);
+    OPT_EACH {
+        V x = OPT_LOAD(p), d = opt_gradient(OPT_LOAD(g), x, wd, decoupled ? 0 : h[4], flags);
+        if (decoupled && h[4] != 0) x = v_mul(x, shrink);
+        V a = opt_towards(OPT_LOAD(m), d, one_b1, 1 - h[1]);
+        V b = v_fma(v_mul(one_b2, d), d, v_mul(OPT_LOAD(s), b2));
+        OPT_STORE(m, a);
+        OPT_STORE(s, b);
+        V denom = v_add(v_sqrt(b / left_b2), eps);
+        x = v_sub(x, v_mul(now, d) / denom);
+        OPT_STORE(p, v_sub(x, v_mul(mean, a) / denom));
+    }
+}
+
+/* h: 1 - lr * decay, beta1, beta2, eps, weight decay, 1 - beta1^t, lr, sqrt(1 - beta2^t) * rectification: 0
+ * while the variance cannot be told */
+static void VN(opt_radam)(OPT_ARGS) {
+    T *p = q[0], *m = q[2], *s = q[3];
+    const T *g = q[1];
+    int decoupled = flags & OPT_DECOUPLED;
+    V shrink = K(h[0]), one_b1 = K(1 - h[1]), b2 = K(h[2]), one_b2 = K(1 - h[2]), eps = K(h[3]), wd = K(h[4]),
+      left_b1 = K(h[5]), lr = K(h[6]), rect = K(h[7]);
+    OPT_EACH {
+        V x = OPT_LOAD(p), d = opt_gradient(OPT_LOAD(g), x, wd, decoupled ? 0 : h[4], flags);
+        if (decoupled && h[4] != 0) x = v_mul(x, shrink);
+        V a = opt_towards(OPT_LOAD(m), d, one_b1, 1 - h[1]);
+        V b = v_fma(v_mul(one_b2, d), d, v_mul(OPT_LOAD(s), b2));
+        OPT_STORE(m, a);
+        OPT_STORE(s, b);
+        V move = v_mul(a / left_b1, lr);
+        if (h[7] != 0) move = v_mul(move, rect / v_add(v_sqrt(b), eps));
+        OPT_STORE(p, v_sub(x, move));
+    }
+}
+
+/* h: lr, alpha, eps, weight decay, momentum */
+static void VN(opt_rmsprop)(OPT_ARGS) {
+    int k = 3;
+    T *p = q[0], *s = q[2], *b = NULL, *c = NULL;
+    if (flags & OPT_MOMENTUM) b = q[k++];
+    if (flags & OPT_CENTERED) c = q[k++];
+    const T *g = q[1];
+    V lr = K(h[0]), alpha = K(h[1]), rest = K(1 - h[1]), eps = K(h[2]), wd = K(h[3]), mu = K(h[4]);
+    OPT_EACH {
+        V x = OPT_LOAD(p), d = opt_gradient(OPT_LOAD(g), x, wd, h[3], flags);
+        V sq = v_fma(v_mul(rest, d), d, v_mul(OPT_LOAD(s), alpha)), var = sq;
+        OPT_STORE(s, sq);
+        if (c) {
+            V mean = opt_towards(OPT_LOAD(c), d, rest, 1 - h[1]);
+            OPT_STORE(c, mean);
+            var = v_fma(v_neg(mean), mean, sq);
+        }
+        V root = v_add(v_sqrt(var), eps);
+        if (b) {
+            V m = v_add(v_mul(OPT_LOAD(b), mu), d / root);
+            OPT_STORE(b, m);
+            OPT_STORE(p, v_fma(v_neg(lr), m, x));
+        } else OPT_STORE(p, v_sub(x, v_mul(lr, d) / root));
+    }
+}
+
+/* h: factors when the sign changes and when it does not, smallest and largest step */
+static void VN(opt_rprop)(OPT_ARGS) {
+    T *p = q[0], *prev = q[2], *size = q[3];
+    const T *g = q[1];
+    V down = K(h[0]), up = K(h[1]), lo = K(h[2]), hi = K(h[3]), zero = K(0);
+    OPT_EACH {
+        V x = OPT_LOAD(p), d = opt_gradient(OPT_LOAD(g), x, zero, 0, flags), s = v_mul(d, OPT_LOAD(prev));
+        V factor = v_sel(v_gt(s, zero), up, v_sel(v_lt(s, zero), down, v_sel(v_eq(s, zero), K(1), s)));
+        V step = v_min(v_max(v_mul(OPT_LOAD(size), factor), lo), hi);
+        d = v_sel(v_lt(s, zero), zero, d);
+        V sign = v_sel(v_gt(d, zero), K(1), v_sel(v_lt(d, zero), K(-1), d));
+        OPT_STORE(prev, d);
+        OPT_STORE(size, step);
+        OPT_STORE(p, v_sub(x, v_mul(sign, step)));
+    }
+}
+
+/* h: 1 - lambd * eta, eta, mu, weight decay */
+static void VN(opt_asgd)(OPT_ARGS) {
+    T *p = q[0], *mean = q[2];
+    const T *g = q[1];
+    V shrink = K(h[0]), eta = K(h[1]), mu = K(h[2]), wd = K(h[3]);
+    OPT_EACH {
+        V x = OPT_LOAD(p), d = opt_gradient(OPT_LOAD(g), x, wd, h[3], flags);
+        x = v_fma(v_neg(eta), d, v_mul(x, shrink));
+        V a = OPT_LOAD(mean);
+        OPT_STORE(p, x);
+        OPT_STORE(mean, h[2] == 1 ? x : v_add(a, v_mul(v_sub(x, a), mu)));
+    }
+}
+
+/* h: momentum; the last array receives what is to be made orthogonal */
+static void VN(opt_muon_momentum)(OPT_ARGS) {
+    T *b = q[2], *to = q[3];
+    const T *g = q[1];
+    V mu = K(h[0]), rest = K(1 - h[0]);
+    OPT_EACH {
+        V d = OPT_LOAD(g), m = opt_towards(OPT_LOAD(b), d, rest, 1 - h[0]);
+        OPT_STORE(b, m);
+        OPT_STORE(to, flags & OPT_NESTEROV ? opt_towards(d, m, mu, h[0]) : m);
+    }
+}
+
+/* h: 1 - lr * decay, the learning rate for a matrix of this shape; the gradient is not read */
+static void VN(opt_muon)(OPT_ARGS) {
+    T *p = q[0];
+    const T *u = q[2];
+    V shrink = K(h[0]), lr = K(h[1]);
+    (void)flags;
+    OPT_EACH { OPT_STORE(p, v_fma(v_neg(lr), OPT_LOAD(u), v_mul(OPT_LOAD(p), shrink))); }
+}
+#undef opt_gradient
+#undef opt_towards
+
+/* acc += x^2 */
+static void VN(opt_add_squares)(int64_t n, void *acc_, const void *x_) {
+    T *acc = acc_;
+    const T *x = x_;
+    OPT_EACH {
+        V a = OPT_LOAD(x);
+        OPT_STORE(acc, v_fma(a, a, OPT_LOAD(acc)));
+    }
+}
+
+/* u = g / sqrt(max(row * var / mean, floor)). Without p the sum of u^2, else p = shrink * p - k * u: the
+ * update of Adafactor (Shazeer and Stern, 2018). h: row, mean, floor, shrink, k */
+static double VN(opt_factored)(int64_t n, void *p_, const void *g_, const void *var_, const double *h) {
+    T *p = p_;
+    const T *g = g_, *var = var_;
+    V row = K(h[0]), mean = K(h[1]), floor = K(h[2]), shrink = K(h[3]), k = K(-h[4]), sum = K(0);
+    OPT_EACH {
+        V d = OPT_LOAD(g), e = v_max(v_mul(row, OPT_LOAD(var)) / mean, floor), u = v_mul(K(1) / v_sqrt(e), d);
+        if (p) OPT_STORE(p, v_fma(k, u, v_mul(OPT_LOAD(p), shrink)));
+        else sum = v_fma(u, left >= VL ? u : v_sel(v_lt(v_index(), K(left)), u, K(0)), sum);
+    }
+    return (double)v_hsum(sum);
+}
+
+/* q = scale * (q + a * x), without x only scaled; the sum of q * y, without y 0 */
+static double VN(opt_axpy_dot)(int64_t n, void *q_, double a, const void *x_, double scale, const void *y_) {
+    T *q = q_;
+    const T *x = x_, *y = y_;
+    V by = K(a), k = K(scale), sum = K(0);
+    OPT_EACH {
+        V r = OPT_LOAD(q);
+        if (x) r = v_fma(by, OPT_LOAD(x), r);
+        r = v_mul(r, k);
+        OPT_STORE(q, r);
+        if (y)
+            sum =
+                v_fma(r, left >= VL ? OPT_LOAD(y) : v_sel(v_lt(v_index(), K(left)), OPT_LOAD(y), K(0)), sum);
+    }
+    return (double)v_hsum(sum);
 }
 
 /* x *= k */

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conv_types.h"
 #include "gemm_types.h"
 
 /* The types that elementwise kernels compute in. Narrower types are converted tile by tile. */
@@ -65,6 +66,38 @@ typedef void (*softmax_cols_kernel)(int64_t n, int64_t cols, int64_t stride, con
 typedef void (*softmax_grad_cols_kernel)(int64_t n, int64_t cols, int64_t stride, const void *g,
                                          const void *y, void *out, int log);
 
+typedef void (*pool_sums_kernel)(int64_t n, const void *x, const int64_t *lo, const int64_t *hi,
+                                 const int64_t *cols, int64_t rows, int64_t all, int pairs, void *out);
+/* Steps of recurrent layers (kernels/rnn.h), for float32 and float64. */
+typedef struct rnn_kernels {
+    void (*lstm[2])(int64_t n, const void *x, void *gates, void *c, void *saved, void *h);
+    void (*lstm_grad[2])(int64_t n, const void *gates, const void *c0, const void *c, const void *dh,
+                         void *dc, void *d);
+    void (*lstm_out[2])(int64_t n, const void *gates, const void *c, void *h);
+    void (*gru[2])(int64_t n, const void *x, const void *b, void *gates, const void *h0, void *h);
+    void (*gru_grad[2])(int64_t n, const void *gates, const void *h0, void *dh, void *d, void *e);
+    void (*simple[2])(int64_t n, const void *x, void *h, int relu);
+    void (*simple_grad[2])(int64_t n, const void *h, const void *dh, void *d, int relu);
+    void (*add[2])(int64_t n, void *y, const void *x);
+} rnn_kernels;
+/* Update rules of optimizers, one value for each row of optim.def: OPTIM_sgd, ... */
+enum optim_row {
+#define OPTIM(name, ...) OPTIM_##name,
+#include "optim.def"
+#undef OPTIM
+    OPTIM_ROWS
+};
+enum {
+    OPT_MAXIMIZE = 1,
+    OPT_MOMENTUM = 2,
+    OPT_CENTERED = 4,
+    OPT_AMSGRAD = 8,
+    OPT_NESTEROV = 16,
+    OPT_DECOUPLED = 32,
+};
+/* n elements of the arrays q, with the numbers h. */
+typedef void (*optim_kernel)(int64_t n, void *const *q, const double *h, int flags);
+
 typedef struct kern_table {
     const char *name; /* "sse2", "avx2", "avx512", "neon" */
     int vector_bytes;
@@ -84,7 +117,25 @@ typedef struct kern_table {
     /* kernels/rows.h, for float32 and float64 */
     void (*axpy[2])(int64_t n, double a, const void *x, void *y);
     double (*dot[2])(int64_t n, const void *x, const void *y);
+
+    /* normalizations (kernels/norm.h), for float32 and float64 */
+    void (*nm_row_stats[2])(int64_t n, const void *x, int about_zero, double *out);
+    void (*nm_row_apply[2])(int64_t n, const void *x, double mean, double rstd, const void *w, const void *b,
+                            void *y);
+    void (*nm_row_dots[2])(int64_t n, const void *g, const void *x, double mean, const void *w, double *out);
+    void (*nm_row_grad[2])(int rows, int64_t n, const void *g, const void *x, const double *c, const void *w,
+                           void *dx, void *dw, void *db);
+    void (*nm_plane_sums[2])(int64_t count, int64_t n, int64_t step, const void *x, const void *g,
+                             const void *k, void *s, void *q);
+    void (*nm_plane_flush[2])(int64_t count, void *s, void *q, double *sum, double *square);
+    void (*nm_plane_apply[2])(int64_t count, int64_t n, int64_t step, const void *x, const void *g,
+                              const void *m, const void *a, const void *b, const void *c, void *y);
+    void (*nm_cols_sums[2])(int64_t rows, int64_t n, int64_t stride, const void *x, const void *g,
+                            const void *k, void *s, void *q);
+    void (*nm_cols_apply[2])(int64_t rows, int64_t n, int64_t stride, const void *x, const void *g,
+                             const void *m, const void *a, const void *b, const void *c, void *y);
     const gemm_kernels *gemm[CT_COUNT]; /* NULL for i64 */
+    const conv_kernels *conv[CT_COUNT]; /* the same */
     /* out[k] = m[k] ? *value : x[k], by the logarithm of an element's size; and how many of m are set */
     void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);
     int64_t (*mask_count)(int64_t n, const uint8_t *m);
@@ -93,13 +144,25 @@ typedef struct kern_table {
     void (*gather[2])(int64_t n, void *out, const void *x, const int64_t *i, int64_t size, int64_t stride,
                       int64_t step);
     /* optimizers (kernels/optim.h), for float32 and float64 */
-    void (*sgd[2])(int64_t n, void *p, const void *g, void *buffer, const double *h, int nesterov,
-                   int maximize);
-    void (*adam[2])(int64_t n, void *p, const void *g, void *m, void *v, void *vmax, const double *h,
-                    int decoupled, int maximize);
+    optim_kernel optim[OPTIM_ROWS][2];
+    void (*add_squares[2])(int64_t n, void *acc, const void *x);
+    double (*axpy_dot[2])(int64_t n, void *q, double a, const void *x, double scale, const void *y);
+    double (*factored[2])(int64_t n, void *p, const void *g, const void *var, const double *h);
     void (*scale[2])(int64_t n, void *x, double k);
     void (*clip[2])(int64_t n, void *x, double k);
     double (*norm[2])(int64_t n, const void *x, int power);
+    /* pooling (kernels/pooling.h) */
+    void (*pool_max_tap[CT_COUNT])(int64_t n, const void *x, int64_t step, void *best, void *code,
+                                   int64_t tap);
+    void (*pool_max_line[CT_COUNT])(int64_t n, const void *x, int64_t step, void *best, int64_t *at,
+                                    int64_t base, int64_t jump);
+    void (*pool_max_2x2[2])(int64_t n, const void *p, const void *q, void *out, uint8_t *code);
+    void (*pool_max_2x2_grad[2])(int64_t n, const void *g, const uint8_t *code, void *p, void *q);
+    void (*pool_fill[CT_COUNT])(int64_t n, void *p, double v);
+    void (*pool_codes8[CT_COUNT])(int64_t n, const void *code, uint8_t *out);
+    void (*pool_codes64[CT_COUNT])(int64_t n, const void *code, int64_t *out);
+    pool_sums_kernel pool_sums[CT_COUNT], pool_spread[2];
+    rnn_kernels rnn;
 } kern_table;
 
 extern const kern_table kern_sse2, kern_avx2, kern_avx512, kern_neon;

@@ -243,3 +243,24 @@ void copy_jvp(ad_jvp *j) {
     j->tout[0] = j->t[1] ? em_expand(&j->E, em_cast(&j->E, j->t[1], y->dtype), y->ndim, y->sizes)
                          : em_zeros(&j->E, y->dtype, y->ndim, y->sizes);
 }
+
+/* ---- tied(g, x): g, which depends on x with derivative 0 ---- */
+
+void tied_vjp(ad_vjp *v) {
+    const ad_meta *m = vjp_meta(v, 1);
+    v->gin[0] = v->g[0];
+    if (vjp_needs(v, 1)) v->gin[1] = em_zeros(&v->E, m->dtype, m->ndim, m->sizes);
+}
+void tied_jvp(ad_jvp *j) { j->tout[0] = j->t[0]; }
+
+ad_tensor *vjp_tied(ad_vjp *v, int i, ad_tensor *g) {
+    if (!g || tls.no_grad || !vjp_needs(v, i)) return g;
+    const ad_edge *e = &v->node->edges[i];
+    const ad_meta *m = vjp_meta(v, i);
+    ad_tensor *x = e->leaf;
+    if (!x) { /* a stand-in: its history is all that counts */
+        x = em_expand(&v->E, em_zeros(&v->E, m->dtype, 0, NULL), m->ndim, m->sizes);
+        if (x) graph_set_history(x, node_ref(e->node), e->nr);
+    }
+    return em2(&v->E, OP_tied, g, x);
+}

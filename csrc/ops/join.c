@@ -1,4 +1,4 @@
-/* cat: joining along a dimension. */
+/* cat and stack: joining along a dimension, and along a new one. */
 #include <string.h>
 #include "../core.h"
 #include "declare.h"
@@ -74,5 +74,59 @@ void cat_vjp(ad_vjp *v) {
             v->gin[i] = em_cast(&v->E, em_op(&v->E, OP_slice, 1, &v->g[0], &a), m->dtype);
         }
         at += m->sizes[dim];
+    }
+}
+
+int stack_infer(ad_call *c) { /* i[0] = dimension of the result */
+    ad_spec *s = &c->spec[0];
+    if (!c->nin) return ad_fail(AD_ERR_RUNTIME, "stack expects a non-empty TensorList");
+    const ad_tensor *first = c->in[0];
+    int dtype = first->dtype;
+    for (int i = 1; i < c->nin; i++) {
+        const ad_tensor *t = c->in[i];
+        if (!tensor_same_sizes(first, t))
+            return ad_fail(
+                AD_ERR_RUNTIME,
+                "stack expects each tensor to be equal size, but got %s at entry 0 and %s at entry %d",
+                fmt_sizes(first->ndim, first->sizes), fmt_sizes(t->ndim, t->sizes), i);
+        if (t->dtype != dtype) dtype = dtype_promote(dtype, t->dtype);
+    }
+    if (first->ndim == AD_MAXDIM)
+        return ad_fail(AD_ERR_RUNTIME, "stack(): tensors have %d dimensions, the most is %d", first->ndim + 1,
+                       AD_MAXDIM);
+    int dim = dim_wrap(c->at->i[0], first->ndim + 1);
+    if (dim < 0) return -1;
+    s->dtype = (uint8_t)dtype;
+    s->ndim = (uint8_t)(first->ndim + 1);
+    s->sizes[dim] = c->nin;
+    for (int d = 0; d < first->ndim; d++) s->sizes[d + (d >= dim)] = first->sizes[d];
+    return 0;
+}
+
+void stack_run(const ad_call *c) {
+    ad_tensor *out = c->out[0], part = *out;
+    int dim = dim_wrap(c->at->i[0], out->ndim);
+    int64_t sizes[AD_MAXDIM], strides[AD_MAXDIM];
+    part.ndim--;
+    part.numel = c->in[0]->numel;
+    for (int d = 0; d < part.ndim; d++) {
+        sizes[d] = out->sizes[d + (d >= dim)];
+        strides[d] = out->strides[d + (d >= dim)];
+    }
+    part.sizes = sizes, part.strides = strides;
+    size_t bytes = (size_t)part.numel * dtype_size[out->dtype];
+    for (int i = 0; i < c->nin; i++, part.offset += out->strides[dim]) {
+        const ad_tensor *t = c->in[i];
+        if (dim == 0 && bytes && bytes <= 1 << 16 && t->dtype == out->dtype && tensor_is_contiguous(t))
+            memcpy(tensor_data(&part), tensor_data(t), bytes); /* of many small ones the loop is the cost */
+        else tensor_copy_data(&part, t);
+    }
+}
+
+void stack_vjp(ad_vjp *v) {
+    for (int i = 0; i < v->nin; i++) {
+        if (!vjp_needs(v, i)) continue;
+        ad_attr a = {.i = {v->at->i[0], i}};
+        v->gin[i] = em_cast(&v->E, em_op(&v->E, OP_select, 1, &v->g[0], &a), vjp_meta(v, i)->dtype);
     }
 }

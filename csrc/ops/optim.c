@@ -7,6 +7,7 @@
 #include "../pool.h"
 #include "../program.h"
 #include "declare.h"
+#include "optim.h"
 
 #define CHUNK 8192 /* elements a task: a multiple of every vector length */
 
@@ -62,8 +63,8 @@ static char *element(const ad_tensor *t, int64_t at) {
 }
 
 /* The tensors of a parameter must lie alike, because the kernels walk memory. */
-static int check_group(const ad_call *c, int n, int groups, const char *what) {
-    for (int g = 0; g < groups; g++)
+static int check_arrays(const ad_call *c, int n, int arrays, const char *what) {
+    for (int g = 0; g < arrays; g++)
         for (int k = 0; k < n; k++) {
             const ad_tensor *p = c->in[k], *t = c->in[g * n + k];
             if (!dtype_is_float(t->dtype) || t->dtype != p->dtype)
@@ -85,112 +86,111 @@ static int check_group(const ad_call *c, int n, int groups, const char *what) {
     return 0;
 }
 
-/* ---- SGD: params, grads, and with momentum buffers. f: lr, momentum, dampening, weight decay;
- * i[0] = number of parameters, i[1] = nesterov, i[2] = maximize ---- */
+/* ---- update rules (optim_rules.c). Inputs: the parameters, their gradients, then each array and each scalar
+ * of their state. i[0] = number of parameters, i[1] = flags ---- */
 
-int sgd_step_infer(ad_call *c) {
-    int n = (int)c->at->i[0];
-    return check_group(c, n, n ? c->nin / n : 0, "SGD");
+static const optim_rule *rule_of(const ad_op *op) { return &optim_rules[op - &ad_ops[OP_sgd_step]]; }
+
+static int rule_arrays(const optim_rule *r, int flags) {
+    return r->arrays + __builtin_popcount((unsigned)(flags & r->optional));
 }
 
-static void sgd_range(int64_t begin, int64_t end, void *ctx) {
-    const ad_call *c = ctx;
-    int n = (int)c->at->i[0];
-    bool momentum = c->nin == 3 * n;
-    part p = part_first(c, begin);
-    for (int64_t k = begin; k < end; k++, part_next(c, &p, n)) {
-        const ad_tensor *t = c->in[p.t], *g = c->in[n + p.t], *b = momentum ? c->in[2 * n + p.t] : NULL;
-        if (direct(t)) {
-            kern->sgd[t->dtype == AD_F64](p.n, element(t, p.at), element(g, p.at),
-                                          b ? element(b, p.at) : NULL, c->at->f, (int)c->at->i[1],
-                                          (int)c->at->i[2]);
-            continue;
-        }
-        float x[TILE], d[TILE], m[TILE];
-        for (int64_t at = p.at, left = p.n; left > 0; at += TILE, left -= TILE) {
-            int64_t w = left < TILE ? left : TILE;
-            dtype_loads[t->dtype][CT_F32](w, x, element(t, at), 2);
-            dtype_loads[t->dtype][CT_F32](w, d, element(g, at), 2);
-            if (b) dtype_loads[t->dtype][CT_F32](w, m, element(b, at), 2);
-            kern->sgd[0](w, x, d, b ? m : NULL, c->at->f, (int)c->at->i[1], (int)c->at->i[2]);
-            dtype_stores[t->dtype][CT_F32](w, element(t, at), 2, x);
-            if (b) dtype_stores[t->dtype][CT_F32](w, element(b, at), 2, m);
-        }
+static int update_infer(ad_call *c) {
+    const optim_rule *r = rule_of(c->op);
+    int n = (int)c->at->i[0], arrays = rule_arrays(r, (int)c->at->i[1]);
+    if (c->nin != n * (arrays + r->scalars))
+        return ad_fail(AD_ERR_RUNTIME, "%s: %d tensors for %d parameters, not %d", r->title, c->nin, n,
+                       n * (arrays + r->scalars));
+    if (check_arrays(c, n, arrays, r->title)) return -1;
+    for (int k = 0; k < n * r->scalars; k++) {
+        const ad_tensor *s = c->in[n * arrays + k];
+        if (s->numel != 1 || s->storage->readonly)
+            return ad_fail(AD_ERR_RUNTIME, "%s: the step count of parameter %d must be one number", r->title,
+                           k % n);
     }
-}
-
-void sgd_step_run(const ad_call *c) {
-    int n = (int)c->at->i[0];
-    pool_parallel_for(total_chunks(c, n), grain_of(c, n, 4), sgd_range, (void *)c);
-}
-
-/* ---- Adam: params, grads, first and second moments, with AMSGrad their maxima, step counts (0-d).
- * f: lr, beta1, beta2, eps, weight decay; i[0] = number of parameters, i[1] = amsgrad, i[2] = decoupled,
- * i[3] = maximize ---- */
-
-int adam_step_infer(ad_call *c) {
-    int n = (int)c->at->i[0], groups = 4 + (int)c->at->i[1];
-    if (check_group(c, n, groups, "Adam")) return -1;
-    for (int k = 0; k < n; k++)
-        if (c->in[groups * n + k]->numel != 1)
-            return ad_fail(AD_ERR_RUNTIME, "Adam: the step count of parameter %d must be one number", k);
     return 0;
 }
 
-static void adam_hyper(const ad_attr *at, double step, double *h) {
-    double lr = at->f[0], b1 = at->f[1], b2 = at->f[2];
-    h[0] = lr / (1 - pow(b1, step));
-    h[1] = b1;
-    h[2] = b2;
-    h[3] = at->f[3];
-    h[4] = at->f[4];
-    h[5] = sqrt(1 - pow(b2, step));
-    h[6] = 1 - lr * at->f[4];
+typedef struct update_task {
+    const ad_call *c;
+    const optim_rule *rule;
+    int arrays;
+} update_task;
+
+static double *numbers_of(const ad_call *c, int k) { return (double *)c->scratch + k * OPTIM_NUMBERS; }
+
+static size_t update_scratch(const ad_call *c) {
+    return ((size_t)c->at->i[0] * OPTIM_NUMBERS + 1) * sizeof(double);
 }
 
-static void adam_range(int64_t begin, int64_t end, void *ctx) {
-    const ad_call *c = ctx;
-    const ad_attr *a = c->at;
-    int n = (int)a->i[0], ams = (int)a->i[1], last = -1;
-    double h[7], step = -1;
+static void update_range(int64_t begin, int64_t end, void *ctx) {
+    const update_task *w = ctx;
+    const ad_call *c = w->c;
+    int n = (int)c->at->i[0], flags = (int)c->at->i[1];
     part p = part_first(c, begin);
     for (int64_t k = begin; k < end; k++, part_next(c, &p, n)) {
-        const ad_tensor *t = c->in[p.t], *q[5];
-        for (int g = 1; g < 4 + ams; g++) q[g] = c->in[g * n + p.t];
-        if (p.t != last) { /* most parameters are at the same step: the powers are computed once */
-            double now = tensor_get_f64(c->in[(4 + ams) * n + p.t]);
-            if (now != step) adam_hyper(a, step = now, h);
-            last = p.t;
-        }
-        if (direct(t)) {
-            kern->adam[t->dtype == AD_F64](p.n, element(t, p.at), element(q[1], p.at), element(q[2], p.at),
-                                           element(q[3], p.at), ams ? element(q[4], p.at) : NULL, h,
-                                           (int)a->i[2], (int)a->i[3]);
+        const ad_tensor *t[OPTIM_ARRAYS] = {NULL};
+        void *q[OPTIM_ARRAYS];
+        const double *h = numbers_of(c, p.t);
+        for (int g = 0; g < w->arrays; g++) q[g] = element(t[g] = c->in[g * n + p.t], p.at);
+        if (direct(t[0])) {
+            kern->optim[w->rule->kernel][t[0]->dtype == AD_F64](p.n, q, h, flags);
             continue;
         }
-        float room[5][TILE];
+        float room[OPTIM_ARRAYS][TILE];
+        int d = t[0]->dtype;
+        for (int g = 0; g < w->arrays; g++) q[g] = room[g];
         for (int64_t at = p.at, left = p.n; left > 0; at += TILE, left -= TILE) {
-            int64_t w = left < TILE ? left : TILE;
-            for (int g = 0; g < 4 + ams; g++)
-                dtype_loads[t->dtype][CT_F32](w, room[g], element(g ? q[g] : t, at), 2);
-            kern->adam[0](w, room[0], room[1], room[2], room[3], ams ? room[4] : NULL, h, (int)a->i[2],
-                          (int)a->i[3]);
-            for (int g = 0; g < 4 + ams; g++)
-                if (g != 1) dtype_stores[t->dtype][CT_F32](w, element(g ? q[g] : t, at), 2, room[g]);
+            int64_t m = left < TILE ? left : TILE;
+            for (int g = 0; g < w->arrays; g++) dtype_loads[d][CT_F32](m, room[g], element(t[g], at), 2);
+            kern->optim[w->rule->kernel][0](m, q, h, flags);
+            for (int g = 0; g < w->arrays; g++)
+                if (g != 1) dtype_stores[d][CT_F32](m, element(t[g], at), 2, room[g]);
         }
     }
 }
 
-void adam_step_run(const ad_call *c) {
-    int n = (int)c->at->i[0], groups = 4 + (int)c->at->i[1];
+/* The numbers of every parameter, and its step count and the like moved on. Most parameters are at the same
+ * step: what was computed for the one before is used again. */
+static void update_numbers(const ad_call *c, const optim_rule *r, int arrays) {
+    int n = (int)c->at->i[0];
+    double before[OPTIM_SCALARS], now[OPTIM_SCALARS], was[OPTIM_SCALARS];
     for (int k = 0; k < n; k++) {
-        const ad_tensor *s = c->in[groups * n + k];
-        double step = tensor_get_f64(s) + 1;
-        if (dtype_is_float(s->dtype)) dtype_stores[s->dtype][CT_F64](1, tensor_data(s), 0, &step);
-        else dtype_stores[s->dtype][CT_I64](1, tensor_data(s), 0, &(int64_t){(int64_t)step});
+        bool same = k > 0 && !r->by_size;
+        for (int i = 0; i < r->scalars; i++) {
+            now[i] = tensor_get_f64(c->in[(arrays + i) * n + k]);
+            same = same && now[i] == was[i];
+            before[i] = now[i];
+        }
+        if (same) memcpy(numbers_of(c, k), numbers_of(c, k - 1), OPTIM_NUMBERS * sizeof(double));
+        else {
+            int kept = r->scalars ? c->in[(arrays + r->scalars - 1) * n + k]->dtype : AD_F64;
+            r->numbers(c->at, c->in[k], kept, now, numbers_of(c, k));
+        }
+        for (int i = 0; i < r->scalars; i++) {
+            const ad_tensor *s = c->in[(arrays + i) * n + k], *last = c->in[(arrays + i) * n + k - (k > 0)];
+            double v = same ? tensor_get_f64(last) : now[i];
+            if (dtype_is_float(s->dtype)) dtype_stores[s->dtype][CT_F64](1, tensor_data(s), 0, &v);
+            else dtype_stores[s->dtype][CT_I64](1, tensor_data(s), 0, &(int64_t){(int64_t)v});
+            was[i] = before[i];
+        }
     }
-    pool_parallel_for(total_chunks(c, n), grain_of(c, n, 2), adam_range, (void *)c);
 }
+
+static void update_run(const ad_call *c) {
+    update_task w = {c, rule_of(c->op), 0};
+    w.arrays = rule_arrays(w.rule, (int)c->at->i[1]);
+    update_numbers(c, w.rule, w.arrays);
+    int n = (int)c->at->i[0];
+    pool_parallel_for(total_chunks(c, n), grain_of(c, n, 2), update_range, &w);
+}
+
+#define OPTIM(name, ...)                                                                                     \
+    int name##_step_infer(ad_call *c) { return update_infer(c); }                                            \
+    size_t name##_step_scratch(const ad_call *c) { return update_scratch(c); }                               \
+    void name##_step_run(const ad_call *c) { update_run(c); }
+#include "../kernels/optim.def"
+#undef OPTIM
 
 /* ---- total_norm(tensors; f[0] = 1, 2 or infinity): the norm of each tensor, then of those norms ---- */
 
@@ -322,14 +322,18 @@ static int run_row(int op, ad_tensor **in, int64_t nin, const ad_attr *at) {
     return ad_apply(&ad_ops[op], (int)nin, in, at, &none) < 0 ? -1 : 0;
 }
 
-/* A gapless stand-in for a tensor that the kernels cannot walk; what is written is copied back afterwards. */
+/* A stand-in for a tensor that the kernels cannot walk, with these strides or contiguous (NULL); what is
+ * written is copied back afterwards. */
 typedef struct loan {
     ad_tensor *copy, *of;
     bool back;
 } loan;
 
 static ad_tensor *borrow(loan *loans, int64_t *n, ad_tensor *t, const int64_t *strides, bool back) {
+    int64_t contiguous[AD_MAXDIM];
     if (back && graph_check_inplace(t, false)) return NULL;
+    if (!strides) dims_contiguous_strides(t->ndim, t->sizes, contiguous);
+    if (!strides) strides = contiguous;
     ad_tensor *like = tensor_new_strided(t->dtype, t->ndim, t->sizes, strides);
     ad_tensor *copy = like ? ad_apply_inplace(OP_copy, 2, (ad_tensor *[]){like, t}, NULL) : NULL;
     tensor_unref(like);
@@ -354,10 +358,10 @@ static bool alike(const ad_tensor *t, const int64_t *strides) {
            (tensor_is_contiguous(t) && dims_contiguous(t->ndim, t->sizes, strides));
 }
 
-/* Gathers what belongs to the parameters that have a gradient, group after group: all that belongs to one
- * parameter in one gapless layout. */
-static int64_t gather(int64_t n, const ad_handle *const *groups, int ngroups, int steps, ad_tensor **in,
-                      loan *loans, int64_t *nloans) {
+/* Gathers what belongs to the parameters that have a gradient, group after group: all arrays of one parameter
+ * in one gapless layout. */
+static int64_t gather(int64_t n, const ad_handle *const *groups, int ngroups, int scalars, bool rows,
+                      ad_tensor **in, loan *loans, int64_t *nloans) {
     int64_t live = 0, strides[AD_MAXDIM];
     for (int64_t k = 0; k < n; k++) {
         ad_tensor *p = (ad_tensor *)groups[0][k];
@@ -368,14 +372,14 @@ static int64_t gather(int64_t n, const ad_handle *const *groups, int ngroups, in
     for (int64_t k = 0; k < n; k++) {
         ad_tensor *p = (ad_tensor *)groups[0][k];
         if (!p->grad) continue;
-        if (dims_dense(p->ndim, p->sizes, p->strides))
+        if (!rows && dims_dense(p->ndim, p->sizes, p->strides))
             memcpy(strides, p->strides, (size_t)p->ndim * sizeof *strides);
         else dims_contiguous_strides(p->ndim, p->sizes, strides);
         for (int q = 0; q <= ngroups; q++) { /* parameter, gradient, state */
             ad_tensor *t = q == 0 ? p : q == 1 ? p->grad : (ad_tensor *)groups[q - 1][k];
-            bool counts = steps && q == ngroups;
-            if (!counts && tensor_same_sizes(p, t) && !alike(t, strides) &&
-                !(t = borrow(loans, nloans, t, strides, q != 1)))
+            if (q <= ngroups - scalars &&
+                (rows ? !tensor_is_contiguous(t) : tensor_same_sizes(p, t) && !alike(t, strides)) &&
+                !(t = borrow(loans, nloans, t, q < 2 || tensor_same_sizes(p, t) ? strides : NULL, q != 1)))
                 return -1;
             in[q * live + at] = t;
         }
@@ -384,8 +388,13 @@ static int64_t gather(int64_t n, const ad_handle *const *groups, int ngroups, in
     return live;
 }
 
-static int step(int op, int64_t n, const ad_handle *const *groups, int ngroups, int steps, ad_attr *at) {
-    int64_t most = n * (ngroups + 1);
+int ad_optim_step(int op, int64_t n, const ad_handle *const *tensors, int count, int scalars, int64_t flags,
+                  const double *numbers, int nnumbers) {
+    ad_attr at = {.i = {0, flags}};
+    if (nnumbers > (int)(sizeof at.f / sizeof *at.f) || nnumbers < 0 || scalars < 0 || scalars >= count)
+        return ad_fail(AD_ERR_RUNTIME, "an optimizer takes at most 6 numbers and has at least one parameter");
+    memcpy(at.f, numbers, (size_t)nnumbers * sizeof *numbers);
+    int64_t most = n * (count + 1);
     size_t list = (size_t)(most + 1) * sizeof(ad_tensor *), bytes = list + (size_t)most * sizeof(loan);
     char room[1536], *block = bytes <= sizeof room ? room : mem_alloc(bytes);
     if (!block) return -1;
@@ -394,35 +403,20 @@ static int step(int op, int64_t n, const ad_handle *const *groups, int ngroups, 
     int64_t nloans = 0;
     bool was = tls.no_grad;
     tls.no_grad = true;
-    int64_t live = gather(n, groups, ngroups, steps, in, loans, &nloans);
+    int64_t live = gather(n, tensors, count, scalars, op == OP_adafactor_step, in, loans, &nloans);
     int status = live < 0 ? -1 : 0;
     if (live > 0) {
-        at->i[0] = live;
-        status = run_row(op, in, live * (ngroups + 1), at);
+        at.i[0] = live;
+        status = run_row(op, in, live * (count + 1), &at);
         if (!status) {
             bump_all(in, live);
-            bump_all(in + 2 * live, live * (ngroups - 1));
+            bump_all(in + 2 * live, live * (count - 1));
         }
     }
     status = settle(loans, nloans, status);
     tls.no_grad = was;
     if (block != room) mem_free(block, bytes);
     return status;
-}
-
-int ad_sgd(int64_t n, const ad_handle *params, const ad_handle *buffers, double lr, double momentum,
-           double dampening, double weight_decay, int nesterov, int maximize) {
-    ad_attr at = {.i = {0, nesterov, maximize}, .f = {lr, momentum, dampening, weight_decay}};
-    const ad_handle *groups[2] = {params, buffers};
-    return step(OP_sgd_step, n, groups, buffers ? 2 : 1, 0, &at);
-}
-
-int ad_adam(int64_t n, const ad_handle *params, const ad_handle *exp_avgs, const ad_handle *exp_avg_sqs,
-            const ad_handle *max_exp_avg_sqs, const ad_handle *steps, double lr, double beta1, double beta2,
-            double eps, double weight_decay, int amsgrad, int decoupled, int maximize) {
-    ad_attr at = {.i = {0, amsgrad, decoupled, maximize}, .f = {lr, beta1, beta2, eps, weight_decay}};
-    const ad_handle *groups[5] = {params, exp_avgs, exp_avg_sqs, amsgrad ? max_exp_avg_sqs : steps, steps};
-    return step(OP_adam_step, n, groups, amsgrad ? 5 : 4, 1, &at);
 }
 
 /* The tensors, each without gaps; `extra` more places follow. NULL with the error. */

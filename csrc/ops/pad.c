@@ -298,7 +298,7 @@ void pad_edge_vjp(ad_vjp *v) {
     dims_copy(list, v->at->list, n);
     memcpy(list + n, m->sizes, m->ndim * sizeof *list);
     ad_attr at = {.i = {v->at->i[0], n}, .list = list, .nlist = n + m->ndim};
-    v->gin[0] = em_op(&v->E, OP_pad_edge_grad, 1, &v->g[0], &at);
+    v->gin[0] = vjp_tied(v, 0, em_op(&v->E, OP_pad_edge_grad, 1, &v->g[0], &at));
 }
 
 int pad_edge_grad_infer(ad_call *c) {

@@ -59,7 +59,18 @@ OPTIMIZERS = [
     ("Adam", {"lr": 0.1, "weight_decay": 0.1, "betas": (0.5, 0.6), "eps": 1e-3}),
     ("Adam", {"lr": 0.1, "amsgrad": True, "maximize": True}),
     ("Adam", {"decoupled_weight_decay": True, "weight_decay": 0.1}), ("AdamW", {}),
-    ("AdamW", {"lr": 0.1, "amsgrad": True, "weight_decay": 0.2}),
+    ("AdamW", {"lr": 0.1, "amsgrad": True, "weight_decay": 0.2}), ("Adagrad", {}),
+    ("Adagrad", {"lr_decay": 0.1, "weight_decay": 0.2, "initial_accumulator_value": 0.3, "maximize": True}),
+    ("Adadelta", {}), ("Adadelta", {"rho": 0.5, "weight_decay": 0.1, "eps": 1e-3}), ("Adamax", {}),
+    ("Adamax", {"weight_decay": 0.1, "betas": (0.5, 0.6)}), ("NAdam", {}),
+    ("NAdam", {"weight_decay": 0.1, "momentum_decay": 0.1, "maximize": True}),
+    ("NAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True}), ("RAdam", {}),
+    ("RAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True, "betas": (0.4, 0.7)}), ("RMSprop", {}),
+    ("RMSprop", {"momentum": 0.9, "centered": True, "weight_decay": 0.1, "alpha": 0.5}),
+    ("RMSprop", {"momentum": 0.5, "eps": 1e-3}), ("RMSprop", {"centered": True, "maximize": True}), ("Rprop", {}),
+    ("Rprop", {"etas": (0.3, 1.5), "step_sizes": (1e-3, 0.02)}), ("ASGD", {}),
+    ("ASGD", {"t0": 2, "lambd": 0.1, "alpha": 0.5, "weight_decay": 0.1}), ("Adafactor", {}),
+    ("Adafactor", {"beta2_decay": -0.3, "eps": (1e-3, 0.1), "d": 1.5, "weight_decay": 0.1, "maximize": True}),
 ]
 # fmt: on
 
@@ -202,6 +213,87 @@ def test_tensor_lr():
         optimizer.step()
         scheduler.step()
         return [params, optimizer.param_groups[0]["lr"]]
+
+    check(case)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("options", [{}, {"lr": 0.3, "history_size": 3}, {"line_search_fn": "strong_wolfe"},
+                                     {"line_search_fn": "strong_wolfe", "max_iter": 3, "history_size": 2},
+                                     {"max_eval": 4}, {"tolerance_grad": 1.0}, {"tolerance_change": 0.1}])
+def test_lbfgs(options, dtype):
+    def case(T):
+        p, q = (T.nn.Parameter(tensor(T, a.astype(dtype))) for a in (X, Y[0]))
+        optimizer = T.optim.LBFGS([p, q], **options)
+        log = []
+
+        def closure():
+            optimizer.zero_grad()
+            loss = (p**4).sum() * 0.1 + ((q - 1) ** 2).sum() + (p.sum() - q.sum()) ** 2 * 0.01
+            loss.backward()
+            log.append(loss.detach())
+            return loss
+        for _ in range(2):
+            optimizer.step(closure)
+        counts = [len(log), optimizer.state[p]["n_iter"]]   # close to the minimum they hang on rounding
+        sure = {"max_eval", "tolerance_grad", "tolerance_change", "max_iter"} & set(options)
+        return [counts if sure else [], log[:6], list(optimizer.state[p])]
+
+    check(case, 1e-3 if dtype is np.float32 else 1e-8)
+
+
+@pytest.mark.parametrize("options", [{}, {"nesterov": False, "adjust_lr_fn": "match_rms_adamw", "weight_decay": 0}])
+def test_muon(options):
+    def case(T):
+        p, q = T.nn.Parameter(tensor(T, X)), T.nn.Parameter(tensor(T, X.T.copy()))
+        optimizer = T.optim.Muon([p, q], lr=0.1, **options)
+        for _ in range(3):
+            optimizer.zero_grad()
+            ((p**2).sum() + (q**3).sum()).backward()
+            optimizer.step()
+        return [p, q, optimizer.state_dict()]
+
+    check(case, 2e-3)
+
+
+def test_averaged_models():
+    def case(T):
+        swa, log = T.optim.swa_utils, []
+        T.manual_seed(0)
+        model = T.nn.Linear(3, 2)
+        with T.no_grad():
+            for p, a in zip(model.parameters(), (Y[0, :3], Y[1, :2])):
+                p.copy_(T.from_numpy(np.broadcast_to(a, p.shape).astype("f")))
+        for options in ({}, {"avg_fn": swa.get_swa_avg_fn()}, {"avg_fn": swa.get_ema_avg_fn(0.9)},
+                        {"multi_avg_fn": swa.get_ema_multi_avg_fn(0.7), "use_buffers": True},
+                        {"multi_avg_fn": swa.get_swa_multi_avg_fn()}):
+            averaged = swa.AveragedModel(model, **options)
+            for k in range(3):
+                averaged.update_parameters(model)
+                with T.no_grad():
+                    for p in model.parameters():
+                        p.mul_(1 + k)
+            log.append(averaged.state_dict())
+            log.append(averaged(T.ones(1, 3)))
+        return plain(log)
+
+    check(case)
+
+
+@pytest.mark.parametrize("options", [{}, {"anneal_epochs": 3}, {"anneal_strategy": "linear", "anneal_epochs": 4},
+                                     {"anneal_epochs": 0}, {"swa_lr": [0.3, 0.2]}, {"anneal_strategy": "x"},
+                                     {"anneal_epochs": -1}, {"anneal_epochs": 0.5}, {"swa_lr": [0.1]}])
+def test_swalr(options):
+    def case(T):
+        params = [T.nn.Parameter(T.ones(1)) for _ in range(2)]
+        opt = T.optim.SGD([{"params": params[:1]}, {"params": params[1:], "lr": 0.5}], lr=0.1)
+        schedule = T.optim.swa_utils.SWALR(opt, **{"swa_lr": 0.05, **options})
+        log = [schedule.state_dict()]
+        for _ in range(6):
+            opt.step()
+            schedule.step()
+            log.append([schedule.get_last_lr(), schedule.state_dict()])
+        return log
 
     check(case)
 

@@ -1,0 +1,203 @@
+"""Pooling over windows of the last one, two or three dimensions."""
+
+from .._core import wrap_results
+from ._call import OP, TensorBase, apply, lib, not_a_tensor
+
+_WORDS = {1: "one int", 2: "two ints", 3: "three ints"}
+
+
+def _amounts(name, argument, value, n, position=2):
+    """n ints of an int or a tuple of one or n; TypeError for other kinds, RuntimeError for another number."""
+    if type(value) is int:
+        return (value,) * n
+    if isinstance(value, (tuple, list)):
+        for k in value:
+            if type(k) is not int and not hasattr(k, "__index__"):
+                raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be tuple of ints, but "
+                                f"found element of type {type(k).__name__}")
+        value = tuple(k.__index__() for k in value)
+        if len(value) == n:
+            return value
+        if len(value) == 1:
+            return value * n
+        raise RuntimeError(f"{name}: {argument} must either be a single int, or a tuple of {_WORDS[n]}, but got "
+                           f"{len(value)}")
+    if hasattr(value, "__index__"):
+        return (value.__index__(),) * n
+    raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be tuple of ints, not "
+                    f"{type(value).__name__}")
+
+
+def _windows(name, n, input, kernel_size, stride, padding, dilation):
+    """kernel, stride, padding and dilation of each dimension, one after the other."""
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor(name, input)
+    kernel = _amounts(name, "kernel_size", kernel_size, n)
+    if stride is None or (isinstance(stride, (tuple, list)) and not stride):
+        stride = kernel
+    else:
+        stride = _amounts(name, "stride", stride, n, 3)
+    return (*kernel, *stride, *_amounts(name, "padding", padding, n, 4), *_amounts(name, "dilation", dilation, n, 5))
+
+
+def _two(op, input, ints, dims):
+    """Both results of an operation of one tensor."""
+    h = lib.ad_opn(OP[op], [input._h], 1, ints, len(ints), (), 0, dims, len(dims))
+    return wrap_results(h)
+
+
+def _max_pool(n, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices):
+    name = f"max_pool{n}d"
+    windows = _windows(name, n, input, kernel_size, stride, padding, dilation)
+    if return_indices:
+        return _two("max_pool_where", input, (n, bool(ceil_mode)), windows)
+    return apply(OP["max_pool"], (input,), (n, bool(ceil_mode)), (), windows)
+
+
+def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+    """The largest element of each window: ``(N, C, L)`` or ``(C, L)`` to ``(N, C, L')`` or ``(C, L')``.
+
+    A window begins every ``stride`` (default ``kernel_size``) places and takes ``kernel_size`` elements,
+    ``dilation`` apart; ``padding`` places of -inf stand at both ends. ``L'`` is
+    ``(L + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1``, rounded down or, with ``ceil_mode``, up.
+    NaN counts as largest. With ``return_indices`` also the int64 position of each element in its line.
+    RuntimeError for sizes that do not fit.
+    """
+    return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+    """:func:`max_pool1d` over two dimensions: ``(N, C, H, W)`` or ``(C, H, W)``; positions are ``row W + column``."""
+    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+    """:func:`max_pool1d` over three dimensions: ``(N, C, D, H, W)`` or ``(C, D, H, W)``."""
+    return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def _avg_pool(n, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override=None):
+    name = f"avg_pool{n}d"
+    windows = _windows(name, n, input, kernel_size, stride, padding, 1)
+    divisor = 0
+    if divisor_override is not None:
+        divisor = divisor_override.__index__()
+        if not divisor:
+            raise RuntimeError("divisor must be not zero")
+    return apply(OP["avg_pool"], (input,), (n, bool(ceil_mode), 0, bool(count_include_pad), divisor), (), windows)
+
+
+def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+    """The mean of each window: ``(N, C, L)`` or ``(C, L)``; windows as in :func:`max_pool1d`, padded with 0.
+
+    Without ``count_include_pad`` the padding is not counted. Floats and int64.
+    """
+    return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad)
+
+
+def avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
+               divisor_override=None):
+    """:func:`avg_pool1d` over two dimensions; ``divisor_override`` is divided by instead of the count."""
+    return _avg_pool(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def avg_pool3d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
+               divisor_override=None):
+    """:func:`avg_pool2d` over three dimensions."""
+    return _avg_pool(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def _adaptive(op, name, n, input, output_size):
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor(name, input)
+    if type(output_size) is int and output_size >= 0:
+        sizes = (output_size,) * n
+    else:
+        if type(output_size) is int:
+            output_size = (output_size,) * n
+        if not isinstance(output_size, (tuple, list)):
+            raise TypeError(f"{name}(): argument 'output_size' (position 2) must be tuple of ints, not "
+                            f"{type(output_size).__name__}")
+        if len(output_size) != n:
+            raise RuntimeError(f"{name}: output_size must have {_WORDS[n]}, but got {len(output_size)}")
+        free = [k is None for k in output_size]
+        sizes = _amounts(name, "output_size", [0 if k is None else k for k in output_size], n)
+        if any(free) and n == 1:
+            raise TypeError(f"{name}(): argument 'output_size' (position 2) must be tuple of ints, but found element "
+                            "of type NoneType at pos 0")
+        if any(k < 0 for k in sizes):
+            raise RuntimeError(f"{name}: elements of output_size must be greater than or equal to 0 but received "
+                               f"{tuple(output_size)}")
+        sizes = [-1 if f else k for f, k in zip(free, sizes)]
+    if op == "adaptive_max_pool":
+        return _two(op, input, (n, 0, 1), sizes)
+    return apply(OP[op], (input,), (n, 0, 1), (), sizes)
+
+
+def adaptive_avg_pool1d(input, output_size):
+    """The means of ``output_size`` windows that cover the last dimension: ``(N, C, L)`` or ``(C, L)``.
+
+    Window i is ``[floor(i L / output_size), ceil((i + 1) L / output_size))``. Floats.
+    """
+    return _adaptive("adaptive_avg_pool", "adaptive_avg_pool1d", 1, input, output_size)
+
+
+def adaptive_avg_pool2d(input, output_size):
+    """:func:`adaptive_avg_pool1d` over two dimensions; ``output_size`` is an int or two, None for the input's size."""
+    return _adaptive("adaptive_avg_pool", "adaptive_avg_pool2d", 2, input, output_size)
+
+
+def adaptive_avg_pool3d(input, output_size):
+    """:func:`adaptive_avg_pool2d` over three dimensions."""
+    return _adaptive("adaptive_avg_pool", "adaptive_avg_pool3d", 3, input, output_size)
+
+
+def adaptive_max_pool1d(input, output_size, return_indices=False):
+    """The largest elements of the windows of :func:`adaptive_avg_pool1d`, with ``return_indices`` their positions."""
+    r = _adaptive("adaptive_max_pool", "adaptive_max_pool1d", 1, input, output_size)
+    return r if return_indices else r[0]
+
+
+def adaptive_max_pool2d(input, output_size, return_indices=False):
+    """:func:`adaptive_max_pool1d` over two dimensions."""
+    r = _adaptive("adaptive_max_pool", "adaptive_max_pool2d", 2, input, output_size)
+    return r if return_indices else r[0]
+
+
+def adaptive_max_pool3d(input, output_size, return_indices=False):
+    """:func:`adaptive_max_pool1d` over three dimensions."""
+    r = _adaptive("adaptive_max_pool", "adaptive_max_pool3d", 3, input, output_size)
+    return r if return_indices else r[0]
+
+
+def max_pool1d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False,
+                            return_indices=True):
+    """:func:`max_pool1d` and the positions."""
+    return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, True)
+
+
+def max_pool2d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False,
+                            return_indices=True):
+    """:func:`max_pool2d` and the positions."""
+    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, True)
+
+
+def max_pool3d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False,
+                            return_indices=True):
+    """:func:`max_pool3d` and the positions."""
+    return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, True)
+
+
+def adaptive_max_pool1d_with_indices(input, output_size, return_indices=True):
+    """:func:`adaptive_max_pool1d` and the positions."""
+    return _adaptive("adaptive_max_pool", "adaptive_max_pool1d", 1, input, output_size)
+
+
+def adaptive_max_pool2d_with_indices(input, output_size, return_indices=True):
+    """:func:`adaptive_max_pool2d` and the positions."""
+    return _adaptive("adaptive_max_pool", "adaptive_max_pool2d", 2, input, output_size)
+
+
+def adaptive_max_pool3d_with_indices(input, output_size, return_indices=True):
+    """:func:`adaptive_max_pool3d` and the positions."""
+    return _adaptive("adaptive_max_pool", "adaptive_max_pool3d", 3, input, output_size)

@@ -1,0 +1,105 @@
+"""Muon."""
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from .. import _ops as ops
+from .._dtype import bfloat16, float32
+from ..autograd import no_grad
+from ..tensor import Tensor
+from . import _update
+from .optimizer import Optimizer, Plan, check_option
+
+_MOMENTUM = _update.OP["muon_momentum_step"]
+
+
+def orthogonalized(update: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
+    """The nearest semi-orthogonal matrix, roughly, by ``steps`` of a quintic Newton-Schulz iteration in bfloat16.
+
+    ValueError for what is no matrix, for other than three coefficients, and for 100 steps or more.
+    """
+    if steps >= 100:
+        raise ValueError("Number of steps must be less than 100 for computational efficiency")
+    if update.dim() != 2:
+        raise ValueError("Input tensor gradient must be a 2D matrix")
+    if len(coefficients) != 3:
+        raise ValueError("Coefficients must be a tuple of exactly 3 values")
+    a, b, c = coefficients
+    def rounded(t: Tensor) -> Tensor:   # products of bfloat16 are summed in float32 and rounded once
+        return t.to(bfloat16).to(float32)
+    x = rounded(update)
+    tall = x.size(0) > x.size(1)
+    if tall:
+        x = x.t()
+    x = rounded(x / rounded(x.norm()).clamp(min=eps))
+    for _ in range(steps):
+        gram = rounded(x @ x.t())
+        x = rounded(ops.addmm(x, rounded(ops.addmm(gram, gram, gram, beta=b, alpha=c)), x, beta=a))
+    return x.t() if tall else x
+
+
+class Muon(Optimizer):
+    """Momentum made orthogonal, for matrices in the middle of a network (Jordan et al.).
+
+    ``b = momentum b + (1 - momentum) g``; the update is ``b``, or with ``nesterov`` a mean of it and ``g``, made
+    orthogonal (``ns_steps`` iterations with ``ns_coefficients``, from a norm of at least ``eps``);
+    ``p = (1 - lr weight_decay) p - lr' update``. ``lr'`` is ``lr sqrt(max(1, rows / columns))`` (``adjust_lr_fn`` None
+    or ``"original"``) or ``0.2 lr sqrt(max(rows, columns))`` (``"match_rms_adamw"``).
+
+    State: ``momentum_buffer``. ValueError for a parameter that is no matrix and for an option out of range.
+    """
+
+    _op = _update.OP["muon_step"]
+
+    def __init__(self, params: Any, lr: Any = 1e-3, weight_decay: float = 0.1, momentum: float = 0.95,
+                 nesterov: bool = True, ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315),
+                 eps: float = 1e-7, ns_steps: int = 5, adjust_lr_fn: str | None = None) -> None:
+        if isinstance(lr, Tensor) and lr.numel() != 1:
+            raise ValueError("Tensor lr must be 1-element")
+        check_option(0.0 <= lr, f"Learning rate should be >= 0 but is: {lr}")
+        check_option(0.0 <= momentum, f"momentum should be >= 0 but is: {momentum}")
+        check_option(0.0 <= weight_decay, f"weight decay should be >= 0 but is: {weight_decay}")
+        check_option(adjust_lr_fn in (None, "original", "match_rms_adamw"),
+                     f"Adjust learning rate function {adjust_lr_fn} is not supported")
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov,
+                                  "ns_coefficients": ns_coefficients, "eps": eps, "ns_steps": ns_steps,
+                                  "adjust_lr_fn": adjust_lr_fn})
+        for group in self.param_groups:
+            for p in group["params"]:
+                check_option(p.ndim == 2, "Muon only supports 2D parameters whereas we found a parameter with size: "
+                                          f"{p.size()}")
+
+    def _names(self, group: dict) -> tuple[str, ...]:
+        return ("momentum_buffer",)
+
+    def _flags(self, group: dict) -> int:
+        return _update.NESTEROV if group["nesterov"] else 0
+
+    def _numbers(self, group: dict) -> list:
+        return [group["lr"], group["weight_decay"], 1.0 if group["adjust_lr_fn"] == "match_rms_adamw" else 0.0]
+
+    @staticmethod
+    def _constants(group: dict) -> list:
+        return [(name, value) for name, value in group.items()
+                if name not in ("params", "lr", "weight_decay", "momentum")]
+
+    def _momentum(self, index: int) -> list:
+        return [self.param_groups[index]["momentum"]]
+
+    def _new_state(self, group: dict, param: Tensor) -> dict:
+        return {"momentum_buffer": _update.zeros_like(param)}
+
+    def _update_group(self, index: int, group: dict, plan: Plan) -> None:
+        params = [p for p in plan.params if p.grad is not None and self.state.get(p)]
+        if not params:
+            return
+        with no_grad():
+            buffers = [self.state[p]["momentum_buffer"] for p in params]
+            updates = [ops.empty_like(p) for p in params]
+            _update.step(_MOMENTUM, len(params), _update.Arrays(params, buffers, updates), 0, self._flags(group),
+                         partial(self._momentum, index))
+            updates = [orthogonalized(u, group["ns_coefficients"], group["ns_steps"], group["eps"]).to(p.dtype)
+                       for u, p in zip(updates, params)]
+            _update.step(self._op, len(params), _update.Arrays(params, updates), 0, 0,
+                         partial(self._numbers_of, index))

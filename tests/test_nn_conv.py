@@ -1,0 +1,163 @@
+"""Convolution layers, lazy modules, patches."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import autodiffc as ad
+from autodiffc import nn
+
+LAYERS = [nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d]
+
+
+def image(layer, channels=4, size=7):
+    return ad.randn(2, channels, *[size] * int(layer.__name__[-2]))
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda c: c.__name__)
+def test_parameters(layer):
+    m = layer(4, 6, 3, 2, 1, groups=2)
+    rank = int(layer.__name__[-2])
+    first = (4, 3) if m.transposed else (6, 2)
+    assert [(k, tuple(v.shape)) for k, v in m.state_dict().items()] == [
+        ("weight", first + (3,) * rank), ("bias", (6,))]
+    fan_in = first[1] * 3**rank
+    assert m.weight.abs().max() <= fan_in**-0.5 and m.bias.abs().max() <= fan_in**-0.5
+    y = m(image(layer))
+    assert y.shape[:2] == (2, 6)
+    assert tuple(m(image(layer)[0]).shape) == tuple(y.shape[1:])
+    assert layer(4, 6, 3, bias=False).bias is None
+    assert layer(4, 6, 3, dtype=ad.float64).weight.dtype is ad.float64
+
+
+def test_text():
+    assert repr(nn.Conv2d(3, 4, 3, 2, 1, 2, bias=False, padding_mode="circular")) == (
+        "Conv2d(3, 4, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), dilation=(2, 2), bias=False, "
+        "padding_mode=circular)")
+    assert repr(nn.ConvTranspose1d(4, 4, 3, 2, 1, 1, 2)) == (
+        "ConvTranspose1d(4, 4, kernel_size=(3,), stride=(2,), padding=(1,), output_padding=(1,), groups=2)")
+    assert repr(nn.Conv1d(1, 1, 3, padding="same")) == "Conv1d(1, 1, kernel_size=(3,), stride=(1,), padding=same)"
+    assert repr(nn.LazyConv2d(4, 3)) == "LazyConv2d(0, 4, kernel_size=(3, 3), stride=(1, 1))"
+
+
+@pytest.mark.parametrize("options", [
+    {"groups": 3}, {"groups": 0}, {"padding": "odd"}, {"padding": "same", "stride": 2}, {"padding_mode": "odd"}])
+def test_refused(options):
+    with pytest.raises(ValueError):
+        nn.Conv2d(4, 4, 3, **options)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+@pytest.mark.parametrize("padding", [1, "same"])
+def test_padding_modes(mode, padding):
+    m = nn.Conv2d(2, 3, 3, padding=padding, padding_mode=mode)
+    x = ad.randn(1, 2, 5, 6)
+    wide = nn.functional.pad(x, (1, 1, 1, 1), mode=mode)
+    np.testing.assert_array_equal(m(x).detach().numpy(),
+                                  nn.functional.conv2d(wide, m.weight, m.bias).detach().numpy())
+    with pytest.raises(ValueError):
+        nn.ConvTranspose2d(2, 3, 3, padding_mode=mode)
+
+
+def test_output_size():
+    m = nn.ConvTranspose2d(2, 3, 3, stride=2, padding=1)
+    x = ad.randn(1, 2, 4, 5)
+    assert tuple(m(x).shape) == (1, 3, 7, 9)
+    assert tuple(m(x, output_size=(8, 9)).shape) == (1, 3, 8, 9)
+    assert tuple(m(x, output_size=(1, 3, 7, 10)).shape) == (1, 3, 7, 10)
+    for size in ((9, 9), (8,), (6, 9)):
+        with pytest.raises(ValueError):
+            m(x, output_size=size)
+
+
+def test_conv_forward_is_what_a_subclass_changes():
+    class Standardized(nn.Conv2d):
+        def _conv_forward(self, input, weight, bias):
+            return super()._conv_forward(input, weight * 2, bias)
+
+    m = Standardized(2, 3, 3, bias=False)
+    x = ad.randn(1, 2, 5, 5)
+    np.testing.assert_allclose(m(x).detach().numpy(),
+                               2 * nn.functional.conv2d(x, m.weight).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("size,kernel", [((5, 6), 2), ((4, 7), (3, 1))])
+def test_fold_is_unfold_transposed(size, kernel):
+    unfold, fold = nn.Unfold(kernel, padding=1, stride=2), nn.Fold(size, kernel, padding=1, stride=2)
+    x = ad.randn(2, 3, *size, dtype=ad.float64)
+    columns = unfold(x)
+    y = ad.randn_like(columns)
+    assert (columns * y).sum().item() == pytest.approx((x * fold(y)).sum().item())
+    assert repr(fold) == f"Fold(output_size={size}, kernel_size={kernel}, dilation=1, padding=1, stride=2)"
+
+
+LAZY = [(nn.LazyConv1d, nn.Conv1d), (nn.LazyConv2d, nn.Conv2d), (nn.LazyConv3d, nn.Conv3d),
+        (nn.LazyConvTranspose1d, nn.ConvTranspose1d), (nn.LazyConvTranspose2d, nn.ConvTranspose2d),
+        (nn.LazyConvTranspose3d, nn.ConvTranspose3d)]
+
+
+@pytest.mark.parametrize("lazy,layer", LAZY, ids=lambda c: c.__name__)
+def test_lazy(lazy, layer):
+    m = lazy(6, 3, padding=1)
+    assert m.has_uninitialized_params() and nn.parameter.is_lazy(m.weight)
+    copied = copy.deepcopy(m)
+    x = image(layer)
+    ad.manual_seed(3)
+    y = m(x)
+    assert type(m) is layer and m.in_channels == 4 and type(m.weight) is nn.Parameter
+    assert not m._forward_pre_hooks and not m._load_state_dict_pre_hooks
+    ad.manual_seed(3)
+    plain = layer(4, 6, 3, padding=1)
+    assert (plain(x) == y).all()
+    copied.load_state_dict(plain.state_dict())     # gives it its sizes
+    assert (copied(x) == y).all() and type(copied) is layer
+    y.sum().backward()
+    assert m.weight.grad.shape == m.weight.shape
+
+
+def test_uninitialized():
+    m = nn.LazyConv2d(4, 3, dtype=ad.float64)
+    assert repr(m.weight) == "<UninitializedParameter>" and m.weight.dtype is ad.float64 and m.weight.requires_grad
+    with pytest.raises(RuntimeError):
+        m.weight.shape  # noqa: B018
+    with pytest.raises(ValueError):
+        m.weight.sum()
+    assert nn.parameter.is_lazy(pickle.loads(pickle.dumps(m)).weight)
+    state = m.state_dict()
+    assert nn.parameter.is_lazy(state["weight"])
+    with pytest.raises(RuntimeError):
+        nn.Conv2d(3, 4, 3).load_state_dict(state)
+    with pytest.raises(RuntimeError):
+        m(ad.ones(2, 2))
+    m.float()
+    assert m.weight.dtype is ad.float32
+    buffer = nn.UninitializedBuffer(dtype=ad.int64)
+    buffer.materialize((2, 3))
+    assert type(buffer) is ad.Tensor and tuple(buffer.shape) == (2, 3) and buffer.dtype is ad.int64
+
+
+def test_captured_step_gives_the_same_bits():
+    def build():
+        ad.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1, groups=8), nn.ReLU(),
+                              nn.ConvTranspose2d(8, 5, 4, 2, 1), nn.Flatten(), nn.Linear(5 * 8 * 8, 4))
+        return model, ad.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+    def step(model, optimizer, x, t):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), t)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    ad.manual_seed(1)
+    data = [(ad.randn(4, 3, 8, 8), ad.randint(0, 4, (4,))) for _ in range(4)]
+    eager = build()
+    planned = build()
+    compiled = ad.compile(lambda x, t: step(*planned, x, t))
+    for x, t in data:
+        assert step(*eager, x, t).item() == compiled(x, t).item()
+    for a, b in zip(eager[0].parameters(), planned[0].parameters()):
+        assert (a == b).all()
