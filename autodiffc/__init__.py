@@ -200,7 +200,10 @@ from ._ops.shape import detach
 from ._ops.write import fill
 from .interop import from_dlpack, from_numpy, to_dlpack
 
-__version__ = "0.1.0"
+from .torch_version import TorchVersion as _TorchVersion
+from . import version
+
+__version__ = _TorchVersion(version.__version__)
 
 
 def set_printoptions(**options):
@@ -634,16 +637,40 @@ from ._ops.random import (
 )
 from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 
+# ---- settings ----
+from ._settings import (
+    are_deterministic_algorithms_enabled,
+    get_default_device,
+    get_deterministic_debug_mode,
+    get_device_module,
+    get_float32_matmul_precision,
+    is_deterministic_algorithms_warn_only_enabled,
+    is_warn_always_enabled,
+    set_default_device,
+    set_default_tensor_type,
+    set_deterministic_debug_mode,
+    set_float32_matmul_precision,
+    set_flush_denormal,
+    set_warn_always,
+    use_deterministic_algorithms,
+)
+
 # ---- the rest ----
+
+
+newaxis = None
 
 from ._capture import CaptureError, compile  # noqa: E402,F401
 from . import _threadpoolctl
 
 _threadpoolctl.install()
 
-_LAZY = {"nn", "optim", "utils", "func", "linalg", "special", "testing", "compiler", "sparse", "fft"}
-
 _LAZY = {"nn", "optim", "utils", "serialization", "storage", "func", "linalg", "special", "testing", "compiler"}
+_LAZY |= {"_C", "_dynamo", "_inductor", "_utils", "__config__", "__future__", "accelerator", "amp", "backends"}
+_LAZY |= {"classes", "cpu", "cuda", "distributed", "distributions", "export", "fft", "futures", "fx", "hub", "jit"}
+_LAZY |= {"library", "masked", "mps"}
+_LAZY |= {"multiprocessing", "nested", "onnx", "ops", "overrides", "package", "profiler", "quantization", "signal"}
+_LAZY |= {"sparse", "torch_version", "types", "version", "xpu"}
 _STORAGES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double", "Typed", "Untyped"]
 _LAZY_NAMES = {
     "save": "serialization",
@@ -651,6 +678,17 @@ _LAZY_NAMES = {
     **{name + "Storage": "storage" for name in _STORAGES},
     "install": "_hook",
     "uninstall": "_hook",
+    "load_ipython_extension": "_hook",
+    "autocast": "amp",
+    "GradScaler": "amp",
+    "Stream": "cpu",
+    "vmap": "func",
+    "OutOfMemoryError": "cuda",
+    **dict.fromkeys(["get_autocast_dtype", "set_autocast_dtype", "is_autocast_enabled", "set_autocast_enabled"],
+                    "amp.autocast_mode"),
+    **dict.fromkeys(["is_autocast_cache_enabled", "set_autocast_cache_enabled", "clear_autocast_cache"],
+                    "amp.autocast_mode"),
+    "unload_ipython_extension": "_hook",
     **dict.fromkeys(
         ["cholesky_inverse", "cholesky_solve", "geqrf", "lu_unpack", "matrix_exp", "orgqr", "ormqr",
          "triangular_solve"],
@@ -682,7 +720,9 @@ def __getattr__(name):
             if module != name:
                 found = globals()[name] = getattr(found, name)
             return found
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from ._hook import missing
+
+    raise missing.attribute(__name__, name)
 
 
 def __dir__():

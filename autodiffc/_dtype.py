@@ -195,6 +195,10 @@ def check_device(d) -> None:
         return
     if kind == "cuda":
         raise AssertionError("Torch not compiled with CUDA enabled")
+    if kind == "xpu":
+        raise AssertionError("Torch not compiled with XPU enabled")
+    if kind == "mps":
+        raise RuntimeError("PyTorch is not linked with support for mps devices")
     raise RuntimeError(f"device '{d}' is not available: autodiffc computes on the CPU")
 
 

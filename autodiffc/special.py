@@ -62,3 +62,9 @@ from ._ops.math import (
     sinc,
 )
 from ._ops.reduce import log_softmax, logsumexp, softmax
+
+
+def __getattr__(name):
+    from ._hook import missing
+
+    raise missing.attribute(__name__, name)

@@ -46,6 +46,7 @@ from .._ops.activation import (  # noqa: F401
     threshold,
     threshold_,
 )
+from .._ops.attention import scaled_dot_product_attention  # noqa: F401
 from .._ops.bags import embedding_bag  # noqa: F401
 from .._ops.conv import (  # noqa: F401
     conv1d,
@@ -348,3 +349,10 @@ def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, p
 def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
     """Pad the last dimensions; ``pad`` is ``(left, right, top, bottom, ...)`` from the last dimension on."""
     return ops.pad(input, pad, mode, value)
+
+
+
+def __getattr__(name):
+    from .._hook import missing
+
+    raise missing.attribute(__name__, name)

@@ -18,6 +18,7 @@
 #include "optim.h"
 #include "pooling.h"
 #include "rnn.h"
+#include "attention.h"
 #undef CT
 #define CT f32
 #include "vec.h"
@@ -35,6 +36,7 @@
 #include "optim.h"
 #include "pooling.h"
 #include "rnn.h"
+#include "attention.h"
 #undef CT
 #define CT i64
 #include "vec.h"
@@ -146,6 +148,10 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
             .simple = RNN_ROW(rn_simple),
             .simple_grad = RNN_ROW(rn_simple_grad),
             .add = RNN_ROW(rn_add)},
+    .attention = {.softmax = RNN_ROW(at_softmax),
+                  .scale = RNN_ROW(at_scale),
+                  .grad = RNN_ROW(at_grad),
+                  .dot = RNN_ROW(at_dot)},
 #undef RNN_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
     .conv = {&c_kernels_f32, &c_kernels_f64, NULL},

@@ -98,6 +98,15 @@ enum {
 /* n elements of the arrays q, with the numbers h. */
 typedef void (*optim_kernel)(int64_t n, void *const *q, const double *h, int flags);
 
+/* Attention (kernels/attention.h), for float32 and float64. */
+typedef struct attention_kernels {
+    void (*softmax[2])(int64_t rows, int64_t cols, int64_t ld, void *s, void *max, void *sum, void *alpha);
+    void (*scale[2])(int64_t rows, int64_t n, int64_t ld, void *x, const void *factor);
+    void (*grad[2])(int64_t rows, int64_t cols, int64_t ld, void *s, void *dp, const void *lse, const void *d,
+                    double scale);
+    double (*dot[2])(int64_t n, const void *a, const void *b);
+} attention_kernels;
+
 typedef struct kern_table {
     const char *name; /* "sse2", "avx2", "avx512", "neon" */
     int vector_bytes;
@@ -163,6 +172,7 @@ typedef struct kern_table {
     void (*pool_codes64[CT_COUNT])(int64_t n, const void *code, int64_t *out);
     pool_sums_kernel pool_sums[CT_COUNT], pool_spread[2];
     rnn_kernels rnn;
+    attention_kernels attention;
 } kern_table;
 
 extern const kern_table kern_sse2, kern_avx2, kern_avx512, kern_neon;

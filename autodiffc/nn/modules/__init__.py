@@ -118,3 +118,9 @@ from .rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBas
 from .sparse import Embedding, EmbeddingBag  # noqa: F401
 
 __all__ = [_name for _name in dir() if _name[0].isupper()]
+
+
+def __getattr__(name):
+    from ..._hook import missing
+
+    raise missing.attribute(__name__, name)
