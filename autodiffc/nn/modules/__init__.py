@@ -39,7 +39,7 @@ from .batchnorm import (  # noqa: F401
     LazyBatchNorm3d,
     SyncBatchNorm,
 )
-from .container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential  # noqa: F401
+from .container import Container, ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential  # noqa: F401
 from .conv import (  # noqa: F401
     Conv1d,
     Conv2d,
