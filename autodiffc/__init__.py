@@ -545,26 +545,20 @@ from ._ops.index import (
 
 from ._ops.complex_names import (
     angle,
-    complex,
     conj,
     conj_physical,
     conj_physical_,
     imag,
     is_neg,
-    istft,
-    polar,
     real,
     resolve_conj,
     resolve_neg,
-    stft,
-    view_as_complex,
     view_as_real,
 )
 from ._ops.distance import cdist, cosine_similarity, pairwise_distance, pdist
 from ._ops.functions import igamma, igammac
 from ._ops.index import nonzero_static
 from ._ops.reduce import frexp
-from ._ops.removed import eig, lstsq, matrix_rank, solve, symeig
 from ._ops.sparse import dsmm, hspmm, smm, spmm
 from ._ops.statistics import corrcoef, cov, gradient, histogramdd, isin, renorm
 from ._ops.write import as_strided_, fill_, zero_
@@ -694,14 +688,10 @@ _LAZY_NAMES = {
          "triangular_solve"],
         "linalg",
     ),
-    **dict.fromkeys(
-        ["sparse_coo_tensor", "sparse_compressed_tensor", "sparse_csr_tensor", "sparse_csc_tensor", "sparse_bsr_tensor",
-         "sparse_bsc_tensor"], "sparse"
-    ),
+    "sparse_coo_tensor": "sparse",
     **dict.fromkeys(
         ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"], "_ops.window"
     ),
-    "vmap": "func",
 }
 
 

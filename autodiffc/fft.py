@@ -1,26 +1,11 @@
-"""torch.fft's names. What is real works; transforms have complex results, which are not supported."""
+"""torch.fft's names for real tensors: frequencies and shifts. Transforms have complex results, which are not
+supported."""
 
 from ._ops import _call, creation
 from ._ops.rearrange import roll
+from ._ops.reduce import _finish
 
-__all__ = ["fft", "ifft", "fft2", "ifft2", "fftn", "ifftn", "rfft", "irfft", "rfft2", "irfft2", "rfftn", "irfftn",
-           "hfft", "ihfft", "hfft2", "ihfft2", "hfftn", "ihfftn", "fftfreq", "rfftfreq", "fftshift", "ifftshift"]
-
-
-def _refused(name):
-    def function(*args, **kwargs):
-        raise NotImplementedError(f"fft.{name}: complex tensors are not supported; numpy.fft.{_NUMPY.get(name, name)} "
-                                  "transforms x.detach().numpy(), without a gradient")
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = "NotImplementedError: its operands or results are complex."
-    return function
-
-
-_NUMPY = {"hfft2": "fft2", "ihfft2": "ifft2", "hfftn": "fftn", "ihfftn": "ifftn"}
-fft, ifft, fft2, ifft2, fftn, ifftn = map(_refused, ("fft", "ifft", "fft2", "ifft2", "fftn", "ifftn"))
-rfft, irfft, rfft2, irfft2, rfftn, irfftn = map(_refused, ("rfft", "irfft", "rfft2", "irfft2", "rfftn", "irfftn"))
-hfft, ihfft, hfft2, ihfft2, hfftn, ihfftn = map(_refused, ("hfft", "ihfft", "hfft2", "ihfft2", "hfftn", "ihfftn"))
+__all__ = ["fftfreq", "rfftfreq", "fftshift", "ifftshift"]
 
 
 def fftfreq(n, d=1.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
@@ -38,8 +23,6 @@ def rfftfreq(n, d=1.0, *, out=None, dtype=None, layout=None, device=None, requir
 
 def _finished(t, out, requires_grad):
     if out is not None:
-        from ._ops.reduce import _finish
-
         return _finish(t, out)
     return t.requires_grad_() if requires_grad else t
 
@@ -59,3 +42,9 @@ def fftshift(input, dim=None):
 def ifftshift(input, dim=None):
     """What fftshift() undoes."""
     return _shifted(input, dim, True)
+
+
+def __getattr__(name):
+    from ._hook import missing
+
+    raise missing.attribute(__name__, name)

@@ -27,7 +27,6 @@ from ._ops import (
     math,
     random,
     reduce,
-    removed,
     sparse,
     statistics,
     write,
@@ -488,8 +487,7 @@ class Tensor(TensorObject):
     real, imag = property(complex_names.real), property(complex_names.imag)
     conj, conj_physical, conj_physical_ = complex_names.conj, complex_names.conj_physical, complex_names.conj_physical_
     resolve_conj, resolve_neg = complex_names.resolve_conj, complex_names.resolve_neg
-    angle, stft, istft = complex_names.angle, complex_names.stft, complex_names.istft
-    solve, lstsq, eig, symeig = removed.solve, removed.lstsq, removed.eig, removed.symeig
+    angle = complex_names.angle
 
     # ---- random numbers ----
 

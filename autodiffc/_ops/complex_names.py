@@ -8,9 +8,6 @@ from .compare import isnan, lt, where
 from .math import sign
 from .reduce import _finish
 
-_ADVICE = ("complex tensors are not supported; keep the real and imaginary parts (or modulus and angle) as two real "
-           "tensors, or as a last dimension of size 2")
-
 
 def _real(name, input):
     if not isinstance(input, TensorBase):
@@ -74,31 +71,3 @@ def view_as_real(input):
     """RuntimeError: there are no complex tensors."""
     _real("view_as_real", input)
     raise RuntimeError("view_as_real is only supported for complex tensors")
-
-
-def view_as_complex(input):
-    """NotImplementedError: there are no complex tensors."""
-    _real("view_as_complex", input)
-    raise NotImplementedError(f"view_as_complex: {_ADVICE}")
-
-
-def polar(abs, angle, *, out=None):
-    """NotImplementedError: there are no complex tensors."""
-    _real("polar", abs)
-    raise NotImplementedError(f"polar: {_ADVICE}")
-
-
-def complex(real, imag, *, out=None):
-    """NotImplementedError: there are no complex tensors."""
-    _real("complex", real)
-    raise NotImplementedError(f"complex: {_ADVICE}")
-
-
-def stft(input, n_fft, *args, **kwargs):
-    """NotImplementedError: there are no complex tensors."""
-    raise NotImplementedError(f"stft: {_ADVICE}")
-
-
-def istft(input, n_fft, *args, **kwargs):
-    """NotImplementedError: there are no complex tensors."""
-    raise NotImplementedError(f"istft: {_ADVICE}")

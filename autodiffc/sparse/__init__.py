@@ -10,14 +10,7 @@ from .._core import TensorBase
 from .._ops import _call
 from .._ops import sparse as _methods
 from ._coo import SparseTensor, sparse_coo_tensor
-from ._layouts import (  # noqa: F401
-    sparse_bsc_tensor,
-    sparse_bsr_tensor,
-    sparse_compressed_tensor,
-    sparse_csc_tensor,
-    sparse_csr_tensor,
-    spdiags,
-)
+from ._layouts import spdiags
 
 __all__ = ["FloatTensor", "DoubleTensor", "HalfTensor", "BFloat16Tensor", "ByteTensor", "CharTensor", "ShortTensor",
            "IntTensor", "LongTensor", "addmm", "log_softmax", "mm", "softmax", "spdiags", "sum"]
@@ -88,3 +81,9 @@ HalfTensor, BFloat16Tensor = _typed("Half", _dtype.float16), _typed("BFloat16", 
 ByteTensor, CharTensor = _typed("Byte", _dtype.uint8), _typed("Char", _dtype.int8)
 ShortTensor, IntTensor, LongTensor = (_typed(n, d) for n, d in (
     ("Short", _dtype.int16), ("Int", _dtype.int32), ("Long", _dtype.int64)))
+
+
+def __getattr__(name):
+    from .._hook import missing
+
+    raise missing.attribute(__name__, name)

@@ -1,23 +1,8 @@
-"""What is not built in of torch.sparse's layouts, and the diagonal matrix."""
+"""Sparse matrices of a given pattern."""
 
 from .._ops import _call, creation, from_data
 from .._ops.shape import stack
 from ._coo import sparse_coo_tensor
-
-
-def _refused(name):
-    def function(*args, **kwargs):
-        raise NotImplementedError(f"{name}: compressed layouts are not supported; use sparse_coo_tensor(indices, "
-                                  "values, size)")
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = "NotImplementedError: sparse tensors are in coordinates; use sparse_coo_tensor()."
-    return function
-
-
-sparse_compressed_tensor = _refused("sparse_compressed_tensor")
-sparse_csr_tensor, sparse_csc_tensor = _refused("sparse_csr_tensor"), _refused("sparse_csc_tensor")
-sparse_bsr_tensor, sparse_bsc_tensor = _refused("sparse_bsr_tensor"), _refused("sparse_bsc_tensor")
 
 
 def spdiags(diagonals, offsets, shape, layout=None):
