@@ -79,6 +79,15 @@ from .._ops.pooling import (  # noqa: F401
     max_pool3d,
     max_pool3d_with_indices,
 )
+from .._ops.resample import (  # noqa: F401
+    channel_shuffle,
+    interpolate,
+    pixel_shuffle,
+    pixel_unshuffle,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
+)
 from ._base import Tensor, no_grad, ops
 from ._loss_functional import (  # noqa: F401
     binary_cross_entropy,
