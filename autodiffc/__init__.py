@@ -9,9 +9,6 @@ from ._dtype import (
     bfloat16,
     channels_last,
     channels_last_3d,
-    complex32,
-    complex64,
-    complex128,
     contiguous_format,
     device,
     dtype,
@@ -39,7 +36,9 @@ from .tensor import Tensor  # before the function tensor(), which then takes the
 
 bool, float, double, half = _dtype.bool_, float32, float64, float16
 short, int, long = int16, int32, int64
-chalf, cfloat, cdouble = complex32, complex64, complex128
+
+globals().update(_dtype.ABSENT)  # dtypes that can be named, and are refused where they are used
+chalf, cfloat, cdouble = (_dtype.ABSENT["complex" + n] for n in ("32", "64", "128"))
 
 # ---- tensors ----
 from . import autograd
@@ -660,6 +659,10 @@ from . import _threadpoolctl
 
 _threadpoolctl.install()
 
+from . import _einops
+
+_einops.watch()
+
 _LAZY = {"nn", "optim", "utils", "serialization", "storage", "func", "linalg", "special", "testing", "compiler"}
 _LAZY |= {"_C", "_dynamo", "_inductor", "_utils", "__config__", "__future__", "accelerator", "amp", "backends"}
 _LAZY |= {"classes", "cpu", "cuda", "distributed", "distributions", "export", "fft", "futures", "fx", "hub", "jit"}
@@ -677,7 +680,6 @@ _LAZY_NAMES = {
     "autocast": "amp",
     "GradScaler": "amp",
     "Stream": "cpu",
-    "vmap": "func",
     "OutOfMemoryError": "cuda",
     **dict.fromkeys(["get_autocast_dtype", "set_autocast_dtype", "is_autocast_enabled", "set_autocast_enabled"],
                     "amp.autocast_mode"),

@@ -1,6 +1,5 @@
 """What is said of a PyTorch name that this library lacks: its path, the line of the script, what there is instead."""
 
-import difflib
 import functools
 import importlib
 import os
@@ -63,7 +62,14 @@ INSTEAD = {
 
 
 class MissingName(AttributeError, NotImplementedError):
-    """PyTorch has this name and this library has not."""
+    """PyTorch has this name and this library has not. The message is made when it is read: hasattr() is quick."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.path, self.where = path, _core.location()
+
+    def __str__(self):
+        return describe(self.path, self.where)
 
 
 @functools.cache
@@ -94,23 +100,26 @@ def instead(path):
 
 
 def _nearest(path):
-    parent, _, name = path.rpartition(".")
+    import difflib
+
     from .coverage import resolve
+
+    parent, _, name = path.rpartition(".")
 
     owner = resolve(parent)
     if owner is None:
         return ""
     plain = name.rstrip("_")
-    there = [n for n in dir(owner) if not n.startswith("_")]
+    there = [n for n in dir(owner) if not n.startswith("_") and hasattr(owner, n)]
     same = [n for n in there if n.rstrip("_") == plain or n.lower() == name.lower()]
     close = same or difflib.get_close_matches(name, there, 1, 0.75)
     return f"{parent}.{close[0]}" if close else ""
 
 
-def describe(path, place=True):
+def describe(path, where=None):
     """The message for a name that is looked up and is not there."""
     parent, _, name = path.rpartition(".")
-    where = _core.location() if place else ""
+    where = _core.location() if where is None else where
     hint = instead(path)
     hint = f"; {hint}" if hint else ""
     if name in torch_names().get(parent, ()):
@@ -140,7 +149,7 @@ def attribute(module, name):
             hint = instead(path)
             text += (f"; {hint}" if hint else "")
         return AttributeError(text)
-    return MissingName(describe(path))
+    return MissingName(path)
 
 
 def check_from(module, names):

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pathlib
 import pkgutil
+import textwrap
 import types
 import warnings
 
@@ -14,7 +15,7 @@ import torch
 
 warnings.simplefilter("ignore")
 OUT = pathlib.Path(__file__).resolve().parents[2] / "autodiffc" / "_hook" / "torch_names.txt"
-SKIP = ("._", "torch.testing._", "torch.ao", "torch.utils.benchmark", "torch.utils.bottleneck", "torch.export",
+SKIP = ("._", "torch.testing._", "torch.ao", "torch.utils.benchmark", "torch.utils.bottleneck", "torch.export.",
         "torch.utils.data.datapipes", "torch.fx.experimental", "torch.fx.passes", "torch.onnx.", "torch.quantization.",
         "torch.nn.qat", "torch.nn.quant", "torch.nn.intrinsic", "torch.package.", "torch.jit.", "torch.csrc",
         "torch.utils.viz", "torch.utils.hip", "torch.utils.model_dump", "torch.contrib", "torch.distributed.elastic",
@@ -68,6 +69,11 @@ def main():
             value = getattr(value, part)
         lines.append(" ".join(["torch." + cls, *sorted(n for n in dir(value) if not n.startswith("_"))]))
     OUT.write_text("\n".join(lines) + "\n")
+    names = sorted(n for n in dir(torch.Tensor) if not n.startswith("_"))
+    text = textwrap.fill(" ".join(names), 112, break_on_hyphens=False, initial_indent="    ", subsequent_indent="    ")
+    (OUT.parents[1] / "_tensor_names.py").write_text(
+        '"""The public attributes of PyTorch\'s Tensor; written by tests/data/make_torch_names.py."""\n\n'
+        f'NAMES = """\n{text}\n""".split()\n')
 
 
 if __name__ == "__main__":
