@@ -5,7 +5,7 @@ dimension that does not exist raises IndexError.
 """
 
 from .. import return_types
-from .._core import OP, TensorBase, fail, wrap
+from .._core import OP, TensorBase, fail, wrap, wrap_results
 from .._dtype import DTYPES
 from .._dtype import dtype as _dtype_class
 from .._native import lib
@@ -531,3 +531,25 @@ def f_softmin(input, dim=None, _stacklevel=3, dtype=None):
     return softmin(input, implicit_dim("softmin", dim, input.ndim), dtype)
 
 
+def sum_to_size(self, *size):
+    """The sum over what broadcasting to self's sizes would repeat, so that the result has the sizes."""
+    size = list(_call.sizes(size))
+    lead = self.ndim - len(size)
+    if lead < 0 or [n for n, m in zip(size, self.shape[lead:]) if n != m and n != 1]:
+        raise RuntimeError(f"size {{{size}}} is not expandable to size {{{list(self.shape)}}}.")
+    if not size:
+        return sum(self)
+    dims = [d for d in range(self.ndim) if d < lead or (size[d - lead] == 1 and self.shape[d] != 1)]
+    return shape.view(sum(self, dims, True), size) if dims else self
+
+
+def frexp(input, *, out=None):
+    """(mantissa, exponent): input = mantissa 2^exponent with 1/2 <= |mantissa| < 1; the exponents are int32."""
+    results = wrap_results(lib.ad_op1i(OP["frexp"], _checked("frexp", input)._h, 0, 0, 0))
+    return return_types.frexp(results if out is None else to_outs("frexp", results, out))
+
+
+def _checked(name, input):
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor(name, input)
+    return input
