@@ -43,11 +43,11 @@ class Recording:
 
     def note_module(self, module, _args=None):
         if id(module) not in self.modules:
-            self.modules[id(module)] = (weakref.ref(module), module.training, _members(module))
+            self.modules[id(module)] = (weakref.ref(module), module.training, _members(module), _hooks(module))
 
     def check_modules(self):
         """Refuses a step that gave a module other tensors: a replay would not."""
-        for ref, _, members in self.modules.values():
+        for ref, _, members, _ in self.modules.values():
             module = ref()
             if module is not None and not _same(members, _members(module)):
                 raise CaptureError("the captured step exchanged a parameter, buffer or submodule of "
@@ -57,6 +57,16 @@ class Recording:
 def _members(module):
     """What a module computes with, as a list of objects."""
     return [*module._parameters.values(), *module._buffers.values(), *module._modules.values()]
+
+
+def _hooks(module):
+    """What a call of the module runs beside its forward()."""
+    return sys.modules[__package__ + ".nn._hooks"].of_call(module)
+
+
+def _every_hook():
+    """The hooks of every module's call."""
+    return sys.modules[__package__ + ".nn._hooks"].of_every_call()
 
 
 def _same(a, b):
@@ -124,6 +134,7 @@ class Program:
         self.modules = list(recording.modules.values())
         self.registries = sys.modules[__package__ + ".nn._registry"].changes if self.modules else None
         self.changes = self.registries[0] if self.modules else 0
+        self.hooks = _every_hook() if self.modules else []
         self.guards = recording.guards
         self.slots = [[call, values, None] for call, values in recording.slots]
         self.result, self.sources = result, sources
@@ -148,12 +159,15 @@ class Program:
         return lib.ad_program_fits(self.handle)
 
     def _modules_fit(self):
-        """As fits(), of the modules alone. Asked only when some module anywhere has changed its mode or members."""
-        for ref, training, _ in self.modules:
+        """As fits(), of the modules alone. Asked only when some module anywhere has changed its mode, members or
+        hooks."""
+        for ref, training, _, _ in self.modules:
             module = ref()
             if module is None or module.training != training:
                 return 0
-        return 1 if all(_same(members, _members(ref())) for ref, _, members in self.modules) else -1
+        alike = _same(self.hooks, _every_hook()) and all(
+            _same(members, _members(ref())) and _same(hooks, _hooks(ref())) for ref, _, members, hooks in self.modules)
+        return 1 if alike else -1
 
     def replay(self, tensors):
         """Runs the program. Returns None when the tensors are of other sizes, else a tuple with the result."""

@@ -33,3 +33,9 @@ from ._ops.math import (
     round,
     sinc,
 )
+
+
+def __getattr__(name):
+    from ._hook import missing
+
+    raise missing.attribute(__name__, name)

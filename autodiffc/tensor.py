@@ -7,7 +7,7 @@ autodiffc._tensor_object.
 
 from weakref import ref as _ref
 
-from . import _core, _dtype, interop
+from . import _core, _dtype, _legacy, interop
 from ._core import OP, TensorBase, fail, wrap
 from ._dtype import DTYPES, Size
 from ._legacy import legacy_new
@@ -292,6 +292,7 @@ class Tensor(TensorObject):
 
     # ---- creation ----
 
+    new, resize, resize_as = _legacy.new, _legacy.resize, _legacy.resize_as
     new_zeros, new_ones, new_full = creation.new_zeros, creation.new_ones, creation.new_full
     new_empty, new_empty_strided, new_tensor = creation.new_empty, creation.new_empty_strided, from_data.new_tensor
 
@@ -451,3 +452,26 @@ from .autograd.graph import node_of as _node_of  # noqa: E402
 _core.Tensor = Tensor
 lib.use_tensor_class(id(Tensor), [id(f) for f in (fail, _call.operate, _call.unary_form, _call.binary_form,
                                                   interop.to_numpy)])
+
+
+class _Missing:
+    """A method of PyTorch's that is not there, and says so when it is looked up; for hasattr() it is not there."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __get__(self, obj, owner=None):
+        from ._hook import missing
+
+        raise missing.MissingName(f"torch.Tensor.{self.name}")
+
+
+def _mark_missing(cls):
+    from ._tensor_names import NAMES
+
+    for name in NAMES:
+        if not hasattr(cls, name):
+            setattr(cls, name, _Missing(name))
+
+
+_mark_missing(Tensor)

@@ -394,3 +394,47 @@ def test_a_replay_refuses_the_values_that_eager_refuses(name, f, good, bad):
     with pytest.raises(eager.type, match=re.escape(str(eager.value))):
         step(ad.tensor(bad))
     assert step(ad.tensor(good)).equal(f(x, ad.tensor(good)))  # and goes on
+
+
+def test_hooks_after_recording():
+    """A hook that is added, removed or exchanged after the recording takes part in the next call."""
+    layer = ad.nn.Linear(3, 3)
+    run = ad.compile(lambda x: layer(x))
+    x = ad.randn(2, 3)
+    with ad.no_grad():
+        plain = run(x)
+        for register in (
+            lambda: layer.register_forward_hook(lambda m, args, y: y * 2),
+            lambda: ad.nn.modules.module.register_module_forward_hook(lambda m, args, y: y * 2),
+        ):
+            handle = register()
+            assert ad.equal(run(x), plain * 2) and ad.equal(run(x), plain * 2)
+            handle.remove()
+            assert ad.equal(run(x), plain) and ad.equal(run(x), plain)
+        layer._forward_pre_hooks[0] = lambda m, args: (args[0] * 0,)
+        assert ad.equal(run(x), layer.bias.expand(2, 3))
+        layer._forward_pre_hooks.clear()
+        assert ad.equal(run(x), plain)
+        layer.forward = lambda x: x
+        assert ad.equal(run(x), x)
+        del layer.forward
+        assert ad.equal(run(x), plain)
+
+
+def test_backward_hooks_after_recording():
+    layer = ad.nn.Linear(3, 3)
+
+    def step(x):
+        layer.zero_grad()
+        layer(x).sum().backward()
+
+    run = ad.compile(step)
+    x = ad.ones(2, 3)
+    run(x)
+    plain = layer.weight.grad.clone()
+    handle = layer.register_full_backward_pre_hook(lambda m, grads: tuple(g * 3 for g in grads))
+    run(x)
+    assert ad.equal(layer.weight.grad, plain * 3)
+    handle.remove()
+    run(x)
+    assert ad.equal(layer.weight.grad, plain)
