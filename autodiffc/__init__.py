@@ -24,6 +24,11 @@ from ._dtype import (
     memory_format,
     preserve_format,
     set_default_dtype,
+    sparse_bsc,
+    sparse_bsr,
+    sparse_coo,
+    sparse_csc,
+    sparse_csr,
     strided,
     uint8,
 )
@@ -31,6 +36,7 @@ from .tensor import Tensor  # before the function tensor(), which then takes the
 
 bool, float, double, half = _dtype.bool_, float32, float64, float16
 short, int, long = int16, int32, int64
+
 globals().update(_dtype.ABSENT)  # dtypes that can be named, and are refused where they are used
 chalf, cfloat, cdouble = (_dtype.ABSENT["complex" + n] for n in ("32", "64", "128"))
 
@@ -534,6 +540,32 @@ from ._ops.index import (
     take_along_dim,
 )
 
+# ---- distances, statistics, losses, names of complex numbers ----
+
+from ._ops.complex_names import (
+    angle,
+    conj,
+    conj_physical,
+    conj_physical_,
+    imag,
+    is_neg,
+    real,
+    resolve_conj,
+    resolve_neg,
+    view_as_real,
+)
+from ._ops.distance import cdist, cosine_similarity, pairwise_distance, pdist
+from ._ops.functions import igamma, igammac
+from ._ops.index import nonzero_static
+from ._ops.reduce import frexp
+from ._ops.sparse import dsmm, hspmm, smm, spmm
+from ._ops.statistics import corrcoef, cov, gradient, histogramdd, isin, renorm
+from ._ops.write import as_strided_, fill_, zero_
+
+from math import e, inf, nan, pi
+
+newaxis = None
+
 # ---- convolutions ----
 
 from ._ops.conv import (
@@ -619,7 +651,6 @@ from ._settings import (
 
 # ---- the rest ----
 
-from math import e, inf, nan, pi
 
 newaxis = None
 
@@ -656,7 +687,13 @@ _LAZY_NAMES = {
                     "amp.autocast_mode"),
     "unload_ipython_extension": "_hook",
     **dict.fromkeys(
-        ["cholesky_inverse", "cholesky_solve", "lu_unpack", "matrix_exp", "orgqr", "triangular_solve"], "linalg"
+        ["cholesky_inverse", "cholesky_solve", "geqrf", "lu_unpack", "matrix_exp", "orgqr", "ormqr",
+         "triangular_solve"],
+        "linalg",
+    ),
+    "sparse_coo_tensor": "sparse",
+    **dict.fromkeys(
+        ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"], "_ops.window"
     ),
 }
 
