@@ -88,6 +88,7 @@ from .._ops.resample import (  # noqa: F401
     upsample_bilinear,
     upsample_nearest,
 )
+from ._attention_functional import _canonical_mask, _none_or_dtype, multi_head_attention_forward  # noqa: F401
 from ._base import Tensor, no_grad, ops
 from ._loss_functional import (  # noqa: F401
     binary_cross_entropy,
