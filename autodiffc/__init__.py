@@ -680,6 +680,7 @@ _LAZY_NAMES = {
     "autocast": "amp",
     "GradScaler": "amp",
     "Stream": "cpu",
+    "vmap": "func",
     "OutOfMemoryError": "cuda",
     **dict.fromkeys(["get_autocast_dtype", "set_autocast_dtype", "is_autocast_enabled", "set_autocast_enabled"],
                     "amp.autocast_mode"),

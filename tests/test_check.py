@@ -57,7 +57,7 @@ def test_missing_names_are_found_with_their_lines():
         from torch.fx import symbolic_trace
         x = torch.zeros(3)
         y = x.to_mkldnn()
-        z = x.sparse_mask(x)
+        z = x.dequantize(x)
         torch.no_such_function(x)
         def f(a: torch.Tensor):
             return (a * 2).T.to_mkldnn()
@@ -65,7 +65,7 @@ def test_missing_names_are_found_with_their_lines():
     found = {path: (lines, kind) for path, lines, kind, _ in check.read(source)["names"]}
     assert found["torch.fx.symbolic_trace"] == ([3], coverage.MISSING)
     assert found["torch.Tensor.to_mkldnn"] == ([5, 9], coverage.MISSING)
-    assert found["torch.Tensor.sparse_mask"] == ([6], coverage.MISSING)
+    assert found["torch.Tensor.dequantize"] == ([6], coverage.MISSING)
     assert found["torch.no_such_function"] == ([7], coverage.UNKNOWN)
 
 
