@@ -40,15 +40,17 @@ VFN void VN(c_pack_spans)(const int first, const int second, int64_t n, const in
 static int VN(c_pack_few)(int64_t first, int64_t second, int64_t n, const int64_t *off, const T *x,
                           const conv_span *span, T *row) {
 #define C_PACK(a, b)                                                                                         \
-    if (first == a && second == b) return VN(c_pack_spans)(a, b, n, off, x, span, row), 1;
-    C_PACK(1, 2)
-    C_PACK(2, 1)
-    C_PACK(2, 2)
-    C_PACK(1, 0)
-    C_PACK(2, 0)
-    C_PACK(2, 3) C_PACK(3, 2) C_PACK(3, 3) C_PACK(3, 4) C_PACK(4, 3) C_PACK(1, 1) C_PACK(1, 3) C_PACK(3, 1)
+    if (first == a && second == b) {                                                                         \
+        VN(c_pack_spans)(a, b, n, off, x, span, row);                                                        \
+        return 1;                                                                                            \
+    }
+#define C_PACKS(a) C_PACK(a, 0) C_PACK(a, 1) C_PACK(a, 2) C_PACK(a, 3) C_PACK(a, 4)
+    C_PACKS(1)
+    C_PACKS(2)
+    C_PACKS(3)
+#undef C_PACKS
 #undef C_PACK
-        return 0;
+    return 0;
 }
 #endif
 
