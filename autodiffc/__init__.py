@@ -557,6 +557,7 @@ from ._ops.pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1
 from . import random
 from ._generator import Generator, default_generator
 from ._ops.normalization import (
+    _weight_norm,
     batch_norm,
     group_norm,
     instance_norm,
@@ -564,6 +565,7 @@ from ._ops.normalization import (
     native_batch_norm,
     native_group_norm,
     native_layer_norm,
+    norm_except_dim,
     rms_norm,
 )
 from ._ops.random import (
@@ -603,6 +605,7 @@ _STORAGES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16",
 _LAZY_NAMES = {
     "save": "serialization",
     "load": "serialization",
+    "vmap": "func",
     **{name + "Storage": "storage" for name in _STORAGES},
     "install": "_hook",
     "uninstall": "_hook",

@@ -48,7 +48,10 @@ def fail():
     if cls == lib.AD_ERR_PYTHON:
         raised = _pending.__dict__.pop("error", None)
         if raised is not None:
-            raise raised
+            try:
+                raise raised
+            finally:
+                raised = None  # or the exception and this frame would keep each other, and all tensors in between
     if cls == lib.AD_ERR_INTERRUPT:
         global interrupt
         raised, interrupt = interrupt, None

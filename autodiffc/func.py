@@ -8,6 +8,7 @@ import functools
 
 from ._core import OP, TensorBase, fail, wrap
 from ._native import lib
+from ._vmap import vmap
 from .autograd import grad as _autograd_grad
 from .autograd.grad_mode import enable_grad as _enable_grad
 from .utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
@@ -406,13 +407,6 @@ def linearize(func, *primals):
         return jvp(func, primals, tangents)[1]
 
     return out, jvp_fn
-
-
-def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
-    """Not here: RuntimeError's kin NotImplementedError says how to do without."""
-    raise NotImplementedError(
-        "func.vmap: call the function on a batch (operations broadcast), or on each row and stack() the results"
-    )
 
 
 def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, *, tie_weights=True, strict=False):

@@ -168,6 +168,7 @@ int ad_is_inference(ad_handle t);
 int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int retain_graph, int create_graph,
                 const ad_handle *inputs, ad_handle *out, int64_t ninputs, int accumulate, int allow_unused);
 int64_t ad_backward_id(void);         /* of the innermost backward pass of this thread, else 0 */
+int ad_backward_accumulates(void);    /* whether that pass adds to the .grad of every leaf */
 int ad_backward_reaches(ad_handle t); /* whether that pass gives t a gradient */
 void ad_spend_leaf(ad_handle t);
 int ad_other_leaves(const ad_handle *roots, int64_t n, const ad_handle *mine, int64_t nmine);

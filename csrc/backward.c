@@ -580,6 +580,7 @@ int ad_backward1(ad_handle root, ad_handle grad, int retain_graph, int create_gr
 /* ---- asked by hooks while a walk runs ---- */
 
 int64_t ad_backward_id(void) { return running ? running->id : 0; }
+int ad_backward_accumulates(void) { return running && running->accumulate && !running->ninputs; }
 
 /* Whether the gradient of t is going to be known in this walk. */
 int ad_backward_reaches(ad_handle h) {

@@ -11,6 +11,7 @@
 #include "loss.h"
 #include "norm.h"
 #include "gemm.h"
+#include "conv.h"
 #include "optim.h"
 #include "pooling.h"
 #include "rnn.h"
@@ -24,6 +25,7 @@
 #include "loss.h"
 #include "norm.h"
 #include "gemm.h"
+#include "conv.h"
 #include "optim.h"
 #include "pooling.h"
 #include "rnn.h"
@@ -136,6 +138,7 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
             .add = RNN_ROW(rn_add)},
 #undef RNN_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
+    .conv = {&c_kernels_f32, &c_kernels_f64, NULL},
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
     .mask_count = k_mask_count,
     .index_in = k_index_in,
