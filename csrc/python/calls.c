@@ -113,16 +113,43 @@ static PyObject *listed(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     return pass_on(IN_LISTED, args, n);
 }
 
-static PyObject *apply(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+/* The last `n` of the arguments are given by name. They are put in their places among `all`, which holds
+ * those given by position and NULL for the rest; false for a name that is none of the function's, or given
+ * twice. */
+static bool place(PyObject *names, PyObject *const *given, const char *const *parameters, Py_ssize_t count,
+                  PyObject **all) {
+    for (Py_ssize_t k = 0, n = names ? PyTuple_Size(names) : 0; k < n; k++) {
+        Py_ssize_t at = 0;
+        while (at < count && PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, k), parameters[at]))
+            at++;
+        if (at == count || all[at]) return false;
+        all[at] = given[k];
+    }
+    return true;
+}
+
+static PyObject *apply(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+    static const char *const parameters[] = {"op", "tensors", "ints", "floats", "dims"};
     int64_t op, i[FEW], list[FEW];
     double f[FEW];
     ad_handle in[FEW];
     Py_ssize_t nin, ni = 0, nf = 0, nlist = 0;
-    if (n >= 2 && n <= 5 && integer(args[0], &op) && (nin = handles(args[1], in)) >= 0 &&
-        (n < 3 || (ni = integers(args[2], i)) >= 0) && (n < 4 || (nf = floats(args[3], f)) >= 0) &&
-        (n < 5 || (nlist = integers(args[4], list)) >= 0))
-        return wrap(ad_opn((int)op, in, nin, i, ni, f, nf, list, nlist));
-    return pass_on(IN_APPLY, args, n);
+    PyObject *all[5] = {NULL}, *none = PyTuple_New(0), *result = NULL;
+    for (Py_ssize_t k = 0; k < n && k < 5; k++) all[k] = args[k];
+    if (!none) return NULL;
+    if (n > 5 || !place(names, args + n, parameters, 5, all) || !all[0] || !all[1])
+        PyErr_SetString(PyExc_TypeError, "apply(op, tensors, ints=(), floats=(), dims=()): wrong arguments");
+    else if (integer(all[0], &op) && (nin = handles(all[1], in)) >= 0 &&
+             (!all[2] || (ni = integers(all[2], i)) >= 0) && (!all[3] || (nf = floats(all[3], f)) >= 0) &&
+             (!all[4] || (nlist = integers(all[4], list)) >= 0))
+        result = wrap(ad_opn((int)op, in, nin, i, ni, f, nf, list, nlist));
+    else {
+        for (int k = 2; k < 5; k++)
+            if (!all[k]) all[k] = none;
+        result = pass_on(IN_APPLY, all, 5);
+    }
+    Py_DECREF(none);
+    return result;
 }
 
 static PyObject *joined(PyObject *self, PyObject *const *args, Py_ssize_t n) {
@@ -161,7 +188,7 @@ static PyMethodDef functions[] = {
     {"joined", FAST(joined), "joined(op, tensors, dim): cat or stack of a list or tuple of Tensors."},
     {"filled", FAST(filled),
      "filled(dtype, sizes, value): a Tensor of one value; of None, one that is not initialised."},
-    {"apply", FAST(apply),
+    {"apply", (PyCFunction)(void (*)(void))apply, METH_FASTCALL | METH_KEYWORDS,
      "apply(op, tensors, ints=(), floats=(), dims=()): any operation; tensors (None for an absent one), "
      "integer and "
      "float attributes, a list of integers."},
