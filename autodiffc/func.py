@@ -507,3 +507,9 @@ __all__ = [
     "vjp",
     "vmap",
 ]
+
+
+def __getattr__(name):
+    from ._hook import missing
+
+    raise missing.attribute(__name__, name)

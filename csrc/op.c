@@ -4,6 +4,7 @@
 #include "core.h"
 #include "pool.h"
 #include "program.h"
+#include "watch.h"
 #include "ops/declare.h"
 
 _Thread_local ad_tls tls;
@@ -182,8 +183,8 @@ fail:
     return -1;
 }
 
-static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
-                 ad_tensor *target) {
+int apply_row(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
+              ad_tensor *target) {
     static const ad_attr none;
     ad_tensor *own_room[2 * FEW], **own = own_room;
     ad_spec spec_room[2], *spec = spec_room; /* large: most calls use one */
@@ -194,7 +195,7 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
         .op = op, .nin = nin, .in = (ad_tensor **)in, .at = at, .out = out, .inplace = target != NULL};
     c.nout = op->nout >= 0 ? op->nout : op->count(nin, in, at);
     if (c.nout < 0) return -1;
-    if (AD_UNLIKELY((op->flags & AD_OP_SYNC) && tls.capture)) return program_refuse(op->name);
+    if (AD_UNLIKELY((op->flags & AD_OP_SYNC) && tls.capture) && program_refuse(op->name)) return -1;
     if (c.nout > 2 && !(spec = mem_alloc((size_t)c.nout * sizeof *spec))) return -1;
     for (int k = 0; k < c.nout; k++) {
         spec[k].strided = spec[k].nondiff = false;
@@ -218,6 +219,13 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
 done:
     if (spec != spec_room) mem_free(spec, (size_t)c.nout * sizeof *spec);
     return status;
+}
+
+static inline int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
+                        ad_tensor *target) {
+    if (AD_UNLIKELY(atomic_load_explicit(&apply_watched, memory_order_relaxed)))
+        return apply_watched_row(op, nin, in, at, out, target);
+    return apply_row(op, nin, in, at, out, target);
 }
 
 int ad_apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out) {

@@ -86,7 +86,7 @@ class _BatchNorm(_NormBase):
     def forward(self, input: Tensor) -> Tensor:
         self._check_input_dim(input)
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
-            F._check_batch(input.size())
+            F._verify_batch_size(input.size())
             return ops.batch_norm_counted(input, self.weight, self.bias, self.running_mean, self.running_var,
                                           self.num_batches_tracked, self.momentum, self.eps)
         # in training without tracking running statistics are neither read nor written

@@ -29,4 +29,6 @@ from .weight_norm import remove_weight_norm, weight_norm  # noqa: F401
 def __getattr__(name: str) -> Any:      # what few scripts use is read when they do
     if name in ("parametrizations", "prune"):
         return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ..._hook import missing
+
+    raise missing.attribute(__name__, name)

@@ -1,0 +1,3 @@
+"""torch.utils.model_zoo: see torch.hub."""
+
+from ..hub import load_state_dict_from_url as load_url  # noqa: F401
