@@ -19,4 +19,4 @@ def __getattr__(name):
         raise AttributeError(name)
     from ._hook import missing
 
-    raise missing.MissingName(missing.describe(f"torch._C.{name}"))
+    raise missing.MissingName(f"torch._C.{name}")

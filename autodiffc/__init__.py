@@ -24,6 +24,11 @@ from ._dtype import (
     memory_format,
     preserve_format,
     set_default_dtype,
+    sparse_bsc,
+    sparse_bsr,
+    sparse_coo,
+    sparse_csc,
+    sparse_csr,
     strided,
     uint8,
 )
@@ -31,6 +36,9 @@ from .tensor import Tensor  # before the function tensor(), which then takes the
 
 bool, float, double, half = _dtype.bool_, float32, float64, float16
 short, int, long = int16, int32, int64
+
+globals().update(_dtype.ABSENT)  # dtypes that can be named, and are refused where they are used
+chalf, cfloat, cdouble = (_dtype.ABSENT["complex" + n] for n in ("32", "64", "128"))
 
 # ---- tensors ----
 from . import autograd
@@ -532,6 +540,32 @@ from ._ops.index import (
     take_along_dim,
 )
 
+# ---- distances, statistics, losses, names of complex numbers ----
+
+from ._ops.complex_names import (
+    angle,
+    conj,
+    conj_physical,
+    conj_physical_,
+    imag,
+    is_neg,
+    real,
+    resolve_conj,
+    resolve_neg,
+    view_as_real,
+)
+from ._ops.distance import cdist, cosine_similarity, pairwise_distance, pdist
+from ._ops.functions import igamma, igammac
+from ._ops.index import nonzero_static
+from ._ops.reduce import frexp
+from ._ops.sparse import dsmm, hspmm, smm, spmm
+from ._ops.statistics import corrcoef, cov, gradient, histogramdd, isin, renorm
+from ._ops.write import as_strided_, fill_, zero_
+
+from math import e, inf, nan, pi
+
+newaxis = None
+
 # ---- convolutions ----
 
 from ._ops.conv import (
@@ -617,7 +651,6 @@ from ._settings import (
 
 # ---- the rest ----
 
-from math import e, inf, nan, pi
 
 newaxis = None
 
@@ -625,6 +658,10 @@ from ._capture import CaptureError, compile  # noqa: E402,F401
 from . import _threadpoolctl
 
 _threadpoolctl.install()
+
+from . import _einops
+
+_einops.watch()
 
 _LAZY = {"nn", "optim", "utils", "serialization", "storage", "func", "linalg", "special", "testing", "compiler"}
 _LAZY |= {"_C", "_dynamo", "_inductor", "_utils", "__config__", "__future__", "accelerator", "amp", "backends"}
@@ -636,7 +673,6 @@ _STORAGES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16",
 _LAZY_NAMES = {
     "save": "serialization",
     "load": "serialization",
-    "vmap": "func",
     **{name + "Storage": "storage" for name in _STORAGES},
     "install": "_hook",
     "uninstall": "_hook",
@@ -652,7 +688,13 @@ _LAZY_NAMES = {
                     "amp.autocast_mode"),
     "unload_ipython_extension": "_hook",
     **dict.fromkeys(
-        ["cholesky_inverse", "cholesky_solve", "lu_unpack", "matrix_exp", "orgqr", "triangular_solve"], "linalg"
+        ["cholesky_inverse", "cholesky_solve", "geqrf", "lu_unpack", "matrix_exp", "orgqr", "ormqr",
+         "triangular_solve"],
+        "linalg",
+    ),
+    "sparse_coo_tensor": "sparse",
+    **dict.fromkeys(
+        ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"], "_ops.window"
     ),
 }
 

@@ -20,6 +20,10 @@ class CaptureError(RuntimeError):
     """A step that is being recorded did what a replay could not do."""
 
 
+class SparseOperand(NotImplementedError):
+    """A sparse tensor where the core needs a dense one."""
+
+
 _ERRORS = {
     lib.AD_ERR_RUNTIME: RuntimeError,
     lib.AD_ERR_TYPE: TypeError,
@@ -80,6 +84,7 @@ class TensorBase(Handle):
     """The handle, and nothing else; autodiffc.tensor.Tensor adds the names."""
 
     __slots__ = ("_grad_ref", "__weakref__", "__dict__")
+    _dense = True  # a sparse tensor has no handle
 
 
 Tensor = TensorBase  # replaced by autodiffc.tensor once it is defined

@@ -248,6 +248,13 @@ def in_place(op, a, tensors=(), ints=(), floats=(), dims=()):
     return a
 
 
+def named_dim(name, axis):
+    """The dimension that was given under NumPy's name for it, which PyTorch takes too; TypeError when none was."""
+    if axis is None:
+        raise TypeError(f'{name}() missing 1 required positional arguments: "dim"')
+    return axis
+
+
 def sizes(args):
     """The sizes in *args: several integers, or one tuple, list or Size of them. TypeError for anything else."""
     if len(args) == 1 and not hasattr(args[0], "__index__"):
@@ -310,5 +317,5 @@ def op_name(op):
 
 
 __all__ = ["OP", "TensorBase", "apply", "binary", "fail", "in_place", "inplace", "inplace_operator", "inplace_unary",
-           "ints", "lib", "listed", "not_a_tensor", "number", "number_tensor", "op_name", "operate", "sizes",
-           "tensors_only", "ternary", "to_out", "to_outs", "unary", "wrap"]
+           "ints", "lib", "listed", "named_dim", "not_a_tensor", "number", "number_tensor", "op_name", "operate",
+           "sizes", "tensors_only", "ternary", "to_out", "to_outs", "unary", "wrap"]

@@ -322,8 +322,10 @@ def broadcast_tensors(*tensors):
 # ---- dimensions of size 1 ----
 
 
-def squeeze(input, dim=None):
+def squeeze(input, dim=None, *, axis=None):
     """Without the dimensions of size 1: all of them, one, or several."""
+    if axis is not None:
+        dim = axis
     if dim is None:
         return listed(_SQUEEZE, input, (), 1)
     return listed(_SQUEEZE, input, (dim,) if hasattr(dim, "__index__") else _distinct(dim, input))
@@ -338,8 +340,10 @@ def _distinct(dims, t):
     return found
 
 
-def unsqueeze(input, dim):
+def unsqueeze(input, dim=None, *, axis=None):
     """With a dimension of size 1 put in at dim."""
+    if dim is None:
+        dim = _call.named_dim("unsqueeze", axis)
     return ints(_UNSQUEEZE, input, dim)
 
 
@@ -414,8 +418,10 @@ def slice_(input, dim, start, end, step=1):
     return wrap(h)
 
 
-def unbind(input, dim=0):
+def unbind(input, dim=0, *, axis=None):
     """All slices of a dimension, as a tuple."""
+    if axis is not None:
+        dim = axis
     if not isinstance(input, TensorBase):
         raise not_a_tensor("unbind", input)
     if not lib.ad_ndim(input._h):
@@ -449,8 +455,10 @@ def split(tensor, split_size_or_sections, dim=0):
     return split_with_sizes(tensor, sizes or [size], dim)
 
 
-def chunk(input, chunks, dim=0):
+def chunk(input, chunks, dim=0, *, axis=None):
     """At most `chunks` parts of one size (the last may be smaller) along a dimension."""
+    if axis is not None:
+        dim = axis
     if not isinstance(input, TensorBase):
         raise not_a_tensor("chunk", input)
     n = lib.ad_ndim(input._h)
@@ -465,8 +473,10 @@ def chunk(input, chunks, dim=0):
     return split(input, step, dim)
 
 
-def tensor_split(input, indices_or_sections, dim=0):
+def tensor_split(input, indices_or_sections, dim=0, *, axis=None):
     """A dimension cut into n parts whose sizes differ by at most one, or cut at the given indices."""
+    if axis is not None:
+        dim = axis
     if not isinstance(input, TensorBase):
         raise not_a_tensor("tensor_split", input)
     n = lib.ad_ndim(input._h)
@@ -583,8 +593,10 @@ def _tensor_list(name, tensors, argument="tensors"):
     return tensors
 
 
-def cat(tensors, dim=0, *, out=None):
+def cat(tensors, dim=0, *, out=None, axis=None):
     """The tensors one after the other along a dimension; their other sizes must agree."""
+    if axis is not None:
+        dim = axis
     try:  # a generator's tensors would be gone before the call
         handles = [t._h for t in tensors] if isinstance(tensors, (list, tuple)) else _tensor_list("cat", tensors)
     except AttributeError:
@@ -605,8 +617,10 @@ def cat(tensors, dim=0, *, out=None):
     return _call.to_out(h, out)
 
 
-def concat(tensors, dim=0, *, out=None):
+def concat(tensors, dim=0, *, out=None, axis=None):
     """cat()."""
+    if axis is not None:
+        dim = axis
     return cat(tensors, dim, out=out)
 
 
@@ -615,8 +629,10 @@ def concatenate(tensors, axis=0, out=None, *, dim=None):
     return cat(tensors, axis if dim is None else dim, out=out)
 
 
-def stack(tensors, dim=0, *, out=None):
+def stack(tensors, dim=0, *, out=None, axis=None):
     """The tensors, of one size, side by side in a new dimension."""
+    if axis is not None:
+        dim = axis
     if type(tensors) is not list or out is not None or type(dim) is not int:
         tensors = list(_tensor_list("stack", tensors))
         dim = _call.integer(dim)

@@ -9,6 +9,9 @@
 #include "ew.h"
 #include "reduce.h"
 #include "loss.h"
+#include "distance.h"
+#include "rows.h"
+
 #include "norm.h"
 #include "gemm.h"
 #include "conv.h"
@@ -25,6 +28,9 @@
 #include "ew.h"
 #include "reduce.h"
 #include "loss.h"
+#include "distance.h"
+#include "rows.h"
+
 #include "norm.h"
 #include "gemm.h"
 #include "conv.h"
@@ -102,6 +108,10 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #include "loss.def"
         },
 #undef LOSS
+    .cdist = {distance_f32, distance_f64},
+    .cdist_grad = {distance_grad_f32, distance_grad_f64},
+    .axpy = {row_axpy_f32, row_axpy_f64},
+    .dot = {row_dot_f32, row_dot_f64},
     .softmax = {softmax_f32, softmax_f64, NULL},
     .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
     .softmax_cols = {softmax_cols_f32, softmax_cols_f64, NULL},

@@ -130,6 +130,14 @@ typedef struct kern_table {
     softmax_grad_kernel softmax_grad[CT_COUNT];
     softmax_cols_kernel softmax_cols[CT_COUNT];
     softmax_grad_cols_kernel softmax_grad_cols[CT_COUNT];
+    /* kernels/distance.h, for float32 and float64 */
+    void (*cdist[2])(int64_t n, int64_t m, const void *x, const void *yt, int kind, double p, void *out);
+    void (*cdist_grad[2])(int64_t n, int64_t m, const void *x, const void *yt, const void *g,
+                          const void *dist, int kind, double p, void *out);
+    /* kernels/rows.h, for float32 and float64 */
+    void (*axpy[2])(int64_t n, double a, const void *x, void *y);
+    double (*dot[2])(int64_t n, const void *x, const void *y);
+
     /* normalizations (kernels/norm.h), for float32 and float64 */
     void (*nm_row_stats[2])(int64_t n, const void *x, int about_zero, double *out);
     void (*nm_row_apply[2])(int64_t n, const void *x, double mean, double rstd, const void *w, const void *b,
