@@ -102,3 +102,15 @@ def get_device_module(device=None):
 
     kind = "cpu" if device is None else _dtype.device(device).type
     return importlib.import_module(f"{__package__}.{kind}")
+
+
+def _assert(condition, message) -> None:
+    """AssertionError with the message unless condition holds."""
+    if not condition:
+        raise AssertionError(message)
+
+
+def _check(cond, message=None) -> None:
+    """RuntimeError, with what message() returns, unless cond holds."""
+    if not cond:
+        raise RuntimeError("Expected cond to be True, but got False." if message is None else str(message()))

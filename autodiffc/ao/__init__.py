@@ -1,0 +1,7 @@
+"""Not supported: see autodiffc._absent."""
+
+from .. import _absent
+
+_absent.module(__name__, ("quantization", "quantization.qconfig", "quantization.quantize_fx", "quantization.observer", "nn",
+                          "nn.quantized", "nn.intrinsic", "nn.qat", "nn.quantized.dynamic", "ns", "pruning"),
+               extra=_absent.ANY)
