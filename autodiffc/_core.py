@@ -75,7 +75,8 @@ def location():
     return f" ({frame.f_code.co_filename}, line {frame.f_lineno})" if frame is not None else ""
 
 
-Handle = wrap = unary = binary = None  # written in C: set by make_handle_class()
+# written in C: set by make_handle_class()
+Handle = wrap = unary = binary = ints = listed = joined = filled = apply = None
 if lib.make_handle_class():
     raise ImportError("the class of tensors could not be made")
 
