@@ -1,4 +1,4 @@
-"""torch.library: operators here are Python functions; what registers parts of compiled ones is accepted, without effect.
+"""torch.library: operators here are Python functions; what registers parts of compiled ones has no effect.
 
 Packages with operators compiled for PyTorch (torchvision) register what PyTorch needs to know of them when they are
 imported, whether or not the operators could be loaded. custom_op() gives the Python function itself.

@@ -1,4 +1,4 @@
-"""Export is not supported: see autodiffc._absent. What registers something for an export is accepted, without effect."""
+"""Export is not supported: see autodiffc._absent. What registers something for an export has no effect."""
 
 from .. import _absent
 
