@@ -104,3 +104,15 @@ def get_device_module(device=None):
     if kind not in ("cpu", "cuda", "mps", "xpu"):
         raise RuntimeError(f"Invalid device {kind!r}: it has no module")
     return importlib.import_module(f"{__package__}.{kind}")
+
+
+def _assert(condition, message) -> None:
+    """AssertionError with the message unless condition holds."""
+    if not condition:
+        raise AssertionError(message)
+
+
+def _check(cond, message=None) -> None:
+    """RuntimeError, with what message() returns, unless cond holds."""
+    if not cond:
+        raise RuntimeError("Expected cond to be True, but got False." if message is None else str(message()))
