@@ -6,6 +6,7 @@ Run as a command, the process may not take more memory than 256 MB beyond what i
 """
 
 import io
+import mmap  # noqa: F401  so that loading imports nothing
 import os
 import pickle
 import pickletools
