@@ -6,7 +6,7 @@ Run as a command, the process may not take more memory than 256 MB beyond what i
 """
 
 import io
-import mmap  # noqa: F401  so that loading imports nothing
+import mmap
 import os
 import pickle
 import pickletools
@@ -18,6 +18,8 @@ from collections import OrderedDict
 
 import autodiffc as ad
 from autodiffc import _archive
+
+assert mmap  # imported beforehand, so that loading imports nothing
 
 CLEAN = (RuntimeError, pickle.UnpicklingError, EOFError)
 """What a damaged file may raise."""
@@ -135,14 +137,14 @@ def visit(x, depth=0):
             visit(item, depth + 1)
 
 
-def attempt(data, path=None, mmap=False):
+def attempt(data, path=None, mapped=False):
     """"loaded", or the name of the error; other errors than the clean ones go on. With a path, through that file."""
     modules = set(sys.modules)
     if path is not None:
         with open(path, "wb") as f:
             f.write(data)
     try:
-        visit(ad.load(io.BytesIO(data)) if path is None else ad.load(path, mmap=mmap))
+        visit(ad.load(io.BytesIO(data)) if path is None else ad.load(path, mmap=mapped))
         outcome = "loaded"
     except CLEAN as e:
         if not str(e) and not isinstance(e, EOFError):
