@@ -1,7 +1,7 @@
 """Views, and operations that only move elements: one function each, with PyTorch's signature."""
 
 from .. import _dtype
-from .._core import OP, TensorBase, fail, wrap, wrap_results
+from .._core import OP, TensorBase, joined, wrap, wrap_results
 from .._dtype import Size
 from .._native import ffi, lib
 from . import _call
@@ -593,28 +593,28 @@ def _tensor_list(name, tensors, argument="tensors"):
     return tensors
 
 
+def joined_form(op, tensors, dim):
+    """What joined(op, tensors, dim), the core's cat and stack, does with many tensors and with what is no list of
+    them."""
+    tensors = _tensor_list("cat" if op == _CAT else "stack", tensors)
+    dim = _call.integer(dim)
+    handles = [t._h for t in tensors]
+    return wrap(lib.ad_opn(op, handles, len(handles), (dim,), 1, (), 0, (), 0))
+
+
 def cat(tensors, dim=0, *, out=None, axis=None):
     """The tensors one after the other along a dimension; their other sizes must agree."""
-    if axis is not None:
-        dim = axis
-    try:  # a generator's tensors would be gone before the call
-        handles = [t._h for t in tensors] if isinstance(tensors, (list, tuple)) else _tensor_list("cat", tensors)
-    except AttributeError:
-        handles = _tensor_list("cat", tensors)
-    h = lib.ad_opn(_CAT, handles, len(handles), (dim,), 1, (), 0, (), 0)
-    if not h:
-        fail()
+    y = joined(_CAT, tensors, dim if axis is None else axis)
     if out is None:
-        return wrap(h)
-    if not isinstance(out, TensorBase) or any(lib.ad_overlaps(t._h, out._h) for t in tensors):
-        lib.ad_release(h)
-        if not isinstance(out, TensorBase):
-            raise TypeError(f"cat(): argument 'out' must be Tensor, not {type(out).__name__}")
+        return y
+    if not isinstance(out, TensorBase):
+        raise TypeError(f"cat(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if any(lib.ad_overlaps(t._h, out._h) for t in tensors):
         raise RuntimeError(
             "unsupported operation: the input tensors cannot refer to any of the output memory locations. "
             "Found overlap in an input tensor"
         )
-    return _call.to_out(h, out)
+    return _call.copied(y, out)
 
 
 def concat(tensors, dim=0, *, out=None, axis=None):
@@ -631,18 +631,8 @@ def concatenate(tensors, axis=0, out=None, *, dim=None):
 
 def stack(tensors, dim=0, *, out=None, axis=None):
     """The tensors, of one size, side by side in a new dimension."""
-    if axis is not None:
-        dim = axis
-    if type(tensors) is not list or out is not None or type(dim) is not int:
-        tensors = list(_tensor_list("stack", tensors))
-        dim = _call.integer(dim)
-    try:
-        handles = [t._h for t in tensors]
-    except AttributeError:
-        _tensor_list("stack", tensors)
-        raise
-    h = lib.ad_opn(_STACK, handles, len(handles), (dim,), 1, (), 0, (), 0)
-    return wrap(h) if out is None else _call.to_out(h or fail(), out)
+    y = joined(_STACK, tensors, dim if axis is None else axis)
+    return y if out is None else _call.copied(y, out)
 
 
 def hstack(tensors, *, out=None):
