@@ -628,6 +628,8 @@ from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, se
 
 # ---- settings ----
 from ._settings import (
+    _assert,
+    _check,
     are_deterministic_algorithms_enabled,
     get_default_device,
     get_deterministic_debug_mode,
@@ -662,7 +664,7 @@ _einops.watch()
 _LAZY = {"nn", "optim", "utils", "serialization", "storage", "func", "linalg", "special", "testing", "compiler"}
 _LAZY |= {"_C", "_dynamo", "_inductor", "_utils", "__config__", "__future__", "accelerator", "amp", "backends"}
 _LAZY |= {"classes", "cpu", "cuda", "distributed", "distributions", "export", "fft", "futures", "fx", "hub", "jit"}
-_LAZY |= {"library", "masked", "mps"}
+_LAZY |= {"ao", "library", "masked", "mps"}
 _LAZY |= {"multiprocessing", "nested", "onnx", "ops", "overrides", "package", "profiler", "quantization", "signal"}
 _LAZY |= {"sparse", "torch_version", "types", "version", "xpu"}
 _STORAGES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double", "Typed", "Untyped"]
@@ -676,6 +678,7 @@ _LAZY_NAMES = {
     "autocast": "amp",
     "GradScaler": "amp",
     "Stream": "cpu",
+    "vmap": "func",
     "OutOfMemoryError": "cuda",
     **dict.fromkeys(["get_autocast_dtype", "set_autocast_dtype", "is_autocast_enabled", "set_autocast_enabled"],
                     "amp.autocast_mode"),

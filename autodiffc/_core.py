@@ -70,12 +70,13 @@ def fail():
 def location():
     """" (file, line n)" of the innermost caller outside this package, or nothing."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None and frame.f_code.co_filename.startswith((_PACKAGE, "<frozen importlib")):
         frame = frame.f_back
     return f" ({frame.f_code.co_filename}, line {frame.f_lineno})" if frame is not None else ""
 
 
-Handle = wrap = unary = binary = None  # written in C: set by make_handle_class()
+# written in C: set by make_handle_class()
+Handle = wrap = unary = binary = ints = listed = joined = filled = apply = None
 if lib.make_handle_class():
     raise ImportError("the class of tensors could not be made")
 

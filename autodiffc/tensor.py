@@ -444,7 +444,6 @@ class Tensor(TensorObject):
 
     # ---- indexing ----
 
-    __getitem__, __setitem__ = indexing.getitem, indexing.setitem
     gather, take = indexing.gather, indexing.take
     take_along_dim, put = indexing.take_along_dim, indexing.put
     put_, scatter = indexing.put_, indexing.scatter
@@ -497,8 +496,9 @@ from .autograd import backward as _backward  # noqa: E402
 from .autograd.graph import node_of as _node_of  # noqa: E402
 
 _core.Tensor = Tensor
-lib.use_tensor_class(id(Tensor), [id(f) for f in (fail, _call.operate, _call.unary_form, _call.binary_form,
-                                                  interop.to_numpy)])
+lib.use_tensor_class(id(Tensor), [id(f) for f in (  # in the order of enum in_python
+    fail, _call.operate, interop.to_numpy, _call.unary_form, _call.binary_form, _call.ints_form, _call.listed_form,
+    views.joined_form, creation.filled_form, _call.apply_form, indexing.getitem, indexing.setitem)])
 
 
 class _Missing:

@@ -46,6 +46,9 @@ INSTEAD = {
     "torch.cuda.nccl": "train in one process on the CPU",
     "torch.jit.load": "build the model in Python and load its state_dict",
     "torch.jit.save": "save the state_dict with torch.save",
+    "torch.hub.download_url_to_file": "download it by other means",
+    "torch.hub._download_url_to_file": "download it by other means",
+    "torch.utils.model_zoo._download_url_to_file": "download it by other means",
     "torch.potrf": "use torch.linalg.cholesky",
     "torch.gels": "use torch.linalg.lstsq",
     "torch.solve": "use torch.linalg.solve",
@@ -111,8 +114,9 @@ def _nearest(path):
         return ""
     plain = name.rstrip("_")
     there = [n for n in dir(owner) if not n.startswith("_") and hasattr(owner, n)]
-    same = [n for n in there if n.rstrip("_") == plain or n.lower() == name.lower()]
-    close = same or difflib.get_close_matches(name, there, 1, 0.75)
+    same = [n for n in there if n != name and (n.rstrip("_") == plain or n.lower() == name.lower())]
+    known = name in torch_names().get(parent, ())  # then it is no slip of the pen, and what looks like it is another
+    close = same or ([] if known else difflib.get_close_matches(name, there, 1, 0.75))
     return f"{parent}.{close[0]}" if close else ""
 
 

@@ -168,7 +168,9 @@ def _warn_uint8():
 
 
 def getitem(self, index):
-    """self[index]. Integers, slices, None and ... give a view; index tensors and masks a copy.
+    """self[index], for index expressions that the binding does not read itself: sequences, arrays, what has __index__.
+
+    Integers, slices, None and ... give a view; index tensors and masks a copy.
 
     IndexError for an index out of range, too many indices, or a mask of other sizes; ValueError for a step that
     is not positive.

@@ -3,7 +3,7 @@
 from .. import _dtype
 from .._core import OP, TensorBase, fail, wrap
 from .._native import lib
-from . import shape
+from . import _call, shape
 from ._call import not_a_tensor
 from .creation import fitted, plain_number
 
@@ -19,13 +19,17 @@ def _become(self, view):
     return self
 
 
-def unsqueeze_(self, dim):
+def unsqueeze_(self, dim=None, *, axis=None):
     """unsqueeze() of this very tensor."""
+    if dim is None:
+        dim = _call.named_dim("unsqueeze_", axis)
     return _become(self, shape.unsqueeze(self, dim))
 
 
-def squeeze_(self, dim=None):
+def squeeze_(self, dim=None, *, axis=None):
     """squeeze() of this very tensor."""
+    if axis is not None:
+        dim = axis
     return _become(self, shape.squeeze(self, dim))
 
 

@@ -72,12 +72,23 @@ from .._ops.pooling import (  # noqa: F401
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+    local_response_norm,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
     max_pool1d,
     max_pool1d_with_indices,
     max_pool2d,
     max_pool2d_with_indices,
     max_pool3d,
     max_pool3d_with_indices,
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
 )
 from .._ops.resample import (  # noqa: F401
     channel_shuffle,
@@ -88,6 +99,7 @@ from .._ops.resample import (  # noqa: F401
     upsample_bilinear,
     upsample_nearest,
 )
+from ._attention_functional import _canonical_mask, _none_or_dtype, multi_head_attention_forward  # noqa: F401
 from ._base import Tensor, no_grad, ops
 from ._loss_functional import (  # noqa: F401
     binary_cross_entropy,

@@ -180,6 +180,7 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .pool_spread = FLOAT_ROW(pool_spread),
     .resample_add = FLOAT_ROW(resample_add),
     .resample_line = FLOAT_ROW(resample_line),
+    .resample_band = FLOAT_ROW(resample_band),
     .resample_twice = FLOAT_ROW(resample_twice),
 #undef POOL_ROW
 #undef FLOAT_ROW

@@ -5,6 +5,7 @@
 #ifndef AD_KERNELS_TABLE_H
 #define AD_KERNELS_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -66,6 +67,16 @@ typedef void (*softmax_cols_kernel)(int64_t n, int64_t cols, int64_t stride, con
 typedef void (*softmax_grad_cols_kernel)(int64_t n, int64_t cols, int64_t stride, const void *g,
                                          const void *y, void *out, int log);
 
+/* A dimension that is resampled: output place i is a weighted sum of the places first[i], first[i] + 1, ...
+ */
+typedef struct resample_line_taps {
+    int64_t in, out; /* sizes that are read and written */
+    int64_t *first;  /* [out] */
+    int64_t *at;     /* [out + 1]: where the weights of each begin */
+    void *w;
+    int64_t taps;  /* how many each has, or 0 */
+    bool doubling; /* linear to twice the size */
+} resample_line_taps;
 typedef void (*pool_sums_kernel)(int64_t n, const void *x, const int64_t *lo, const int64_t *hi,
                                  const int64_t *cols, int64_t rows, int64_t all, void *out);
 /* Steps of recurrent layers (kernels/rnn.h), for float32 and float64. */
@@ -186,6 +197,8 @@ typedef struct kern_table {
     void (*resample_add[2])(int64_t n, double weight, const void *x, int first, void *line);
     void (*resample_line[2])(int64_t n, int64_t taps, const void *line, int64_t from, const int64_t *first,
                              const int64_t *at, const void *w, void *out);
+    void (*resample_band[2])(const resample_line_taps *c, const resample_line_taps *b, int64_t y0, int64_t y1,
+                             int64_t row0, int64_t row1, const void *x, void *mid, void *out);
     void (*resample_twice[2])(int64_t n, const void *x, void *out);
     rnn_kernels rnn;
     attention_kernels attention;

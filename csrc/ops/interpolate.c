@@ -28,13 +28,7 @@ static const char *const mode_names[] = {"nearest", "nearest-exact", "linear", "
 
 /* ---- the taps of a dimension ---- */
 
-typedef struct taps {
-    int64_t in, out; /* sizes that are read and written */
-    int64_t *first;  /* [out] */
-    int64_t *at;     /* [out + 1]: where the weights of each begin */
-    void *w;         /* in the compute type */
-    int64_t uniform; /* how many each has, or 0 */
-} taps;
+typedef resample_line_taps taps;
 
 typedef struct rule {
     int mode;
@@ -154,7 +148,8 @@ static void taps_set(taps *t, const rule *r, bool transposed, bool f32, char **r
     t->first = (int64_t *)(w + most);
     t->at = t->first + n;
     t->w = t->at + n + 1;
-    t->uniform = 0;
+    t->taps = 0;
+    t->doubling = false;
     *room += taps_bytes(r, transposed);
     if (!transposed) {
         t->at[0] = 0;
@@ -163,7 +158,8 @@ static void taps_set(taps *t, const rule *r, bool transposed, bool f32, char **r
             for (int64_t k = 0; k < count; k++) put_weight(t->w, t->at[o] + k, w[k], f32);
             t->at[o + 1] = t->at[o] + count;
         }
-        if (r->mode <= CUBIC) t->uniform = most;
+        if (r->mode <= CUBIC) t->taps = most;
+        t->doubling = r->mode == LINEAR && !r->align && r->out == 2 * r->in && r->scale == 0.5;
         return;
     }
     /* The outputs that read an input place are neighbours: first how many, then the weights. */
@@ -244,7 +240,7 @@ static void rows(int64_t begin, int64_t end, void *ctx) {
         int64_t z = r % each / b->out, y = r % b->out;
         const char *plane = j->x + r / each * j->in_plane * j->size;
         char *out = j->out + r * c->out * j->size;
-        if (r > begin && y && a->uniform == 1 && b->uniform == 1 && b->first[y] == b->first[y - 1]) {
+        if (r > begin && y && a->taps == 1 && b->taps == 1 && b->first[y] == b->first[y - 1]) {
             memcpy(out, out - c->out * j->size, (size_t)(c->out * j->size)); /* as the row before */
             continue;
         }
@@ -264,7 +260,7 @@ static void rows(int64_t begin, int64_t end, void *ctx) {
             if (len <= LINE) {
                 join_rows(j, plane, z, y, from, len, line);
                 memset(line + len * cs, 0, PAD * (size_t)cs);
-                kern->resample_line[j->ct](n, c->uniform, line, from, c->first + o, c->at + o, c->w, sums);
+                kern->resample_line[j->ct](n, c->taps, line, from, c->first + o, c->at + o, c->w, sums);
             } else { /* one output that more is read for: piece by piece */
                 double sum = 0;
                 for (int64_t k = 0; k < len; k += LINE) {
@@ -282,6 +278,54 @@ static void rows(int64_t begin, int64_t end, void *ctx) {
             store(j, n, out + o * j->size, sums);
         }
     }
+}
+
+/* Where there are more rows to write than to read: along the lines first, then across, a band of rows at a
+ * time. */
+enum { BAND = 8192 };
+static int64_t band_end(const job *j, int64_t y) { /* the rows of windows after y that a band has room for */
+    const taps *b = &j->t[1];
+    int64_t first = b->first[y], end = y;
+    while (end < b->out) {
+        int64_t stop = b->first[end] + b->at[end + 1] - b->at[end];
+        if ((stop < b->in ? stop : b->in) - first > BAND / j->t[2].out) break;
+        end++;
+    }
+    return end;
+}
+static bool in_bands(const job *j) {
+    const taps *b = &j->t[1];
+    if (!j->native || j->t[0].in > 1 || j->t[0].out > 1 || b->out < b->in || j->t[2].out > BAND) return false;
+    for (int64_t y = 0; y < b->out; y++)
+        if (b->at[y + 1] - b->at[y] > BAND / j->t[2].out || b->at[y + 1] == b->at[y]) return false;
+    return true;
+}
+static void bands(int64_t begin, int64_t end, void *ctx) { /* rows of the result */
+    const job *j = ctx;
+    const taps *b = &j->t[1], *c = &j->t[2];
+    _Alignas(64) char mid[BAND * 8];
+    for (int64_t r = begin, n; r < end; r += n) {
+        int64_t y = r % b->out, stop = band_end(j, y), last;
+        n = (stop - y < end - r ? stop - y : end - r);
+        last = b->first[y + n - 1] + b->at[y + n] - b->at[y + n - 1];
+        kern->resample_band[j->ct](c, b, y, y + n, b->first[y], last < b->in ? last : b->in,
+                                   j->x + r / b->out * j->in_plane * j->size, mid,
+                                   j->out + r * c->out * j->size);
+    }
+}
+/* The gradient of nearest neighbours at twice the size: sums of 2 x 2. */
+static void pair_sums(int64_t begin, int64_t end, void *ctx) {
+    const job *j = ctx;
+    int64_t h = j->t[1].out, w = j->t[2].out;
+    for (int64_t p = begin; p < end; p++)
+        kern->pool_avg_2x2[j->ct](h, w, j->x + p * j->in_plane * j->size, 4 * w, 2 * w, 1,
+                                  j->out + p * j->out_plane * j->size);
+}
+static bool doubled(const taps *t) { /* the transpose of two places for one */
+    if (t->in != 2 * t->out) return false;
+    for (int64_t i = 0; i < t->out; i++)
+        if (t->first[i] != 2 * i || t->at[i + 1] - t->at[i] != 2) return false;
+    return true;
 }
 
 /* ---- rows of the table ---- */
@@ -371,11 +415,20 @@ static void run(const ad_call *c, const ad_tensor *small, const ad_tensor *big, 
         j.out_plane *= j.t[d].out;
     }
     const taps *t = &j.t[2];
-    j.twice = j.native && t->uniform == 1 && t->out == 2 * t->in;
+    j.twice = j.native && t->taps == 1 && t->out == 2 * t->in;
     for (int64_t o = 0; o < t->out && j.twice; o++) j.twice = t->first[o] == o / 2;
+    if (transposed && c->at->i[1] <= NEAREST_EXACT && c->at->i[0] == 2 && j.native && doubled(&j.t[1]) &&
+        doubled(t)) {
+        int64_t some = 16384 / j.in_plane;
+        pool_parallel_for(out->numel / j.out_plane, some ? some : 1, pair_sums, &j);
+        return;
+    }
     double work = (double)(t->in + 2 * t->out);
     int64_t grain = work > 16384 ? 1 : (int64_t)(16384 / work);
-    pool_parallel_for(out->numel / t->out, grain, rows, &j);
+    bool banded = !j.twice && in_bands(&j);
+    if (banded && grain < j.t[1].out)
+        grain = j.t[1].out < 16 ? j.t[1].out : 16; /* bands share rows: few of them */
+    pool_parallel_for(out->numel / t->out, grain, banded ? bands : rows, &j);
 }
 void interpolate_run(const ad_call *c) { run(c, c->in[0], c->out[0], false); }
 void interpolate_grad_run(const ad_call *c) { run(c, c->out[0], c->in[0], true); }

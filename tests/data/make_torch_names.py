@@ -40,7 +40,17 @@ def modules():
     return found + [e for e in EXTRA if e not in found]
 
 
+TYPES = {"Generator", "Size", "Stream", "Event", "Tensor"}
+
+
 def ours(module, name, value):
+    if name == "torch":
+        return False
+    if module is torch and inspect.isclass(value) and name[0].isupper() and value.__module__.startswith("torch._C"):
+        return name in TYPES
+    if module is torch and inspect.isclass(value) and name[0].isupper() and value.__module__ == "torch" \
+            and not name.endswith(("Tensor", "Storage", "Error")) and name not in TYPES:
+        return False
     if isinstance(value, types.ModuleType):
         return value.__name__.startswith("torch") and value.__name__.rsplit(".", 1)[-1] == name
     if type(value).__module__ == "typing" or isinstance(value, (types.GenericAlias, types.UnionType)):
@@ -61,7 +71,8 @@ def main():
             continue
         listed = set(getattr(module, "__all__", ()))
         names = [n for n in dir(module)
-                 if not n.startswith("_") and (n in listed or ours(module, n, getattr(module, n, None)))]
+                 if not n.startswith("_") and (n in listed or ours(module, n, getattr(module, n, None)))
+                 and not (module is torch and not ours(module, n, getattr(module, n, None)))]
         lines.append(" ".join([path, *sorted(set(names))]))
     for cls in ("Tensor", "Generator", "nn.Module", "nn.Parameter", "optim.Optimizer", "utils.data.DataLoader"):
         value = torch
