@@ -169,7 +169,7 @@ static void part_statistics(const batch_job *j, int64_t part, int64_t first, int
     for (int64_t k = 0; k < n; k++)
         if (j->space == 1) norm_put(centre, j->ct, k, norm_get(j->x, j->ct, begin * j->channels + first + k));
         else {
-            kern->nm_row_stats[j->ct](j->space, channel_at(j, j->x, begin, first + k, 0), false, row);
+            kern->nm_row_stats[j->ct](1, j->space, channel_at(j, j->x, begin, first + k, 0), false, row);
             norm_put(centre, j->ct, k, row[0]);
         }
     double *s = sum_of(j, 0, part, first), *q = sum_of(j, 1, part, first);
