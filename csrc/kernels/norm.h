@@ -148,7 +148,6 @@ static void VN(nm_row_apply)(int rows, int64_t n, const void *px, const double *
     const T *x = px;
     T *y = py;
     if (rows == 4) VN(nm_apply)(4, n, x, c, w, b, y);
-    else if (rows == 2) VN(nm_apply)(2, n, x, c, w, b, y);
     else
         for (int r = 0; r < rows; r++) VN(nm_apply)(1, n, x + r * n, c + 2 * r, w, b, y + r * n);
 }
@@ -195,7 +194,6 @@ static void VN(nm_row_dots)(int rows, int64_t n, const void *pg, const void *px,
                             const void *w, double *out) {
     const T *g = pg, *x = px;
     if (rows == 4) VN(nm_dots)(4, n, g, x, c, w, out);
-    else if (rows == 2) VN(nm_dots)(2, n, g, x, c, w, out);
     else
         for (int r = 0; r < rows; r++) VN(nm_dots)(1, n, g + r * n, x + r * n, c + 4 * r, w, out + 2 * r);
 }
@@ -230,7 +228,6 @@ static void VN(nm_row_grad)(int rows, int64_t n, const void *pg, const void *px,
     const T *g = pg, *x = px;
     T *dx = pdx;
     if (rows == 4) VN(nm_rows)(4, n, g, x, c, w, dx, dw, db);
-    else if (rows == 2) VN(nm_rows)(2, n, g, x, c, w, dx, dw, db);
     else
         for (int r = 0; r < rows; r++)
             VN(nm_rows)(1, n, g + r * n, x + r * n, c + 4 * r, w, dx ? dx + r * n : NULL, dw, db);

@@ -71,8 +71,9 @@ typedef struct row_job {
     int wanted;
 } row_job;
 
-/* Rows that are taken together: their arrays stay in the nearest cache. */
-static int rows_at_once(int64_t n, int64_t left) { return left >= 4 ? 4 : left >= 2 ? 2 : 1; }
+/* Short rows are taken together, which shares the weights and hides latencies; long ones alone, because the
+ * processor reads ahead in few streams only. */
+static int rows_at_once(int64_t n, int64_t left) { return left >= 4 && n <= 128 ? 4 : 1; }
 
 static void layer_rows(int64_t begin, int64_t end, void *ctx) {
     const row_job *j = ctx;
