@@ -24,6 +24,11 @@ from ._dtype import (
     memory_format,
     preserve_format,
     set_default_dtype,
+    sparse_bsc,
+    sparse_bsr,
+    sparse_coo,
+    sparse_csc,
+    sparse_csr,
     strided,
     uint8,
 )
@@ -31,6 +36,9 @@ from .tensor import Tensor  # before the function tensor(), which then takes the
 
 bool, float, double, half = _dtype.bool_, float32, float64, float16
 short, int, long = int16, int32, int64
+
+globals().update(_dtype.ABSENT)  # dtypes that can be named, and are refused where they are used
+chalf, cfloat, cdouble = (_dtype.ABSENT["complex" + n] for n in ("32", "64", "128"))
 
 # ---- tensors ----
 from . import autograd
@@ -532,6 +540,32 @@ from ._ops.index import (
     take_along_dim,
 )
 
+# ---- distances, statistics, losses, names of complex numbers ----
+
+from ._ops.complex_names import (
+    angle,
+    conj,
+    conj_physical,
+    conj_physical_,
+    imag,
+    is_neg,
+    real,
+    resolve_conj,
+    resolve_neg,
+    view_as_real,
+)
+from ._ops.distance import cdist, cosine_similarity, pairwise_distance, pdist
+from ._ops.functions import igamma, igammac
+from ._ops.index import nonzero_static
+from ._ops.reduce import frexp
+from ._ops.sparse import dsmm, hspmm, smm, spmm
+from ._ops.statistics import corrcoef, cov, gradient, histogramdd, isin, renorm
+from ._ops.write import as_strided_, fill_, zero_
+
+from math import e, inf, nan, pi
+
+newaxis = None
+
 # ---- convolutions ----
 
 from ._ops.conv import (
@@ -555,6 +589,7 @@ from ._ops.pooling import (
     max_pool3d,
 )
 from ._ops.pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
+from ._ops.resample import channel_shuffle, pixel_shuffle, pixel_unshuffle
 
 # ---- random numbers ----
 from . import random
@@ -598,6 +633,8 @@ from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, se
 
 # ---- settings ----
 from ._settings import (
+    _assert,
+    _check,
     are_deterministic_algorithms_enabled,
     get_default_device,
     get_deterministic_debug_mode,
@@ -616,7 +653,6 @@ from ._settings import (
 
 # ---- the rest ----
 
-from math import e, inf, nan, pi
 
 newaxis = None
 
@@ -625,17 +661,20 @@ from . import _threadpoolctl
 
 _threadpoolctl.install()
 
+from . import _einops
+
+_einops.watch()
+
 _LAZY = {"nn", "optim", "utils", "serialization", "storage", "func", "linalg", "special", "testing", "compiler"}
 _LAZY |= {"_C", "_dynamo", "_inductor", "_utils", "__config__", "__future__", "accelerator", "amp", "backends"}
 _LAZY |= {"classes", "cpu", "cuda", "distributed", "distributions", "export", "fft", "futures", "fx", "hub", "jit"}
-_LAZY |= {"library", "masked", "mps"}
+_LAZY |= {"ao", "library", "masked", "mps"}
 _LAZY |= {"multiprocessing", "nested", "onnx", "ops", "overrides", "package", "profiler", "quantization", "signal"}
 _LAZY |= {"sparse", "torch_version", "types", "version", "xpu"}
 _STORAGES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double", "Typed", "Untyped"]
 _LAZY_NAMES = {
     "save": "serialization",
     "load": "serialization",
-    "vmap": "func",
     **{name + "Storage": "storage" for name in _STORAGES},
     "install": "_hook",
     "uninstall": "_hook",
@@ -651,7 +690,13 @@ _LAZY_NAMES = {
                     "amp.autocast_mode"),
     "unload_ipython_extension": "_hook",
     **dict.fromkeys(
-        ["cholesky_inverse", "cholesky_solve", "lu_unpack", "matrix_exp", "orgqr", "triangular_solve"], "linalg"
+        ["cholesky_inverse", "cholesky_solve", "geqrf", "lu_unpack", "matrix_exp", "orgqr", "ormqr",
+         "triangular_solve"],
+        "linalg",
+    ),
+    "sparse_coo_tensor": "sparse",
+    **dict.fromkeys(
+        ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"], "_ops.window"
     ),
 }
 

@@ -233,7 +233,8 @@ void ad_profile(int on);
 void ad_profile_read(int64_t *out); /* 3 values a row: calls, nanoseconds, and those without inner calls */
 
 /* capture and replay */
-int ad_capture_begin(void);
+int ad_capture_begin(int lenient);      /* lenient: what cannot be recorded ends the recording, not the step */
+const char *ad_capture_refused(void);   /* what that was */
 ad_handle ad_capture_arg(ad_handle t);
 intptr_t ad_capture_end(const ad_handle *outs, int64_t n);
 void ad_capture_abort(void);

@@ -41,6 +41,22 @@ def test_gradients_and_random_numbers_are_those_without(reentrant):
             assert grads(net(), inner) == expected
 
 
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_autocast_is_as_it_was(reentrant):
+    seen = []
+
+    def f(x):
+        seen.append(ad.is_autocast_enabled("cpu"))
+        return x @ x
+
+    x = ad.ones(4, 4, requires_grad=True)
+    with ad.autocast("cpu", dtype=ad.bfloat16):
+        y = checkpoint(f, x, use_reentrant=reentrant)
+    assert y.dtype is ad.bfloat16
+    y.sum().backward()
+    assert seen == [True, True] and x.grad.tolist() == [[8.0] * 4] * 4
+
+
 def test_what_is_kept(stats):
     x = ad.randn(64, 64).requires_grad_()
 

@@ -1,4 +1,4 @@
-"""python -m autodiffc --check: reads scripts without running them and says which of PyTorch's names they use are there."""
+"""python -m autodiffc --check: reads scripts without running them and says which names of PyTorch are there."""
 
 import ast
 import os

@@ -13,6 +13,12 @@ _PACKAGE = missing._PACKAGE
 SUPPORTED, PARTLY, MISSING, UNKNOWN = "supported", "partly supported", "missing", "unknown"
 
 PARTS = {
+    **dict.fromkeys(["torch.complex32", "torch.complex64", "torch.complex128", "torch.chalf", "torch.cfloat",
+                     "torch.cdouble"], "a name to compare with; no tensor has it"),
+    "torch.view_as_real": "complex tensors are not supported",
+    "torch.sparse.mm": "of a sparse and a dense matrix",
+    "torch.nn.functional.embedding": "with sparse=True the gradient is dense",
+    "torch.nn.functional.embedding_bag": "with sparse=True the gradient is dense",
     "torch.compile": "records whole training steps and calls without gradients; what cannot be recorded runs as it is",
     "torch.jit.script": "returns what it is given, which runs as Python; scripted modules cannot be saved",
     "torch.jit.trace": "returns what it is given, which runs as Python; traced modules cannot be saved",
@@ -26,6 +32,9 @@ PARTS = {
     "torch.nn.parallel.DistributedDataParallel": "groups of one process",
     "torch.profiler.profile": "counts and times by operation; no shapes, stacks, memory or flops",
     "torch.autograd.profiler.profile": "counts and times by operation; no shapes, stacks, memory or flops",
+    "torch.library.Library": "definitions and implementations have no effect",
+    "torch.library.register_fake": "has no effect",
+    "torch.library.register_autograd": "has no effect; a CustomOpDef's own does",
     "torch.set_flush_denormal": "denormal numbers are always kept",
 }
 """What is there and does less than PyTorch's, by path."""

@@ -1,6 +1,5 @@
 """What is said of a PyTorch name that this library lacks: its path, the line of the script, what there is instead."""
 
-import difflib
 import functools
 import importlib
 import os
@@ -11,8 +10,15 @@ from .. import _core
 _PACKAGE = __package__.partition(".")[0]
 
 INSTEAD = {
-    "torch.sparse": "use dense tensors",
-    "torch.sparse_coo_tensor": "use dense tensors",
+    "torch.sparse_compressed_tensor": "use torch.sparse_coo_tensor",
+    "torch.sparse_csr_tensor": "use torch.sparse_coo_tensor",
+    "torch.sparse_csc_tensor": "use torch.sparse_coo_tensor",
+    "torch.sparse_bsr_tensor": "use torch.sparse_coo_tensor",
+    "torch.sparse_bsc_tensor": "use torch.sparse_coo_tensor",
+    "torch.complex": "keep the real and the imaginary parts as two real tensors",
+    "torch.polar": "keep the real and the imaginary parts as two real tensors",
+    "torch.view_as_complex": "keep the real and the imaginary parts as two real tensors",
+    "torch.fft": "complex tensors are not supported; numpy.fft transforms x.detach().numpy(), without a gradient",
     "torch.nested": "use torch.nn.utils.rnn.pad_sequence and a mask",
     "torch.fx": "call the module itself; nothing is traced",
     "torch.export": "save the state_dict with torch.save",
@@ -40,23 +46,33 @@ INSTEAD = {
     "torch.cuda.nccl": "train in one process on the CPU",
     "torch.jit.load": "build the model in Python and load its state_dict",
     "torch.jit.save": "save the state_dict with torch.save",
+    "torch.hub.download_url_to_file": "download it by other means",
+    "torch.hub._download_url_to_file": "download it by other means",
+    "torch.utils.model_zoo._download_url_to_file": "download it by other means",
     "torch.potrf": "use torch.linalg.cholesky",
     "torch.gels": "use torch.linalg.lstsq",
     "torch.solve": "use torch.linalg.solve",
     "torch.symeig": "use torch.linalg.eigh",
-    "torch.eig": "use torch.linalg.eig",
+    "torch.eig": "use torch.linalg.eigvals or, for symmetric matrices, torch.linalg.eigh",
     "torch.lstsq": "use torch.linalg.lstsq",
     "torch.set_deterministic": "use torch.use_deterministic_algorithms",
-    "torch.rfft": "use torch.fft.rfft",
-    "torch.irfft": "use torch.fft.irfft",
-    "torch.stft": "use torch.fft.rfft on Tensor.unfold",
-    "torch.istft": "use torch.fft.irfft",
+    "torch.rfft": "complex tensors are not supported; numpy.fft transforms x.detach().numpy(), without a gradient",
+    "torch.irfft": "complex tensors are not supported; numpy.fft transforms x.detach().numpy(), without a gradient",
+    "torch.stft": "complex tensors are not supported; numpy.fft transforms x.detach().numpy(), without a gradient",
+    "torch.istft": "complex tensors are not supported; numpy.fft transforms x.detach().numpy(), without a gradient",
 }
 """What to do without a name, or without anything of a module. By PyTorch path, the longest prefix holds."""
 
 
 class MissingName(AttributeError, NotImplementedError):
-    """PyTorch has this name and this library has not."""
+    """PyTorch has this name and this library has not. The message is made when it is read: hasattr() is quick."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.path, self.where = path, _core.location()
+
+    def __str__(self):
+        return describe(self.path, self.where)
 
 
 @functools.cache
@@ -87,23 +103,27 @@ def instead(path):
 
 
 def _nearest(path):
-    parent, _, name = path.rpartition(".")
+    import difflib
+
     from .coverage import resolve
+
+    parent, _, name = path.rpartition(".")
 
     owner = resolve(parent)
     if owner is None:
         return ""
     plain = name.rstrip("_")
-    there = [n for n in dir(owner) if not n.startswith("_")]
-    same = [n for n in there if n.rstrip("_") == plain or n.lower() == name.lower()]
-    close = same or difflib.get_close_matches(name, there, 1, 0.75)
+    there = [n for n in dir(owner) if not n.startswith("_") and hasattr(owner, n)]
+    same = [n for n in there if n != name and (n.rstrip("_") == plain or n.lower() == name.lower())]
+    known = name in torch_names().get(parent, ())  # then it is no slip of the pen, and what looks like it is another
+    close = same or ([] if known else difflib.get_close_matches(name, there, 1, 0.75))
     return f"{parent}.{close[0]}" if close else ""
 
 
-def describe(path, place=True):
+def describe(path, where=None):
     """The message for a name that is looked up and is not there."""
     parent, _, name = path.rpartition(".")
-    where = _core.location() if place else ""
+    where = _core.location() if where is None else where
     hint = instead(path)
     hint = f"; {hint}" if hint else ""
     if name in torch_names().get(parent, ()):
@@ -133,7 +153,7 @@ def attribute(module, name):
             hint = instead(path)
             text += (f"; {hint}" if hint else "")
         return AttributeError(text)
-    return MissingName(describe(path))
+    return MissingName(path)
 
 
 def check_from(module, names):

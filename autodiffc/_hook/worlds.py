@@ -18,6 +18,7 @@ import importlib.util
 import sys
 import threading
 
+from .. import _core
 from .._native import lib
 from . import children, missing
 from .scope import importer
@@ -166,6 +167,7 @@ class Worlds:
             self._replace(module, name, switch(usual, self._special(usual), self.leave))
         self._replace(importlib.util, "find_spec", self._find_spec(importlib.util.find_spec))
         sys.meta_path.insert(0, self.finder)
+        _core.Tensor.__module__ = "torch"  # some look for PyTorch's name in str(type(x))
         children.watch()
 
     def _find_spec(self, usual):
@@ -189,6 +191,7 @@ class Worlds:
         self.undo = []
         sys.meta_path[:] = [f for f in sys.meta_path if f is not self.finder]
         children.unwatch()
+        _core.Tensor.__module__ = PACKAGE + ".tensor"
         for name in [n for n in sys.modules if _is_torch(n)]:
             del sys.modules[name]
         sys.modules.update(self.put_aside)

@@ -83,6 +83,11 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
     with L S, but for dropout.
     """
     dropout_p = number(dropout_p, "scaled_dot_product_attention", "dropout_p", 5)
+    return sdpa(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
+
+
+def sdpa(query, key, value, attn_mask, dropout_p, is_causal, scale=None, enable_gqa=False, rows_first=False):
+    """scaled_dot_product_attention(); with rows_first the result lies in memory with L outside of all else."""
     _check(query, key, value, attn_mask, dropout_p, is_causal, enable_gqa)
     width = query.shape[-1]
     if scale is None:
@@ -90,8 +95,8 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
     scale = float(number(scale, "scaled_dot_product_attention", "scale", 7))
     if query.dtype in _HALF:
         mask = attn_mask if attn_mask is None or attn_mask.dtype is _dtype.bool_ else attn_mask.float()
-        return scaled_dot_product_attention(query.float(), key.float(), value.float(), mask, dropout_p, is_causal,
-                                            scale, enable_gqa).to(query.dtype)
+        return sdpa(query.float(), key.float(), value.float(), mask, dropout_p, is_causal, scale, enable_gqa,
+                         rows_first).to(query.dtype)
     shared = enable_gqa and not query.shape[-3] == key.shape[-3] == value.shape[-3]
     if shared and (dropout_p > 0 or key.shape[-3] != value.shape[-3] or max(width, value.shape[-1]) > _WIDTH):
         key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
@@ -106,4 +111,4 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
         attn_mask = attn_mask.expand(*lead, query.shape[-2], key.shape[-2])
     query, key, value = (t if t.stride(-1) == 1 else t.contiguous() for t in (query, key, value))
     handles = (query._h, key._h, value._h, attn_mask._h if attn_mask is not None else 0)
-    return wrap(lib.ad_opn(_ATTENTION, handles, 4, (bool(is_causal),), 1, (scale,), 1, (), 0))
+    return wrap(lib.ad_opn(_ATTENTION, handles, 4, (bool(is_causal), rows_first), 2, (scale,), 1, (), 0))

@@ -1,4 +1,4 @@
-"""torch.distributed for one process: a group of one, whose collectives copy. Larger groups raise NotImplementedError."""
+"""torch.distributed for one process: a group of one, whose collectives copy. Larger ones raise NotImplementedError."""
 
 import os
 import sys

@@ -19,8 +19,8 @@ def reduce_tensor(t):
     """What a tensor is sent as. RuntimeError for one that was computed and requires grad."""
     if t.requires_grad and not t.is_leaf:
         raise RuntimeError("Cowardly refusing to serialize non-leaf tensor which requires_grad, since autograd does "
-                           "not support crossing process boundaries.  If you just want to transfer the data, call detach() "
-                           "on the tensor before serializing (e.g., putting it on the queue).")
+                           "not support crossing process boundaries.  If you just want to transfer the data, call "
+                           "detach() on the tensor before serializing (e.g., putting it on the queue).")
     block = _shared.block_of(t)
     if block is None:
         return t.__reduce_ex__(2)

@@ -1,6 +1,7 @@
 """Checkpointing: the tensors that backward needs are computed again instead of kept."""
 
 import contextlib
+import sys
 import warnings
 
 from .._core import TensorBase
@@ -71,14 +72,23 @@ def set_device_states(devices, states, *, device_type=None):
     """Nothing: see get_device_states()."""
 
 
+def _now(preserve_rng_state):
+    """What the second run is to have of the first: the random numbers' state, and the mode of autocast."""
+    amp = sys.modules.get(__package__.partition(".")[0] + ".amp.autocast_mode")
+    mode = (amp.autocast, amp.get_autocast_dtype("cpu"), amp.is_autocast_enabled("cpu")) if amp is not None else None
+    return get_rng_state() if preserve_rng_state else None, mode
+
+
 @contextlib.contextmanager
 def _as_before(state):
-    """With the random numbers from a state on; afterwards those of now."""
-    if state is None:
-        yield
-        return
-    with fork_rng():
-        set_rng_state(state)
+    """With the random numbers from a state on, and autocast as it was; afterwards those of now."""
+    random, mode = state
+    with contextlib.ExitStack() as stack:
+        if mode is not None:
+            stack.enter_context(mode[0]("cpu", dtype=mode[1], enabled=mode[2]))
+        if random is not None:
+            stack.enter_context(fork_rng())
+            set_rng_state(random)
         yield
 
 
@@ -88,7 +98,7 @@ class CheckpointFunction(Function):
     @staticmethod
     def forward(ctx, run_function, preserve_rng_state, *args):
         check_backward_validity(args)
-        ctx.run_function, ctx.state = run_function, get_rng_state() if preserve_rng_state else None
+        ctx.run_function, ctx.state = run_function, _now(preserve_rng_state)
         ctx.places = [k for k, a in enumerate(args) if isinstance(a, TensorBase)]
         ctx.inputs = [None if isinstance(a, TensorBase) else a for a in args]
         ctx.save_for_backward(*[args[k] for k in ctx.places])
@@ -206,7 +216,7 @@ def checkpoint(function, *args, use_reentrant=None, context_fn=noop_context_fn, 
     if not lib.ad_grad_enabled():
         with first:
             return function(*args, **kwargs)
-    state = get_rng_state() if preserve else None
+    state = _now(preserve)
 
     def run():
         with _as_before(state), second:

@@ -1,7 +1,8 @@
 /* Scaled dot product attention, softmax(q k^T scale + mask) v, without ever holding all scores.
  *
  * attention(q, k, v, mask) -> out, lse. q [*, L, E], k [*, S, E], v [*, S, D], mask [*, L, S] of bool or of
- * q's dtype, or none; i[0]: causal, key j for query i when j <= i; f[0]: scale. The leading dimensions agree,
+ * q's dtype, or none; i[0]: causal, key j for query i when j <= i; i[1]: out
+ * lies with L outside of the leading dimensions; f[0]: scale. The leading dimensions agree,
  * but that the last of q's may be a multiple of k's and v's: then neighbouring heads share a key head. Rows
  * of q, k and v have unit stride. lse keeps log(sum(exp(scores))) for the gradient.
  *
@@ -85,17 +86,25 @@ static int misfit(const ad_call *c, const char *what) {
                    fmt_sizes(q->ndim, q->sizes), fmt_sizes(k->ndim, k->sizes), fmt_sizes(v->ndim, v->sizes));
 }
 
-/* The layout of q: heads inside of positions where q has them so, else in order. */
+/* Sizes of `like` but for the width of a row; the other dimensions lie in the order of its own strides, so
+ * that what undoes a transposition on the way in finds rows in order. */
 static void spec_as(ad_spec *s, const ad_tensor *like, int64_t width) {
-    int n = like->ndim;
+    int n = like->ndim, order[AD_MAXDIM]; /* the innermost first */
     spec_like(s, like);
     s->sizes[n - 1] = width;
-    if (n != 4 || like->strides[1] >= like->strides[2] || like->sizes[1] < 2 || like->sizes[2] < 2) return;
+    for (int k = 0; k < n - 1; k++) {
+        int d = n - 2 - k, at = k;
+        for (; at > 0 && like->strides[order[at - 1]] > like->strides[d] && like->strides[d] > 0; at--)
+            order[at] = order[at - 1];
+        order[at] = d;
+    }
     s->strided = true;
-    s->strides[3] = 1;
-    s->strides[1] = width;
-    s->strides[2] = width * s->sizes[1];
-    s->strides[0] = s->strides[2] * s->sizes[2];
+    s->strides[n - 1] = 1;
+    int64_t step = width;
+    for (int k = 0; k < n - 1; k++) {
+        s->strides[order[k]] = step;
+        step *= s->sizes[order[k]] > 1 ? s->sizes[order[k]] : 1;
+    }
 }
 
 int attention_infer(ad_call *c) {
@@ -126,7 +135,16 @@ int attention_infer(ad_call *c) {
                 fmt_sizes(mask->ndim, mask->sizes), dtype_name[mask->dtype], fmt_sizes(n, q->sizes),
                 fmt_sizes(n, k->sizes));
     }
-    spec_as(&c->spec[0], q, v->sizes[n - 1]);
+    ad_spec *out = &c->spec[0];
+    spec_as(out, q, v->sizes[n - 1]);
+    if (c->at->i[1]) { /* positions outside of all else */
+        int64_t step = out->sizes[n - 1];
+        for (int d = n - 3; d >= 0; d--) {
+            out->strides[d] = step;
+            step *= out->sizes[d] > 1 ? out->sizes[d] : 1;
+        }
+        out->strides[n - 2] = step;
+    }
     spec_like(&c->spec[1], q);
     c->spec[1].ndim = (uint8_t)(n - 1);
     c->spec[1].nondiff = true;
