@@ -109,13 +109,14 @@ def test_command(tmp_path):
 
 # ---- the table agrees with the library ----
 
-CLASSES = {"Tensor": "torch.Tensor", "nn": "torch.nn", "F": "torch.nn.functional", "init": "torch.nn.init", "Module":
-           "torch.nn.Module", "Optimizer": "torch.optim.Optimizer", "optim": "torch.optim", "func": "torch.func",
-           "lr_scheduler": "torch.optim.lr_scheduler", "Scheduler": "torch.optim.lr_scheduler.LRScheduler",
+CLASSES = {"Tensor": "torch.Tensor", "nn": "torch.nn", "F": "torch.nn.functional", "init": "torch.nn.init",
+           "Module": "torch.nn.Module", "Optimizer": "torch.optim.Optimizer", "optim": "torch.optim",
+           "func": "torch.func", "lr_scheduler": "torch.optim.lr_scheduler",
+           "Scheduler": "torch.optim.lr_scheduler.LRScheduler",
            "nn.utils": "torch.nn.utils", "utils.data": "torch.utils.data", "utils": "torch.utils", "dtype": "torch",
            "autograd": "torch.autograd", "linalg": "torch.linalg", "fft": "torch.fft", "special": "torch.special",
-           "sparse": "torch.sparse", "random": "torch.random", "testing": "torch.testing", "torch": "torch", "legacy
-           type": "torch", "distributions": "torch.distributions"}
+           "sparse": "torch.sparse", "random": "torch.random", "testing": "torch.testing", "torch": "torch",
+           "legacy type": "torch", "distributions": "torch.distributions"}
 
 
 def census():
