@@ -36,7 +36,6 @@ from .tensor import Tensor  # before the function tensor(), which then takes the
 
 bool, float, double, half = _dtype.bool_, float32, float64, float16
 short, int, long = int16, int32, int64
-
 globals().update(_dtype.ABSENT)  # dtypes that can be named, and are refused where they are used
 chalf, cfloat, cdouble = (_dtype.ABSENT["complex" + n] for n in ("32", "64", "128"))
 
@@ -562,10 +561,6 @@ from ._ops.sparse import dsmm, hspmm, smm, spmm
 from ._ops.statistics import corrcoef, cov, gradient, histogramdd, isin, renorm
 from ._ops.write import as_strided_, fill_, zero_
 
-from math import e, inf, nan, pi
-
-newaxis = None
-
 # ---- convolutions ----
 
 from ._ops.conv import (
@@ -653,6 +648,7 @@ from ._settings import (
 
 # ---- the rest ----
 
+from math import e, inf, nan, pi
 
 newaxis = None
 
