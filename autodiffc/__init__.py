@@ -36,7 +36,6 @@ from .tensor import Tensor  # before the function tensor(), which then takes the
 
 bool, float, double, half = _dtype.bool_, float32, float64, float16
 short, int, long = int16, int32, int64
-
 globals().update(_dtype.ABSENT)  # dtypes that can be named, and are refused where they are used
 chalf, cfloat, cdouble = (_dtype.ABSENT["complex" + n] for n in ("32", "64", "128"))
 
@@ -562,10 +561,6 @@ from ._ops.sparse import dsmm, hspmm, smm, spmm
 from ._ops.statistics import corrcoef, cov, gradient, histogramdd, isin, renorm
 from ._ops.write import as_strided_, fill_, zero_
 
-from math import e, inf, nan, pi
-
-newaxis = None
-
 # ---- convolutions ----
 
 from ._ops.conv import (
@@ -653,6 +648,7 @@ from ._settings import (
 
 # ---- the rest ----
 
+from math import e, inf, nan, pi
 
 newaxis = None
 
@@ -703,6 +699,9 @@ _LAZY_NAMES = {
 
 def __getattr__(name):
     """Submodules, and functions of some, that are imported when first named: the package itself imports quickly."""
+    if name == "__all__":  # `from torch import *` gives the functions that are not imported yet as well
+        hooks = {n for n, m in _LAZY_NAMES.items() if m == "_hook"}
+        return sorted({n for n in (*globals(), *_LAZY_NAMES) if not n.startswith("_")} - hooks)
     module = name if name in _LAZY else _LAZY_NAMES.get(name)
     if module is not None:
         import importlib
