@@ -36,7 +36,6 @@ from .tensor import Tensor  # before the function tensor(), which then takes the
 
 bool, float, double, half = _dtype.bool_, float32, float64, float16
 short, int, long = int16, int32, int64
-
 globals().update(_dtype.ABSENT)  # dtypes that can be named, and are refused where they are used
 chalf, cfloat, cdouble = (_dtype.ABSENT["complex" + n] for n in ("32", "64", "128"))
 
@@ -562,10 +561,6 @@ from ._ops.sparse import dsmm, hspmm, smm, spmm
 from ._ops.statistics import corrcoef, cov, gradient, histogramdd, isin, renorm
 from ._ops.write import as_strided_, fill_, zero_
 
-from math import e, inf, nan, pi
-
-newaxis = None
-
 # ---- convolutions ----
 
 from ._ops.conv import (
@@ -640,6 +635,8 @@ from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, se
 
 # ---- settings ----
 from ._settings import (
+    _assert,
+    _check,
     are_deterministic_algorithms_enabled,
     get_default_device,
     get_deterministic_debug_mode,
@@ -658,6 +655,7 @@ from ._settings import (
 
 # ---- the rest ----
 
+from math import e, inf, nan, pi
 
 newaxis = None
 
@@ -673,7 +671,7 @@ _einops.watch()
 _LAZY = {"nn", "optim", "utils", "serialization", "storage", "func", "linalg", "special", "testing", "compiler"}
 _LAZY |= {"_C", "_dynamo", "_inductor", "_utils", "__config__", "__future__", "accelerator", "amp", "backends"}
 _LAZY |= {"classes", "cpu", "cuda", "distributed", "distributions", "export", "fft", "futures", "fx", "hub", "jit"}
-_LAZY |= {"library", "masked", "mps"}
+_LAZY |= {"ao", "library", "masked", "mps"}
 _LAZY |= {"multiprocessing", "nested", "onnx", "ops", "overrides", "package", "profiler", "quantization", "signal"}
 _LAZY |= {"sparse", "torch_version", "types", "version", "xpu"}
 _STORAGES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double", "Typed", "Untyped"]

@@ -11,6 +11,9 @@ import types
 
 from . import _core
 
+ANY = "*"
+"""For `extra`: every name, of a module whose names are not listed."""
+
 
 class Absent(type):
     """The class of names that are not supported."""
@@ -60,7 +63,8 @@ def _getattr(path, extra):
         from ._hook import missing
 
         torch_path = missing.path_of(path)
-        if not name.startswith("__") and (name in missing.torch_names().get(torch_path, ()) or name in extra):
+        known = missing.torch_names().get(torch_path, extra)
+        if not name.startswith("__") and (name in known or name in extra or known == ANY):
             made = absent(f"{torch_path}.{name}")
             setattr(sys.modules[path], name, made)
             return made

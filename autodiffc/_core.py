@@ -70,7 +70,7 @@ def fail():
 def location():
     """" (file, line n)" of the innermost caller outside this package, or nothing."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None and frame.f_code.co_filename.startswith((_PACKAGE, "<frozen importlib")):
         frame = frame.f_back
     return f" ({frame.f_code.co_filename}, line {frame.f_lineno})" if frame is not None else ""
 

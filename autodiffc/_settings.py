@@ -97,8 +97,22 @@ def is_warn_always_enabled() -> bool:
 
 
 def get_device_module(device=None):
-    """The module of a device: torch.cpu."""
+    """The module of a device, torch.cpu for none. RuntimeError for a kind of device that has no module."""
     import importlib
 
     kind = "cpu" if device is None else _dtype.device(device).type
+    if kind not in ("cpu", "cuda", "mps", "xpu"):
+        raise RuntimeError(f"Invalid device {kind!r}: it has no module")
     return importlib.import_module(f"{__package__}.{kind}")
+
+
+def _assert(condition, message) -> None:
+    """AssertionError with the message unless condition holds."""
+    if not condition:
+        raise AssertionError(message)
+
+
+def _check(cond, message=None) -> None:
+    """RuntimeError, with what message() returns, unless cond holds."""
+    if not cond:
+        raise RuntimeError("Expected cond to be True, but got False." if message is None else str(message()))

@@ -94,3 +94,44 @@ def load_state_dict_from_url(url, model_dir=None, map_location=None, progress=Tr
     from .serialization import load
 
     return load(path, map_location=map_location, weights_only=weights_only)
+
+
+def _get_torch_home() -> str:
+    """The folder that hub's is in."""
+    return os.path.dirname(get_dir())
+
+
+class _Quiet:
+    """Stands for a progress bar where tqdm is not installed: iterates, and shows nothing."""
+
+    def __init__(self, iterable=None, total=None, disable=False, **options):
+        self.iterable, self.total, self.n = iterable, total, 0
+
+    def __iter__(self):
+        return iter(self.iterable)
+
+    def update(self, n=1):
+        self.n += n
+
+    def close(self):
+        """Nothing."""
+
+    set_description = set_postfix = update
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        return False
+
+
+def __getattr__(name):
+    if name == "tqdm":
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            return _Quiet
+        return tqdm
+    from ._hook import missing
+
+    raise missing.attribute(__name__, name)

@@ -13,51 +13,44 @@ typedef struct stage_job {
     char *to;
 } stage_job;
 
-/* to[q] = from[q * step - pad], zeros outside of 0 .. size - 1 */
-#define STAGE_ROW(T)                                                                                         \
-    static void stage_row_##T(T *to, const T *from, int64_t n, int64_t first, int64_t step, int64_t size) {  \
-        int64_t q = 0, lo = first >= 0 ? 0 : min64(n, (-first + step - 1) / step);                           \
-        int64_t hi = first >= size ? lo : max64(lo, min64(n, (size - 1 - first) / step + 1));                \
-        for (; q < lo; q++) to[q] = 0;                                                                       \
-        if (step == 1 && hi > lo) memcpy(to + lo, from + first + lo, (size_t)(hi - lo) * sizeof(T)), q = hi; \
-        else if (step == 2)                                                                                  \
-            for (; q < hi; q++) to[q] = from[first + 2 * q];                                                 \
-        else                                                                                                 \
-            for (; q < hi; q++) to[q] = from[first + q * step];                                              \
-        for (; q < n; q++) to[q] = 0;                                                                        \
+/* Row q < n of a dimension: which elements 0 <= first + q * step < size exist. */
+static inline void existing(int64_t n, int64_t first, int64_t step, int64_t size, int64_t *lo, int64_t *hi) {
+    *lo = first >= 0 ? 0 : min64(n, (-first + step - 1) / step);
+    *hi = first >= size ? *lo : max64(*lo, min64(n, (size - 1 - first) / step + 1));
+}
+
+void stage_plane(const conv_stage *g, const void *from, void *to, int zeroed) {
+    const conv_kernels *kernels = kern->conv[g->type];
+    int64_t size = size_of(g->type), row = g->ext[2], lo[3], hi[3];
+    char *out = to;
+    if (!zeroed) memset(to, 0, (size_t)(g->plane * size));
+    for (int64_t phase = 0; phase < volume(g->phases); phase++, out += volume(g->ext) * size) {
+        int64_t part[3] = {phase / g->phases[2] / g->phases[1], phase / g->phases[2] % g->phases[1],
+                           phase % g->phases[2]},
+                first[3];
+        for (int d = 0; d < 3; d++) {
+            first[d] = part[d] * g->dil[d] % g->step[d] - g->pad[d];
+            existing(g->ext[d], first[d], g->step[d], g->size[d], &lo[d], &hi[d]);
+        }
+        if (lo[2] >= hi[2]) continue;
+        if (lo[1] >= hi[1]) continue;
+        for (int64_t a = lo[0]; a < hi[0]; a++) {
+            int64_t i = a * g->step[0] + first[0], j = lo[1] * g->step[1] + first[1];
+            kernels->pick(
+                hi[1] - lo[1], hi[2] - lo[2],
+                at(from, (i * g->size[1] + j) * g->size[2] + first[2] + lo[2] * g->step[2], g->type),
+                g->step[1] * g->size[2], g->step[2], out + ((a * g->ext[1] + lo[1]) * row + lo[2]) * size,
+                row);
+        }
     }
-STAGE_ROW(float)
-STAGE_ROW(double)
+}
 
 static void stage_planes(int64_t begin, int64_t end, void *ctx) {
     const stage_job *j = ctx;
     const conv_stage *g = j->g;
-    int64_t size = size_of(g->type), in = volume(g->size), row = g->ext[2];
-    for (int64_t plane = begin; plane < end; plane++) {
-        const char *from = j->from + plane * in * size;
-        char *to = j->to + plane * g->plane * size;
-        for (int64_t phase = 0; phase < volume(g->phases); phase++) {
-            int64_t j0 = phase / g->phases[2] / g->phases[1], j1 = phase / g->phases[2] % g->phases[1],
-                    j2 = phase % g->phases[2];
-            int64_t f0 = j0 * g->dil[0] % g->step[0] - g->pad[0],
-                    f1 = j1 * g->dil[1] % g->step[1] - g->pad[1],
-                    f2 = j2 * g->dil[2] % g->step[2] - g->pad[2];
-            for (int64_t a = 0; a < g->ext[0]; a++)
-                for (int64_t b = 0; b < g->ext[1]; b++, to += row * size) {
-                    int64_t i0 = a * g->step[0] + f0, i1 = b * g->step[1] + f1;
-                    if (i0 < 0 || i0 >= g->size[0] || i1 < 0 || i1 >= g->size[1])
-                        memset(to, 0, (size_t)(row * size));
-                    else if (g->type == CT_F32)
-                        stage_row_float((float *)to,
-                                        (const float *)from + (i0 * g->size[1] + i1) * g->size[2], row, f2,
-                                        g->step[2], g->size[2]);
-                    else
-                        stage_row_double((double *)to,
-                                         (const double *)from + (i0 * g->size[1] + i1) * g->size[2], row, f2,
-                                         g->step[2], g->size[2]);
-                }
-        }
-    }
+    int64_t size = size_of(g->type), in = volume(g->size);
+    for (int64_t plane = begin; plane < end; plane++)
+        stage_plane(g, j->from + plane * in * size, j->to + plane * g->plane * size, 0);
 }
 
 const void *stage_run(const conv_stage *g, const void *data, void *room) {
@@ -90,6 +83,39 @@ void stage_of_x(conv_stage *g, const conv_shape *s) {
     g->plane = volume(g->phases) * volume(g->ext);
 }
 
+void stage_of_y(conv_stage *g, const conv_shape *s) {
+    *g = (conv_stage){.type = s->type, .planes = s->n * s->groups * s->co};
+    for (int d = 0; d < 3; d++) {
+        int64_t lo = 0, end = s->out[d], e;
+        for (int64_t r = 0; r < s->stride[d] && r < s->in[d]; r++) {
+            int64_t n = with_rest(s, d, r);
+            for (int64_t t = 0; t < s->k[d]; t++)
+                if (tap_back(s, d, r, t, &e)) lo = max64(lo, -e), end = max64(end, n + e);
+        }
+        g->size[d] = s->out[d];
+        g->step[d] = g->dil[d] = g->phases[d] = 1;
+        g->pad[d] = lo;
+        g->ext[d] = lo + end;
+        g->copied |= lo > 0 || end > s->out[d];
+    }
+    g->plane = volume(g->ext);
+}
+
+int64_t taps_of_rest(const conv_shape *s, const conv_stage *g, const int64_t *r, int64_t *off, int64_t *tap) {
+    int64_t taps = 0, t[3], e[3];
+    for (t[0] = 0; t[0] < s->k[0]; t[0]++)
+        for (t[1] = 0; t[1] < s->k[1]; t[1]++)
+            for (t[2] = 0; t[2] < s->k[2]; t[2]++) {
+                int meets = 1;
+                for (int d = 0; d < 3; d++) meets &= tap_back(s, d, r[d], t[d], &e[d]);
+                if (!meets) continue;
+                off[taps] =
+                    ((e[0] + g->pad[0]) * g->ext[1] + e[1] + g->pad[1]) * g->ext[2] + e[2] + g->pad[2];
+                tap[taps++] = (t[0] * s->k[1] + t[1]) * s->k[2] + t[2];
+            }
+    return taps;
+}
+
 /* ---- choosing ---- */
 
 /* Whether loops do it: integers, nothing to do, or a workspace out of proportion. */
@@ -111,7 +137,11 @@ static int is_plain(const conv_shape *s) {
 size_t conv_workspace(const conv_shape *s, int what) {
     conv_room r = {0};
     if (is_plain(s)) return 0;
-    if (what == CONV_Y) conv_y_product(s, &r, NULL, NULL, NULL, NULL);
+    if (is_depthwise(s)) {
+        if (what == CONV_Y) conv_y_depth(s, &r, NULL, NULL, NULL, NULL);
+        else if (what == CONV_X) conv_x_depth(s, &r, NULL, NULL, NULL, NULL);
+        else conv_w_depth(s, &r, NULL, NULL, NULL);
+    } else if (what == CONV_Y) conv_y_product(s, &r, NULL, NULL, NULL, NULL);
     else if (what == CONV_X) conv_x_product(s, &r, NULL, NULL, NULL, NULL);
     else conv_w_sums(s, &r, NULL, NULL, NULL);
     return r.used;
@@ -120,17 +150,20 @@ size_t conv_workspace(const conv_shape *s, int what) {
 void conv_y(const conv_shape *s, const void *x, const void *w, const void *bias, void *y, void *scratch) {
     conv_room r = {.base = scratch};
     if (is_plain(s)) conv_plain(s, CONV_Y, x, w, y, bias);
+    else if (is_depthwise(s)) conv_y_depth(s, &r, x, w, bias, y);
     else conv_y_product(s, &r, x, w, bias, y);
 }
 
 void conv_x(const conv_shape *s, const void *y, const void *w, const void *bias, void *x, void *scratch) {
     conv_room r = {.base = scratch};
     if (is_plain(s)) conv_plain(s, CONV_X, x, w, y, bias);
+    else if (is_depthwise(s)) conv_x_depth(s, &r, y, w, bias, x);
     else conv_x_product(s, &r, y, w, bias, x);
 }
 
 void conv_w(const conv_shape *s, const void *y, const void *x, void *w, void *scratch) {
     conv_room r = {.base = scratch};
     if (is_plain(s)) conv_plain(s, CONV_W, x, w, y, NULL);
+    else if (is_depthwise(s)) conv_w_depth(s, &r, y, x, w);
     else conv_w_sums(s, &r, y, x, w);
 }

@@ -54,12 +54,10 @@ static int64_t find_spans(const job *w, int64_t j, int64_t lanes, conv_span *spa
             c1 = 0;
             if (++c0 == p->pos[0]) c0 = 0, image++;
         }
-        for (; count > 0; count -= vl, lane += vl, from += vl) {
-            span[n++] = (conv_span){from, (int32_t)lane, (int32_t)min64(count, vl)};
-            if (count < vl) {
-                lane += count;
-                break;
-            }
+        while (count > 0) { /* a span ends where a vector does */
+            int64_t part = min64(count, vl - lane % vl);
+            span[n++] = (conv_span){from, (int32_t)lane, (int32_t)part};
+            count -= part, lane += part, from += part;
         }
     }
     return n;
@@ -157,11 +155,6 @@ static void pack_y(int64_t begin, int64_t end, void *ctx) {
     }
 }
 
-static void run_pack(pack_job *j, pool_fn fn) {
-    int64_t tiles = j->p->groups * tiles_of(j->p);
-    pool_parallel_for(tiles, max64(1, 32768 / (product_tile(j->p) * j->p->k + 1)), fn, j);
-}
-
 /* [row, image, position] of a group to [image, group, row, position] */
 typedef struct split_job {
     const conv_product *p;
@@ -211,7 +204,8 @@ void conv_y_product(const conv_shape *s, conv_room *r, const void *x, const void
     p.off = off;
     p.x = stage_run(&g, x, staged);
     pack_job pack = {.p = &p, .w = w, .to = a};
-    run_pack(&pack, pack_y);
+    pool_parallel_for(s->groups * tiles_of(&p), max64(1, 32768 / (product_tile(&p) * p.k + 1)), pack_y,
+                      &pack);
     p.a = a;
     p.c = p.merged ? merged : y;
     product_run(&p);
@@ -222,29 +216,35 @@ void conv_y_product(const conv_shape *s, conv_room *r, const void *x, const void
 
 /* ---- x ---- */
 
-/* A tile of rows is channels of x; a term of the sum is a channel of y and a tap. */
+#define PACK_CHANNELS 16 /* of y, at a time */
+
+/* A tile of rows is channels of x; a term of the sum is a channel of y and a tap. The weight is read in
+ * order. */
 static void pack_x(int64_t begin, int64_t end, void *ctx) {
     const pack_job *j = ctx;
     const conv_product *p = j->p;
     const conv_shape *s = j->s;
     const gemm_kernels *gemm = kern->gemm[p->type];
     int64_t tile = product_tile(p), tiles = tiles_of(p), all = volume(s->k), mr = gemm->mr;
+    int64_t blocks = ceil_div(s->co, PACK_CHANNELS);
     for (int64_t u = begin; u < end; u++) {
-        int64_t i = u % tiles * tile, group = u / tiles, m = min64(p->m - i, tile);
-        for (int64_t o = 0; o < s->co; o++) {
-            const void *from = at(j->w, ((group * s->co + o) * s->ci + i) * all, p->type);
-            void *to = at(j->to, u * mr * p->k + o * j->taps * mr, p->type);
-            if (!j->tap) gemm->pack_a(m, all, from, all, 1, to);
-            else if (p->type == CT_F32) {
-                for (int64_t t = 0; t < j->taps; t++)
-                    for (int64_t c = 0; c < m; c++)
-                        ((float *)to)[t * mr + c] = ((const float *)from)[c * all + j->tap[t]];
-            } else {
-                for (int64_t t = 0; t < j->taps; t++)
-                    for (int64_t c = 0; c < m; c++)
-                        ((double *)to)[t * mr + c] = ((const double *)from)[c * all + j->tap[t]];
+        int64_t o = u % blocks * PACK_CHANNELS, group = u / blocks, last = min64(s->co, o + PACK_CHANNELS);
+        for (; o < last; o++)
+            for (int64_t q = 0; q < tiles; q++) {
+                int64_t i = q * tile, m = min64(p->m - i, tile);
+                const void *from = at(j->w, ((group * s->co + o) * s->ci + i) * all, p->type);
+                void *to = at(j->to, (group * tiles + q) * mr * p->k + o * j->taps * mr, p->type);
+                if (!j->tap) gemm->pack_a(m, all, from, all, 1, to);
+                else if (p->type == CT_F32) {
+                    for (int64_t t = 0; t < j->taps; t++)
+                        for (int64_t c = 0; c < m; c++)
+                            ((float *)to)[t * mr + c] = ((const float *)from)[c * all + j->tap[t]];
+                } else {
+                    for (int64_t t = 0; t < j->taps; t++)
+                        for (int64_t c = 0; c < m; c++)
+                            ((double *)to)[t * mr + c] = ((const double *)from)[c * all + j->tap[t]];
+                }
             }
-        }
     }
 }
 
@@ -283,38 +283,6 @@ typedef struct spread_job {
 SPREAD(float)
 SPREAD(double)
 
-/* Of dimension d: position u of x with rest r sees y at u + back(r, t), for the taps t where that is whole.
- */
-static int back(const conv_shape *s, int d, int64_t r, int64_t t, int64_t *e) {
-    int64_t n = r + s->pad[d] - t * s->dil[d];
-    *e = n / s->stride[d];
-    return n % s->stride[d] == 0;
-}
-
-/* How many positions of x have rest r. */
-static int64_t with_rest(const conv_shape *s, int d, int64_t r) {
-    return (s->in[d] - r - 1) / s->stride[d] + 1;
-}
-
-/* y with as much room around as the taps reach over it. */
-static void stage_of_y(conv_stage *g, const conv_shape *s) {
-    *g = (conv_stage){.type = s->type, .planes = s->n * s->groups * s->co};
-    for (int d = 0; d < 3; d++) {
-        int64_t lo = 0, end = s->out[d], e;
-        for (int64_t r = 0; r < s->stride[d] && r < s->in[d]; r++) {
-            int64_t n = with_rest(s, d, r);
-            for (int64_t t = 0; t < s->k[d]; t++)
-                if (back(s, d, r, t, &e)) lo = max64(lo, -e), end = max64(end, n + e);
-        }
-        g->size[d] = s->out[d];
-        g->step[d] = g->dil[d] = g->phases[d] = 1;
-        g->pad[d] = lo;
-        g->ext[d] = lo + end;
-        g->copied |= lo > 0 || end > s->out[d];
-    }
-    g->plane = volume(g->ext);
-}
-
 void conv_x_product(const conv_shape *s, conv_room *r, const void *y, const void *w, const void *bias,
                     void *x) {
     conv_stage g;
@@ -350,24 +318,16 @@ void conv_x_product(const conv_shape *s, conv_room *r, const void *y, const void
         j.rest[0] = rest / rests[2] / rests[1];
         j.rest[1] = rest / rests[2] % rests[1];
         j.rest[2] = rest % rests[2];
-        int64_t taps = 0, t[3], e[3];
         for (int d = 0; d < 3; d++) p.pos[d] = j.pos[d] = with_rest(s, d, j.rest[d]);
-        for (t[0] = 0; t[0] < s->k[0]; t[0]++)
-            for (t[1] = 0; t[1] < s->k[1]; t[1]++)
-                for (t[2] = 0; t[2] < s->k[2]; t[2]++) {
-                    int meets = 1;
-                    for (int d = 0; d < 3; d++) meets &= back(s, d, j.rest[d], t[d], &e[d]);
-                    if (!meets) continue;
-                    off[taps] = ((e[0] + g.pad[0]) * g.ext[1] + e[1] + g.pad[1]) * g.ext[2] + e[2] + g.pad[2];
-                    tap[taps++] = (t[0] * s->k[1] + t[1]) * s->k[2] + t[2];
-                }
+        int64_t taps = taps_of_rest(s, &g, j.rest, off, tap);
         if (taps) {
             for (int64_t o = 1; o < s->co; o++)
                 for (int64_t q = 0; q < taps; q++) off[o * taps + q] = o * g.plane + off[q];
             if (p.place[1] == p.pos[2]) p.pos[2] *= p.pos[1], p.pos[1] = 1;
             p.k = s->co * taps;
             pack_job pack = {.p = &p, .s = s, .w = w, .to = a, .tap = taps == all ? NULL : tap, .taps = taps};
-            run_pack(&pack, pack_x);
+            pool_parallel_for(s->groups * ceil_div(s->co, PACK_CHANNELS),
+                              max64(1, 32768 / (PACK_CHANNELS * s->ci * taps)), pack_x, &pack);
             product_run(&p);
         } else j.c = NULL;
         if (!p.merged) return;

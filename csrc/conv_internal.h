@@ -45,10 +45,26 @@ typedef struct conv_stage {
     int64_t plane; /* elements of one */
     int copied;    /* 0: the image is used as it is */
 } conv_stage;
+/* One plane; `zeroed`: what is padding is zeros already. */
+void stage_plane(const conv_stage *g, const void *from, void *to, int zeroed);
 /* `data` itself, or the copy at `room`. */
 const void *stage_run(const conv_stage *g, const void *data, void *room);
 static inline int64_t stage_elements(const conv_stage *g) { return g->copied ? g->planes * g->plane : 0; }
 void stage_of_x(conv_stage *g, const conv_shape *s);
+/* y with as much room around as the taps reach over it, for what is summed into x. */
+void stage_of_y(conv_stage *g, const conv_shape *s);
+/* Of dimension d, the positions of x that have rest r by the stride: how many there are; and where position u
+ * of them sees y through tap t: at u + *e, or not at all (0). */
+static inline int64_t with_rest(const conv_shape *s, int d, int64_t r) {
+    return (s->in[d] - r - 1) / s->stride[d] + 1;
+}
+static inline int tap_back(const conv_shape *s, int d, int64_t r, int64_t t, int64_t *e) {
+    int64_t n = r + s->pad[d] - t * s->dil[d];
+    *e = n / s->stride[d];
+    return n % s->stride[d] == 0;
+}
+/* The taps that rest r meets: places in y (staged as g says) and numbers; returns how many. */
+int64_t taps_of_rest(const conv_shape *s, const conv_stage *g, const int64_t *r, int64_t *off, int64_t *tap);
 /* The place of tap t, in the image's dimension d. */
 static inline int64_t stage_tap(const conv_stage *g, const int64_t *t) {
     int64_t phase = 0, place = 0;
@@ -78,6 +94,12 @@ int64_t product_tile(const conv_product *p);
 int64_t product_a_elements(const conv_product *p); /* of the packed matrix */
 int product_merges(int64_t n, int64_t positions, int type);
 void product_run(const conv_product *p);
+
+/* One channel of x a group: plane by plane. */
+int is_depthwise(const conv_shape *s);
+void conv_y_depth(const conv_shape *s, conv_room *r, const void *x, const void *w, const void *bias, void *y);
+void conv_x_depth(const conv_shape *s, conv_room *r, const void *y, const void *w, const void *bias, void *x);
+void conv_w_depth(const conv_shape *s, conv_room *r, const void *y, const void *x, void *w);
 
 /* Loops, for any type. `what`: CONV_Y, ... */
 void conv_plain(const conv_shape *s, int what, const void *x, const void *w, const void *y, const void *bias);

@@ -484,7 +484,9 @@ int ad_become(ad_handle h, ad_handle view_h) {
     atomic_fetch_add(&t->storage->moved, 1);
     bump(t);
     if (view->node) graph_set_history(t, node_ref(view->node), view->out_nr);
-    return 0;
+    tangents_free(t->tangents);
+    t->tangents = NULL;
+    return tangents_share(t, view);
 }
 
 /* ---- hooks ---- */

@@ -239,6 +239,12 @@ ad_tensor *ad_apply1(int op, int nin, ad_tensor *const *in, const ad_attr *at) {
 
 ad_tensor *ad_apply_inplace(int op, int nin, ad_tensor *const *in, const ad_attr *at) {
     ad_tensor *out;
+    if (ad_ops[op].flags & AD_OP_CONTIG && nin && !tensor_is_contiguous(in[0])) { /* it writes rows of its own */
+        ad_tensor *made = ad_apply1(op, nin, in, at);
+        out = made ? ad_apply_inplace(OP_copy, 2, (ad_tensor *[]){in[0], made}, NULL) : NULL;
+        tensor_unref(made);
+        return out;
+    }
     return apply(&ad_ops[op], nin, in, at, &out, in[0]) < 0 ? NULL : out;
 }
 

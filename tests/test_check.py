@@ -111,7 +111,8 @@ def test_command(tmp_path):
 
 CLASSES = {"Tensor": "torch.Tensor", "nn": "torch.nn", "F": "torch.nn.functional", "init": "torch.nn.init",
            "Module": "torch.nn.Module", "Optimizer": "torch.optim.Optimizer", "optim": "torch.optim",
-           "func": "torch.func", "lr_scheduler": "torch.optim.lr_scheduler", "Scheduler": "torch.optim.lr_scheduler.LRScheduler",
+           "func": "torch.func", "lr_scheduler": "torch.optim.lr_scheduler",
+           "Scheduler": "torch.optim.lr_scheduler.LRScheduler",
            "nn.utils": "torch.nn.utils", "utils.data": "torch.utils.data", "utils": "torch.utils", "dtype": "torch",
            "autograd": "torch.autograd", "linalg": "torch.linalg", "fft": "torch.fft", "special": "torch.special",
            "sparse": "torch.sparse", "random": "torch.random", "testing": "torch.testing", "torch": "torch",
@@ -186,7 +187,8 @@ def test_coverage_document():
 
 
 @pytest.mark.parametrize("path", ["torch.fx.Tracer", "torch.distributed.fsdp.FullyShardedDataParallel",
-                                  "torch.jit.load", "torch.onnx.export", "torch.distributed.rpc.RRef", "torch.library.custom_op",
+                                  "torch.jit.load", "torch.onnx.export", "torch.distributed.rpc.RRef",
+                                  "torch.utils.cpp_extension.load",
                                   "torch.export.export", "torch.nn.attention.flex_attention.flex_attention"])
 def test_absent_parts_can_be_imported_and_raise_when_used(path):
     found = coverage.resolve(path)

@@ -437,7 +437,8 @@ def test_assert_close():
     close(T.tensor([np.nan]), T.tensor([np.nan]), equal_nan=True)
     close(1.0, 1.0 + 1e-9)
     for a, b, text in ((T.ones(2), T.tensor([1, 1.1]), r"Mismatched elements: 1 / 2 \(50.0%\)"),
-                       (T.ones(2), T.ones(3), "'shape' do not match"), (T.ones(2), T.ones(2).double(), "'dtype' do not"),
+                       (T.ones(2), T.ones(3), "'shape' do not match"),
+                       (T.ones(2), T.ones(2).double(), "'dtype' do not"),
                        ([1, 2], [1, 3], r"Expected 3 but got 2(.|\n)*item \[1\]"), ({"a": 1}, {"b": 1}, "Missing keys"),
                        (T.tensor([1]), T.tensor([2]), "not equal"), ([T.ones(1)], [], "length of the sequences"),
                        (T.tensor(1.0), T.tensor(2.0), "Scalars are not close")):
@@ -482,3 +483,42 @@ def test_flat_tensors():
     parts = [T.ones(2, 2), T.zeros(3)]
     flat = _flatten_dense_tensors(parts)
     assert flat.shape == (7,) and [p.shape for p in _unflatten_dense_tensors(flat, parts)] == [(2, 2), (3,)]
+
+
+# ---- what packages with compiled operators do when they are imported ----
+
+
+def test_registrations_of_operators_are_accepted():
+    lib = T.library.Library("party", "FRAGMENT")
+    lib.define("op(Tensor x) -> Tensor")
+    assert lib.impl("op", lambda x: x, "CPU") is None
+    f = T.library.register_fake("party::op")(lambda x: x)
+    assert f(3) == 3 and T.fx.wrap("name") == "name" and T.onnx.register_custom_op_symbolic("a::b", f, 11) is None
+    assert T._C.DispatchKeySet(T._C.DispatchKey.AutocastCPU) | T._C.DispatchKeySet(T._C.DispatchKey.AutocastCUDA)
+    with T._C._ExcludeDispatchKeyGuard(None):
+        pass
+    with pytest.raises(OSError, match="cannot be loaded"):
+        T.ops.load_library("x.so")
+    T._assert(True, "fine")
+    with pytest.raises(AssertionError, match="mine"):
+        T._assert(False, "mine")
+    with pytest.raises(RuntimeError, match="mine"):
+        T._check(False, lambda: "mine")
+
+
+def test_custom_operators_are_their_functions():
+    @T.library.custom_op("party::double", mutates_args=())
+    def double(x: T.Tensor) -> T.Tensor:
+        return x * 2
+
+    @double.register_fake
+    def _(x):
+        return x
+
+    x = T.ones(2, requires_grad=True)
+    double(x).sum().backward()
+    assert x.grad.tolist() == [2, 2]
+    double.register_autograd(lambda ctx, g: g * ctx.k, setup_context=lambda ctx, inputs, output: setattr(ctx, "k", 5))
+    x.grad = None
+    double(x).sum().backward()
+    assert x.grad.tolist() == [5, 5]

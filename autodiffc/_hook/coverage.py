@@ -32,6 +32,9 @@ PARTS = {
     "torch.nn.parallel.DistributedDataParallel": "groups of one process",
     "torch.profiler.profile": "counts and times by operation; no shapes, stacks, memory or flops",
     "torch.autograd.profiler.profile": "counts and times by operation; no shapes, stacks, memory or flops",
+    "torch.library.Library": "definitions and implementations have no effect",
+    "torch.library.register_fake": "has no effect",
+    "torch.library.register_autograd": "has no effect; a CustomOpDef's own does",
     "torch.set_flush_denormal": "denormal numbers are always kept",
 }
 """What is there and does less than PyTorch's, by path."""

@@ -6,7 +6,7 @@ import sys
 
 ALLOWED = {
     "einops", "einops_exts", "einx", "gymnasium", "nflows", "safetensors", "tensorboard", "tensorboardX", "torch_ema",
-    "torchdiffeq", "torchsummary", "tyro", "x_transformers",
+    "torchdiffeq", "torchsummary", "torchvision", "tyro", "x_transformers",
 }
 """Packages that get this library wherever they are installed."""
 

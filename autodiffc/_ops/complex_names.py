@@ -60,11 +60,11 @@ def is_neg(input) -> bool:
 def angle(input, *, out=None):
     """pi where input is negative, NaN where it is NaN, else 0; floating point. The gradient is 0."""
     x = _real("angle", input)
-    plain = where(lt(x, 0), math.pi, 0.0)
-    if x.dtype.is_floating_point:
-        still = x.detach()
-        plain = where(isnan(still), still, plain.to(x.dtype)) + sign(x) * 0
-    return _finish(plain, out)
+    if not x.dtype.is_floating_point:
+        return _finish(where(lt(x, 0), math.pi, 0.0), out)
+    still = x.detach()
+    plain = lt(still, 0).to(x.dtype) * math.pi
+    return _finish(where(isnan(still), still, plain) + sign(x) * 0, out)
 
 
 def view_as_real(input):

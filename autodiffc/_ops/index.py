@@ -386,7 +386,7 @@ def index_put(input, indices, values, accumulate=False):
 
 def index_put_(self, indices, values, accumulate=False):
     """index_put(), in place."""
-    lib.ad_release(_index_put("index_put_", self, indices, values, accumulate, True)._h)
+    _index_put("index_put_", self, indices, values, accumulate, True)
     return self
 
 

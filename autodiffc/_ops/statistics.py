@@ -221,7 +221,9 @@ def renorm(input, p, dim, maxnorm, *, out=None):
 
 def renorm_(self, p, dim, maxnorm):
     """renorm() in place."""
-    return self.copy_(renorm(self, p, dim, maxnorm))
+    if not isinstance(self, TensorBase):
+        raise not_a_tensor("renorm_", self)
+    return self.copy_(renorm(shape.clone(self), p, dim, maxnorm))
 
 
 # ---- histograms of many dimensions ----

@@ -32,7 +32,7 @@ def script_method(fn):
     return fn
 
 
-export = script_if_tracing = interface = script_method
+export = script_if_tracing = _script_if_tracing = interface = _overload_method = _overload = script_method
 
 
 def _decorator(fn=None, *args, **kwargs):

@@ -174,7 +174,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
                            f"expected {out}")
     batch = tuple(input1.shape[:-1])
     left = input1.reshape(-1, in1) @ weight.permute(1, 0, 2).reshape(in1, out * in2)
-    result = (left.reshape(-1, out, in2) * input2.reshape(-1, 1, in2)).sum(-1).reshape(*batch, out)
+    result = (left.reshape(-1, out, in2) * input2.reshape(-1, 1, in2)).sum(-1, dtype=left.dtype).reshape(*batch, out)
     return result if bias is None else result + bias
 
 

@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-/* `n` elements in a row, at most a vector of them: from `from` in the image to lane `at` of a panel. */
+/* `n` elements in a row, from `from` in the image to lane `at` of a panel and on; within one of its vectors.
+ */
 typedef struct conv_span {
     int64_t from;
     int32_t at, n;
@@ -40,6 +41,9 @@ typedef struct conv_plane {
     void *out;
     int64_t ldo;
     double bias;
+    /* when set: the taps are the rows and columns of a kernel of this size, in order, and off[0] tells it all
+     */
+    int kernel;
 } conv_plane;
 
 typedef struct conv_kernels {
@@ -47,7 +51,7 @@ typedef struct conv_kernels {
     int most_vecs; /* of `sums` */
 
     /* panel[k * nr + lane] for k < n, nr the matrix product's: what the runs, in the order of their lanes,
-     * read at off[k]. Lanes after the last run, up to a whole vector, become 0; `lanes` of them all are in
+     * read at off[k]. Lanes after the last span, up to a whole vector, become 0; `lanes` of them all are in
      * use. Writes up to a vector past the panel's end. */
     void (*pack)(int64_t n, const int64_t *off, const void *x, const conv_span *runs, int64_t nruns,
                  int64_t lanes, void *panel);
@@ -57,6 +61,11 @@ typedef struct conv_kernels {
     /* out[j * ldo + i] = x[i * ldx + j] for i < rows, j < cols; zeros for rows <= i < fill. */
     void (*transpose)(int64_t rows, int64_t cols, int64_t fill, const void *x, int64_t ldx, void *out,
                       int64_t ldo);
+
+    /* to[r * ldt + i] = from[r * ldf + i * step] for r < rows, i < n */
+    void (*pick)(int64_t rows, int64_t n, const void *from, int64_t ldf, int64_t step, void *to, int64_t ldt);
+    /* to[2 i] = a[i] and to[2 i + 1] = b[i], n elements in all */
+    void (*zip)(int64_t n, const void *a, const void *b, void *to);
 
     void (*plane)(const conv_plane *p);
     /* sums[t] += sum over i, j of y[i * ldo + j] * x[i * ldx + j + off[t]], where y is `out`; `part` is room

@@ -112,7 +112,7 @@ int embedding_bag_infer(ad_call *c) {
     const ad_tensor *w = c->in[0], *index = c->in[1], *offsets = c->in[2], *weights = c->in[3];
     int64_t bad;
     if (w->ndim != 2)
-        return ad_fail(AD_ERR_RUNTIME, "embedding_bag: 'weight' must be 2-D, got size %s",
+        return ad_fail(AD_ERR_VALUE, "embedding_bag: weight has to be a 2D Tensor, but got size %s",
                        fmt_sizes(w->ndim, w->sizes));
     if (!dtype_is_float(w->dtype))
         return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"embedding_bag\" not implemented for '%s'",
@@ -154,7 +154,7 @@ int embedding_bag_infer(ad_call *c) {
         int64_t v;
         index_row(offsets, k, 1, 1, &v);
         if (!k && v)
-            return ad_fail(AD_ERR_VALUE,
+            return ad_fail(AD_ERR_RUNTIME,
                            "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start "
                            "from position 0. However, got %lld",
                            (long long)v);
