@@ -1,6 +1,8 @@
 /* Sampling at places of a grid, for one floating type: the including file defines REAL and GRID(name), and
  * includes this once for each. */
 
+#define TAPS GRID(taps)
+
 /* The place in elements of a coordinate in [-1, 1]; *slope is its derivative. */
 static REAL GRID(place)(REAL c, int64_t size, bool align, REAL *slope) {
     *slope = align ? (REAL)(size - 1) / 2 : (REAL)size / 2;
@@ -36,12 +38,12 @@ static REAL GRID(padded)(REAL x, int64_t size, int padding, bool align, REAL *sl
 /* A place as an integer; far outside and NaN are outside. */
 static int64_t GRID(integer)(REAL x) { return x > -1e9 && x < 1e9 ? (int64_t)x : -100; }
 
-typedef struct GRID(taps) {
+typedef struct TAPS {
     int n;
     REAL start;           /* 0, or NaN where the place is not a number */
     int64_t at[16];       /* in the plane */
     REAL w[16], d[16][3]; /* weights, and their derivatives by the coordinates, the grid's order */
-} GRID(taps);
+} TAPS;
 
 static void GRID(cubic)(REAL t, REAL *w, REAL *d, REAL *dd) {
     const REAL a = (REAL)-0.75;
@@ -58,7 +60,7 @@ static void GRID(cubic)(REAL t, REAL *w, REAL *d, REAL *dd) {
 
 /* The taps of one sample; c are its coordinates (x, y, z). With a direction u their derivatives along it
  * instead: what the taps become when the coordinates move by u. */
-static void GRID(taps_at)(const job *j, const REAL *c, const REAL *u, GRID(taps) *t) {
+static void GRID(taps_at)(const job *j, const REAL *c, const REAL *u, TAPS *t) {
     int n = j->n;
     t->n = 0;
     t->start = 0;
@@ -142,7 +144,7 @@ static void GRID(taps_at)(const job *j, const REAL *c, const REAL *u, GRID(taps)
 static void GRID(read)(int64_t begin, int64_t end, void *ctx) {
     const job *j = ctx;
     const REAL *grid = j->grid, *u = j->u;
-    GRID(taps) t[TILE];
+    TAPS t[TILE];
     for (int64_t s = begin, m; s < end; s += m) {
         int64_t b = s / j->samples, o = s % j->samples;
         m = j->samples - o < end - s ? j->samples - o : end - s;
@@ -165,7 +167,7 @@ static void GRID(read)(int64_t begin, int64_t end, void *ctx) {
 static void GRID(write)(int64_t begin, int64_t end, void *ctx) {
     const job *j = ctx;
     const REAL *grid = j->grid, *u = j->u;
-    GRID(taps) t[TILE];
+    TAPS t[TILE];
     memset((REAL *)j->out + begin * j->plane, 0, (size_t)((end - begin) * j->plane) * sizeof(REAL));
     for (int64_t p = begin, stop; p < end; p = stop) { /* planes of one batch entry share their taps */
         int64_t b = p / j->channels;
@@ -190,7 +192,7 @@ static void GRID(write)(int64_t begin, int64_t end, void *ctx) {
 static void GRID(slopes)(int64_t begin, int64_t end, void *ctx) {
     const job *j = ctx;
     const REAL *grid = j->grid, *u = j->u;
-    GRID(taps) t;
+    TAPS t;
     for (int64_t s = begin; s < end; s++) {
         int64_t b = s / j->samples, o = s % j->samples;
         REAL sum[3] = {0, 0, 0};
@@ -206,3 +208,4 @@ static void GRID(slopes)(int64_t begin, int64_t end, void *ctx) {
         for (int d = 0; d < j->n; d++) ((REAL *)j->out)[s * j->n + d] = sum[d];
     }
 }
+#undef TAPS
