@@ -139,10 +139,11 @@ typedef struct kern_table {
     double (*dot[2])(int64_t n, const void *x, const void *y);
 
     /* normalizations (kernels/norm.h), for float32 and float64 */
-    void (*nm_row_stats[2])(int64_t n, const void *x, int about_zero, double *out);
-    void (*nm_row_apply[2])(int64_t n, const void *x, double mean, double rstd, const void *w, const void *b,
+    void (*nm_row_stats[2])(int rows, int64_t n, const void *x, int about_zero, double *out);
+    void (*nm_row_apply[2])(int rows, int64_t n, const void *x, const double *c, const void *w, const void *b,
                             void *y);
-    void (*nm_row_dots[2])(int64_t n, const void *g, const void *x, double mean, const void *w, double *out);
+    void (*nm_row_dots[2])(int rows, int64_t n, const void *g, const void *x, const double *c, const void *w,
+                           double *out);
     void (*nm_row_grad[2])(int rows, int64_t n, const void *g, const void *x, const double *c, const void *w,
                            void *dx, void *dw, void *db);
     void (*nm_plane_sums[2])(int64_t count, int64_t n, int64_t step, const void *x, const void *g,
