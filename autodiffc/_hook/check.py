@@ -314,7 +314,7 @@ def source_of(path):
                 cells = notebook.cells(path)
             except run.CannotRun as e:
                 raise ValueError(str(e)) from None
-            return "\n".join(notebook.python(text, None) for _, text in cells)
+            return "\n".join(notebook.python(text, None) for _, text, _ in cells)
         with open(path, "rb") as f:
             return f.read()
     except OSError as e:
