@@ -227,7 +227,7 @@ def test_tangents_are_let_go(stats):
 HESSIANS = {
     "layer_norm": lambda F, x: F.layer_norm(x, (4,)).sin().sum(),
     "batch_norm": lambda F, x: F.batch_norm(x, None, None, training=True).sin().sum(),
-    "group_norm": lambda F, x: F.group_norm(x, 2).sin().sum(),
+    "group_norm": lambda F, x: F.group_norm(x, 1).sin().sum(),
     "softmax": lambda F, x: F.softmax(x, -1).sin().sum(),
     "log_softmax": lambda F, x: F.log_softmax(x, 0).sin().sum(),
     "cross_entropy": lambda F, x: F.cross_entropy(x.sin(), T.tensor([1, 3, 0])),
