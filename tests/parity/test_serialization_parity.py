@@ -143,14 +143,13 @@ def test_checkpoints_of_model_optimizer_and_scheduler(writer, reader, pair):
         net2, opt2, schedule2 = parts(reader)
         net2.load_state_dict(read["net"])
         opt2.load_state_dict(read["opt"])
-        schedule2.load_state_dict(read["schedule"])
+        schedule2.load_state_dict(dict(read["schedule"]))  # PyTorch's CyclicLR takes entries out
         reader.set_rng_state(read["rng"])
         assert writer.rand(5).tolist() == reader.rand(5).tolist()
         back = {"net": net2.state_dict(), "opt": opt2.state_dict(), "schedule": schedule2.state_dict()}
         back = writer.load(written(reader, back))
         for name in back:
-            ours, theirs = (sorted(map(repr, bits(d[name])[1])) for d in (back, read))  # CyclicLR's are in another order
-            assert ours == theirs, name
+            assert bits(back[name]) == bits(read[name]), name
 
 
 def test_whole_modules():
