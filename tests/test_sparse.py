@@ -47,14 +47,27 @@ def test_coalesce_and_conversions():
 
 def test_repr():
     s, _ = example(True, T.float32)
-    assert repr(s) == ("tensor(indices=tensor([[0, 1, 1, 2],\n                       [2, 0, 0, 1]]),\n"
-                       "       values=tensor([1., 2., 3., 4.]),\n"
-                       "       size=(3, 4), nnz=4, layout=torch.sparse_coo, requires_grad=True)")
+    assert repr(s) == (
+        "tensor(indices=tensor([[0, 1, 1, 2],\n                       [2, 0, 0, 1]]),\n"
+        "       values=tensor([1., 2., 3., 4.]),\n"
+        "       size=(3, 4), nnz=4, layout=torch.sparse_coo, requires_grad=True)"
+    )
 
 
-@pytest.mark.parametrize("product", [
-    lambda s, d: s @ d, T.mm, T.matmul, T.spmm, T.sparse.mm, lambda s, d: s.mm(d), lambda s, d: s.matmul(d),
-    lambda s, d: T.sparse.addmm(T.zeros(3, 2, dtype=T.float64), s, d), lambda s, d: (d.t() @ s.t()).t()])
+@pytest.mark.parametrize(
+    "product",
+    [
+        lambda s, d: s @ d,
+        T.mm,
+        T.matmul,
+        T.spmm,
+        T.sparse.mm,
+        lambda s, d: s.mm(d),
+        lambda s, d: s.matmul(d),
+        lambda s, d: T.sparse.addmm(T.zeros(3, 2, dtype=T.float64), s, d),
+        lambda s, d: (d.t() @ s.t()).t(),
+    ],
+)
 def test_products(product):
     s, values = example(True)
     d = T.arange(8.0, dtype=T.float64).reshape(4, 2).requires_grad_()
@@ -181,30 +194,33 @@ def test_old_constructors():
     assert T.sparse_coo_tensor((2, 3)).shape == (2, 3) and T.sparse_coo_tensor(i, v).shape == (3, 3)
 
 
-@pytest.mark.parametrize("make, error", [
-    (lambda: T.sparse_coo_tensor([[0, 3]], [1.0, 2.0], (3,)), RuntimeError),
-    (lambda: T.sparse_coo_tensor([[0, -1]], [1.0, 2.0], (3,)), RuntimeError),
-    (lambda: T.sparse_coo_tensor([[0, 1]], [1.0], (3,)), RuntimeError),
-    (lambda: T.sparse_coo_tensor([0, 1], [1.0, 2.0], (3,)), RuntimeError),
-    (lambda: T.sparse_coo_tensor([[0.5]], [1.0], (3,)), RuntimeError),
-    (lambda: T.sparse_coo_tensor([[0]], [1.0], (3, 3)), RuntimeError),
-    (lambda: T.sparse_coo_tensor([[0]], [1.0], (3,), device="cuda"), AssertionError),
-    (lambda: example()[0] @ T.ones(3, 2, dtype=T.float64), RuntimeError),
-    (lambda: example()[0] @ T.ones(4, 2), RuntimeError),
-    (lambda: example()[0] @ example()[0].t(), NotImplementedError),
-    (lambda: example()[0] + 1, NotImplementedError),
-    (lambda: 1 - example()[0], NotImplementedError),
-    (lambda: example()[0].exp(), NotImplementedError),
-    (lambda: T.exp(example()[0]), NotImplementedError),
-    (lambda: T.ones(3, 4) * example()[0], NotImplementedError),
-    (lambda: example()[0].backward(), NotImplementedError),
-    (lambda: example()[0][:, 1], NotImplementedError),
-    (lambda: example()[0] == 1, NotImplementedError),
-    (lambda: T.sparse.sum(T.ones(2)), RuntimeError),
-    (lambda: T.ones(2).coalesce(), RuntimeError),
-    (lambda: T.ones(2).values(), RuntimeError),
-    (lambda: T.sparse.mm(T.ones(2, 2), "x"), TypeError),
-])
+@pytest.mark.parametrize(
+    "make, error",
+    [
+        (lambda: T.sparse_coo_tensor([[0, 3]], [1.0, 2.0], (3,)), RuntimeError),
+        (lambda: T.sparse_coo_tensor([[0, -1]], [1.0, 2.0], (3,)), RuntimeError),
+        (lambda: T.sparse_coo_tensor([[0, 1]], [1.0], (3,)), RuntimeError),
+        (lambda: T.sparse_coo_tensor([0, 1], [1.0, 2.0], (3,)), RuntimeError),
+        (lambda: T.sparse_coo_tensor([[0.5]], [1.0], (3,)), RuntimeError),
+        (lambda: T.sparse_coo_tensor([[0]], [1.0], (3, 3)), RuntimeError),
+        (lambda: T.sparse_coo_tensor([[0]], [1.0], (3,), device="cuda"), AssertionError),
+        (lambda: example()[0] @ T.ones(3, 2, dtype=T.float64), RuntimeError),
+        (lambda: example()[0] @ T.ones(4, 2), RuntimeError),
+        (lambda: example()[0] @ example()[0].t(), NotImplementedError),
+        (lambda: example()[0] + 1, NotImplementedError),
+        (lambda: 1 - example()[0], NotImplementedError),
+        (lambda: example()[0].exp(), NotImplementedError),
+        (lambda: T.exp(example()[0]), NotImplementedError),
+        (lambda: T.ones(3, 4) * example()[0], NotImplementedError),
+        (lambda: example()[0].backward(), NotImplementedError),
+        (lambda: example()[0][:, 1], NotImplementedError),
+        (lambda: example()[0] == 1, NotImplementedError),
+        (lambda: T.sparse.sum(T.ones(2)), RuntimeError),
+        (lambda: T.ones(2).coalesce(), RuntimeError),
+        (lambda: T.ones(2).values(), RuntimeError),
+        (lambda: T.sparse.mm(T.ones(2, 2), "x"), TypeError),
+    ],
+)
 def test_refusals(make, error):
     with pytest.raises(error):
         make()
