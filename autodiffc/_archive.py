@@ -12,6 +12,8 @@ _LOCAL, _CENTRAL, _END, _END64, _LOCATE64 = b"PK\3\4", b"PK\1\2", b"PK\5\6", b"P
 _LOCAL_SIZE, _CENTRAL_SIZE, _END_SIZE = 30, 46, 22
 _MAX32, _MAX16 = 0xFFFFFFFF, 0xFFFF
 _UTF8, _ENCRYPTED = 1 << 11, 1
+_HEAD = struct.Struct("<4s5H3I2H")
+_SMALL = 1 << 16
 
 
 class Writer:
@@ -37,9 +39,12 @@ class Writer:
         padding = -body % ALIGNMENT
         extra = wide + struct.pack("<2sH", b"FB", padding) + b"Z" * padding
         shown = min(size, _MAX32)
-        fields = (_LOCAL, 45 if wide else 20, _UTF8, 0, 0, 33, check, shown, shown, len(path), len(extra))
-        self._put(struct.pack("<4s5H3I2H", *fields) + path + extra)
-        self._put(data)
+        head = _HEAD.pack(_LOCAL, 45 if wide else 20, _UTF8, 0, 0, 33, check, shown, shown, len(path), len(extra))
+        if size < _SMALL:  # one write
+            self._put(b"".join((head, path, extra, data)))
+        else:
+            self._put(head + path + extra)
+            self._put(data)
         self.entries.append((path, check, size, start))
 
     def close(self):

@@ -11,6 +11,7 @@
 
 #include "conv_types.h"
 #include "gemm_types.h"
+#include "wino_types.h"
 
 /* The types that elementwise kernels compute in. Narrower types are converted tile by tile. */
 enum { CT_F32, CT_F64, CT_I64, CT_COUNT };
@@ -139,10 +140,11 @@ typedef struct kern_table {
     double (*dot[2])(int64_t n, const void *x, const void *y);
 
     /* normalizations (kernels/norm.h), for float32 and float64 */
-    void (*nm_row_stats[2])(int64_t n, const void *x, int about_zero, double *out);
-    void (*nm_row_apply[2])(int64_t n, const void *x, double mean, double rstd, const void *w, const void *b,
+    void (*nm_row_stats[2])(int rows, int64_t n, const void *x, int about_zero, double *out);
+    void (*nm_row_apply[2])(int rows, int64_t n, const void *x, const double *c, const void *w, const void *b,
                             void *y);
-    void (*nm_row_dots[2])(int64_t n, const void *g, const void *x, double mean, const void *w, double *out);
+    void (*nm_row_dots[2])(int rows, int64_t n, const void *g, const void *x, const double *c, const void *w,
+                           double *out);
     void (*nm_row_grad[2])(int rows, int64_t n, const void *g, const void *x, const double *c, const void *w,
                            void *dx, void *dw, void *db);
     void (*nm_plane_sums[2])(int64_t count, int64_t n, int64_t step, const void *x, const void *g,
@@ -156,6 +158,7 @@ typedef struct kern_table {
                              const void *m, const void *a, const void *b, const void *c, void *y);
     const gemm_kernels *gemm[CT_COUNT]; /* NULL for i64 */
     const conv_kernels *conv[CT_COUNT]; /* the same */
+    const wino_kernels *wino;           /* float32 */
     /* out[k] = m[k] ? *value : x[k], by the logarithm of an element's size; and how many of m are set */
     void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);
     int64_t (*mask_count)(int64_t n, const uint8_t *m);
