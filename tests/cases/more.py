@@ -151,6 +151,11 @@ POOLING = [
     ),
 ]
 
+POOLING += [
+    _case(name, lambda T, a, g, name=name: getattr(T, name)(a, g, 0, 0, False), None, In(1, 2, *[4] * d),
+          In(1, *[3] * d, d, lo=-0.9, hi=0.9), tol=1e-4, gradgrad=False)
+    for name, d in (("grid_sampler", 2), ("grid_sampler_2d", 2), ("grid_sampler_3d", 3))
+]  # fmt: skip
 SAMPLES = {2: In(2, 3, 2, lo=0, hi=1, requires_grad=False), 3: In(2, 3, 3, lo=0, hi=1, requires_grad=False)}
 POOLING += [
     _case(F + name, lambda T, a, u, name=name: getattr(_f(T), name)(a, 2, 3, _random_samples=u)[0], None,
