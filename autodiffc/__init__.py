@@ -584,7 +584,14 @@ from ._ops.pooling import (
     max_pool3d,
 )
 from ._ops.pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
-from ._ops.resample import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from ._ops.resample import (
+    channel_shuffle,
+    grid_sampler,
+    grid_sampler_2d,
+    grid_sampler_3d,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
 
 # ---- random numbers ----
 from . import random

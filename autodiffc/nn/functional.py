@@ -91,7 +91,9 @@ from .._ops.pooling import (  # noqa: F401
     max_unpool3d,
 )
 from .._ops.resample import (  # noqa: F401
+    affine_grid,
     channel_shuffle,
+    grid_sample,
     interpolate,
     pixel_shuffle,
     pixel_unshuffle,
