@@ -604,7 +604,7 @@ from . import _threadpoolctl
 
 _threadpoolctl.install()
 
-_LAZY = {"nn", "optim", "utils", "serialization", "storage", "func", "linalg", "special", "testing", "compiler"}
+_LAZY = {"nn", "optim", "distributions", "utils", "serialization", "storage", "func", "linalg", "special", "testing", "compiler"}
 _STORAGES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double", "Typed", "Untyped"]
 _LAZY_NAMES = {
     "save": "serialization",
