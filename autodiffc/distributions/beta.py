@@ -16,7 +16,7 @@ __all__ = ["Beta"]
 
 
 class Beta(ExponentialFamily):
-    """Numbers between 0 and 1 with density proportional to ``x**(concentration1 - 1) (1 - x)**(concentration0 - 1)``."""
+    """Numbers between 0 and 1, of density ``x**(concentration1 - 1) (1 - x)**(concentration0 - 1)`` up to a factor."""
 
     arg_constraints = {"concentration1": constraints.positive, "concentration0": constraints.positive}
     support = constraints.unit_interval

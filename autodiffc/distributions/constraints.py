@@ -1,4 +1,4 @@
-"""Sets of values, with ``check(value)``: whether each value, without its last ``event_dim`` dimensions, is in the set."""
+"""Sets of values, with ``check(value)``: whether each value, of the last ``event_dim`` dimensions, is in the set."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

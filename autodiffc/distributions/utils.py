@@ -104,8 +104,8 @@ def vec_to_tril_matrix(vec: Tensor, diag: int = 0) -> Tensor:
     count = vec.shape[-1]
     n = (-(1 + 2 * diag) + ((1 + 2 * diag) ** 2 + 8 * count + 4 * abs(diag) * (diag + 1)) ** 0.5) / 2
     if n != round(n):
-        raise ValueError(f"The size of last dimension is {count} which cannot be expressed as the lower triangular part "
-                         "of a square D x D matrix.")
+        raise ValueError(f"The size of last dimension is {count} which cannot be expressed as the lower triangular "
+                         "part of a square D x D matrix.")
     n = round(n)
     rows, cols = T.tril_indices(n, n, diag)
     mat = T.zeros((*vec.shape[:-1], n, n), dtype=vec.dtype)
