@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test build lint format bench asan tsan clean
+.PHONY: demo test build lint format bench coverage asan tsan clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +23,9 @@ bench: $(BIN)/python ## ratios against PyTorch and JAX, where they are installed
 
 build: ## the extension beside the sources, for working on them
 	$(PYTHON) setup.py -q build_ext --inplace
+
+coverage: ## docs/coverage.md, from what the library has
+	$(PYTHON) -m autodiffc --coverage docs/coverage.md
 
 asan: $(BIN)/python ## the tests under AddressSanitizer and UBSan
 	$(BIN)/python -m pip install -q ".[test]" "setuptools>=70.1"

@@ -24,6 +24,11 @@ from ._dtype import (
     memory_format,
     preserve_format,
     set_default_dtype,
+    sparse_bsc,
+    sparse_bsr,
+    sparse_coo,
+    sparse_csc,
+    sparse_csr,
     strided,
     uint8,
 )
@@ -31,6 +36,8 @@ from .tensor import Tensor  # before the function tensor(), which then takes the
 
 bool, float, double, half = _dtype.bool_, float32, float64, float16
 short, int, long = int16, int32, int64
+globals().update(_dtype.ABSENT)  # dtypes that can be named, and are refused where they are used
+chalf, cfloat, cdouble = (_dtype.ABSENT["complex" + n] for n in ("32", "64", "128"))
 
 # ---- tensors ----
 from . import autograd
@@ -191,7 +198,10 @@ from ._ops.shape import detach
 from ._ops.write import fill
 from .interop import from_dlpack, from_numpy, to_dlpack
 
-__version__ = "0.1.0"
+from .torch_version import TorchVersion as _TorchVersion
+from . import version
+
+__version__ = _TorchVersion(version.__version__)
 
 
 def set_printoptions(**options):
@@ -529,6 +539,28 @@ from ._ops.index import (
     take_along_dim,
 )
 
+# ---- distances, statistics, losses, names of complex numbers ----
+
+from ._ops.complex_names import (
+    angle,
+    conj,
+    conj_physical,
+    conj_physical_,
+    imag,
+    is_neg,
+    real,
+    resolve_conj,
+    resolve_neg,
+    view_as_real,
+)
+from ._ops.distance import cdist, cosine_similarity, pairwise_distance, pdist
+from ._ops.functions import igamma, igammac
+from ._ops.index import nonzero_static
+from ._ops.reduce import frexp
+from ._ops.sparse import dsmm, hspmm, smm, spmm
+from ._ops.statistics import corrcoef, cov, gradient, histogramdd, isin, renorm
+from ._ops.write import as_strided_, fill_, zero_
+
 # ---- convolutions ----
 
 from ._ops.conv import (
@@ -552,11 +584,13 @@ from ._ops.pooling import (
     max_pool3d,
 )
 from ._ops.pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
+from ._ops.resample import channel_shuffle, pixel_shuffle, pixel_unshuffle
 
 # ---- random numbers ----
 from . import random
 from ._generator import Generator, default_generator
 from ._ops.normalization import (
+    _weight_norm,
     batch_norm,
     group_norm,
     instance_norm,
@@ -564,6 +598,7 @@ from ._ops.normalization import (
     native_batch_norm,
     native_group_norm,
     native_layer_norm,
+    norm_except_dim,
     rms_norm,
 )
 from ._ops.random import (
@@ -597,14 +632,47 @@ from ._ops.sampling import (
 )
 from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 
+# ---- settings ----
+from ._settings import (
+    _assert,
+    _check,
+    are_deterministic_algorithms_enabled,
+    get_default_device,
+    get_deterministic_debug_mode,
+    get_device_module,
+    get_float32_matmul_precision,
+    is_deterministic_algorithms_warn_only_enabled,
+    is_warn_always_enabled,
+    set_default_device,
+    set_default_tensor_type,
+    set_deterministic_debug_mode,
+    set_float32_matmul_precision,
+    set_flush_denormal,
+    set_warn_always,
+    use_deterministic_algorithms,
+)
+
 # ---- the rest ----
+
+from math import e, inf, nan, pi
+
+newaxis = None
 
 from ._capture import CaptureError, compile  # noqa: E402,F401
 from . import _threadpoolctl
 
 _threadpoolctl.install()
 
-_LAZY = {"nn", "optim", "distributions", "utils", "serialization", "storage", "func", "linalg", "special", "testing", "compiler"}
+from . import _einops
+
+_einops.watch()
+
+_LAZY = {"nn", "optim", "utils", "serialization", "storage", "func", "linalg", "special", "testing", "compiler"}
+_LAZY |= {"_C", "_dynamo", "_inductor", "_utils", "__config__", "__future__", "accelerator", "amp", "backends"}
+_LAZY |= {"classes", "cpu", "cuda", "distributed", "distributions", "export", "fft", "futures", "fx", "hub", "jit"}
+_LAZY |= {"ao", "library", "masked", "mps"}
+_LAZY |= {"multiprocessing", "nested", "onnx", "ops", "overrides", "package", "profiler", "quantization", "signal"}
+_LAZY |= {"sparse", "torch_version", "types", "version", "xpu"}
 _STORAGES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double", "Typed", "Untyped"]
 _LAZY_NAMES = {
     "save": "serialization",
@@ -612,8 +680,25 @@ _LAZY_NAMES = {
     **{name + "Storage": "storage" for name in _STORAGES},
     "install": "_hook",
     "uninstall": "_hook",
+    "load_ipython_extension": "_hook",
+    "autocast": "amp",
+    "GradScaler": "amp",
+    "Stream": "cpu",
+    "vmap": "func",
+    "OutOfMemoryError": "cuda",
+    **dict.fromkeys(["get_autocast_dtype", "set_autocast_dtype", "is_autocast_enabled", "set_autocast_enabled"],
+                    "amp.autocast_mode"),
+    **dict.fromkeys(["is_autocast_cache_enabled", "set_autocast_cache_enabled", "clear_autocast_cache"],
+                    "amp.autocast_mode"),
+    "unload_ipython_extension": "_hook",
     **dict.fromkeys(
-        ["cholesky_inverse", "cholesky_solve", "lu_unpack", "matrix_exp", "orgqr", "triangular_solve"], "linalg"
+        ["cholesky_inverse", "cholesky_solve", "geqrf", "lu_unpack", "matrix_exp", "orgqr", "ormqr",
+         "triangular_solve"],
+        "linalg",
+    ),
+    "sparse_coo_tensor": "sparse",
+    **dict.fromkeys(
+        ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"], "_ops.window"
     ),
 }
 
@@ -633,7 +718,9 @@ def __getattr__(name):
             if module != name:
                 found = globals()[name] = getattr(found, name)
             return found
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from ._hook import missing
+
+    raise missing.attribute(__name__, name)
 
 
 def __dir__():

@@ -12,6 +12,8 @@ _LOCAL, _CENTRAL, _END, _END64, _LOCATE64 = b"PK\3\4", b"PK\1\2", b"PK\5\6", b"P
 _LOCAL_SIZE, _CENTRAL_SIZE, _END_SIZE = 30, 46, 22
 _MAX32, _MAX16 = 0xFFFFFFFF, 0xFFFF
 _UTF8, _ENCRYPTED = 1 << 11, 1
+_HEAD = struct.Struct("<4s5H3I2H")
+_SMALL = 1 << 16
 
 
 class Writer:
@@ -37,9 +39,12 @@ class Writer:
         padding = -body % ALIGNMENT
         extra = wide + struct.pack("<2sH", b"FB", padding) + b"Z" * padding
         shown = min(size, _MAX32)
-        fields = (_LOCAL, 45 if wide else 20, _UTF8, 0, 0, 33, check, shown, shown, len(path), len(extra))
-        self._put(struct.pack("<4s5H3I2H", *fields) + path + extra)
-        self._put(data)
+        head = _HEAD.pack(_LOCAL, 45 if wide else 20, _UTF8, 0, 0, 33, check, shown, shown, len(path), len(extra))
+        if size < _SMALL:  # one write
+            self._put(b"".join((head, path, extra, data)))
+        else:
+            self._put(head + path + extra)
+            self._put(data)
         self.entries.append((path, check, size, start))
 
     def close(self):
@@ -65,12 +70,36 @@ class Writer:
         self._put(struct.pack("<4s4H2IH", _END, 0, 0, n, n, min(size, _MAX32), min(start, _MAX32), 0))
 
 
+class FileBytes:
+    """The bytes of an open file, read when they are sliced. (A file that shrinks while it is mapped kills its readers;
+    one that is read gives fewer bytes.)"""
+
+    def __init__(self, file, size):
+        self.file, self.size = file, size
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, part):
+        begin, end, _ = part.indices(self.size)
+        if end <= begin:
+            return b""
+        self.file.seek(begin)
+        return self.file.read(end - begin)
+
+    def read_into(self, begin, buffer):
+        """Fills a buffer; how many bytes there were."""
+        self.file.seek(begin)
+        return self.file.readinto(buffer)
+
+
 def damaged(what):
     return RuntimeError(f"damaged checkpoint: {what}. It may not have been written or copied to its end")
 
 
 class Reader:
-    """The records of a zip file that lies in a memoryview. RuntimeError, naming what is wrong, for a damaged one."""
+    """The records of a zip file that lies in a memoryview or FileBytes. RuntimeError, naming what is wrong, for a
+    damaged one."""
 
     def __init__(self, data):
         self.data = data
@@ -107,33 +136,33 @@ class Reader:
         if at < 0:
             raise damaged("failed finding central directory: not a whole zip archive")
         at += lowest
-        _, disk, _, n, _, size, start, _ = struct.unpack_from("<4s4H2IH", data, at)
+        _, disk, _, n, _, size, start, _ = struct.unpack("<4s4H2IH", data[at : at + _END_SIZE])
         if _MAX16 in (n, disk) or _MAX32 in (size, start):
             locate = at - 20
             if locate >= 0 and data[locate : locate + 4] == _LOCATE64:
-                at = struct.unpack_from("<4sIQI", data, locate)[2]
+                at = struct.unpack("<4sIQI", data[locate : locate + 20])[2]
                 if data[at : at + 4] != _END64:
                     raise damaged("the zip64 directory is not where it should be")
-                n, size, start = struct.unpack_from("<4sQ2H2I4Q", data, at)[7:]
+                n, size, start = struct.unpack("<4sQ2H2I4Q", data[at : at + 56])[7:]
         if start + size > at:
             raise damaged("the zip directory does not lie before its end")
         self.end = start
-        entries = []
-        end = start + size
+        table = bytes(data[start : start + size])
+        entries, at = [], 0
         for _ in range(n):
-            if start + _CENTRAL_SIZE > end or data[start : start + 4] != _CENTRAL:
+            if at + _CENTRAL_SIZE > len(table) or table[at : at + 4] != _CENTRAL:
                 raise damaged(f"entry {len(entries)} of the zip directory is not one")
-            fields = struct.unpack_from("<4s6H3I5H2I", data, start)
+            fields = struct.unpack_from("<4s6H3I5H2I", table, at)
             flags, method, check, packed, full, npath, nextra, ncomment = *fields[3:5], *fields[7:13]
             offset = fields[16]
-            at = start + _CENTRAL_SIZE
+            at += _CENTRAL_SIZE
             try:
-                name = bytes(data[at : at + npath]).decode()
+                name = table[at : at + npath].decode()
             except UnicodeDecodeError:
                 raise damaged(f"the name of entry {len(entries)} of the zip directory is no text") from None
-            extra = bytes(data[at + npath : at + npath + nextra])
-            start = at + npath + nextra + ncomment
-            if start > end:
+            extra = table[at + npath : at + npath + nextra]
+            at += npath + nextra + ncomment
+            if at > len(table):
                 raise damaged(f"entry {name!r} goes beyond the zip directory")
             if _MAX32 in (packed, full, offset):
                 packed, full, offset = _widened(extra, packed, full, offset)
@@ -152,12 +181,24 @@ class Reader:
         except KeyError:
             raise damaged(f"it has no record {self.prefix + name!r}") from None
 
-    def read(self, name, check=True):
-        """A record's bytes, as a part of the memoryview; they are checked against their checksum if there is one."""
+    def read(self, name):
+        """A record's bytes, checked against their checksum if there is one."""
         begin, size = self.span(name)
-        data = self.data[begin : begin + size]
+        return self._checked(name, self.data[begin : begin + size])
+
+    def read_into(self, name, buffer):
+        """Fills a buffer of the record's size with its bytes, which are checked too."""
+        begin, size = self.span(name)
+        if isinstance(self.data, FileBytes):
+            if self.data.read_into(begin, buffer) != size:
+                raise damaged(f"record {self.prefix + name!r} ends too early")
+        else:
+            buffer[:] = self.data[begin : begin + size]
+        self._checked(name, buffer)
+
+    def _checked(self, name, data):
         wanted = self.records[self.prefix + name][2]
-        if check and wanted and zlib.crc32(data) != wanted:
+        if wanted and zlib.crc32(data) != wanted:
             raise damaged(f"the bytes of record {self.prefix + name!r} do not have their checksum")
         return data
 

@@ -32,12 +32,14 @@ def cdef() -> str:
     intptr_t dlpack_open(intptr_t capsule, int *versioned);
     int make_handle_class(void);
     void use_tensor_class(intptr_t tensor, const intptr_t *functions);
+    intptr_t import_switch(intptr_t usual, intptr_t ours, intptr_t leave);
     """
 
 
 SOURCE = """
 #include "autodiffc.h"
 #include "python/tensor_object.h"
+#include "python/import_switch.h"
 
 /* The binding's functions keep the interpreter's lock: giving it up and taking it again costs more than
  * a small operation. The core gives it up itself around work that takes longer (execute() in op.c, the replay in

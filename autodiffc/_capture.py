@@ -10,6 +10,7 @@ enclosing scope), or the random generator. Anything else is part of the signatur
 import functools
 import sys
 import threading
+import warnings
 import weakref
 
 from . import _core
@@ -31,7 +32,8 @@ def here():
 class Recording:
     """What Python adds to the core's recording: slots, and the modules whose mode was read."""
 
-    def __init__(self):
+    def __init__(self, lenient=False):
+        self.lenient, self.refused = lenient, ""
         self.thread = threading.get_ident()
         self.slots = []
         self.modules = {}
@@ -43,11 +45,11 @@ class Recording:
 
     def note_module(self, module, _args=None):
         if id(module) not in self.modules:
-            self.modules[id(module)] = (weakref.ref(module), module.training, _members(module))
+            self.modules[id(module)] = (weakref.ref(module), module.training, _members(module), _hooks(module))
 
     def check_modules(self):
         """Refuses a step that gave a module other tensors: a replay would not."""
-        for ref, _, members in self.modules.values():
+        for ref, _, members, _ in self.modules.values():
             module = ref()
             if module is not None and not _same(members, _members(module)):
                 raise CaptureError("the captured step exchanged a parameter, buffer or submodule of "
@@ -59,13 +61,28 @@ def _members(module):
     return [*module._parameters.values(), *module._buffers.values(), *module._modules.values()]
 
 
+def _hooks(module):
+    """What a call of the module runs beside its forward()."""
+    return sys.modules[__package__ + ".nn._hooks"].of_call(module)
+
+
+def _every_hook():
+    """The hooks of every module's call."""
+    return sys.modules[__package__ + ".nn._hooks"].of_every_call()
+
+
 def _same(a, b):
     return len(a) == len(b) and all(x is y for x, y in zip(a, b))
 
 
 def refuse(what):
-    """Raises CaptureError when a step is being recorded."""
-    if here() is not None:
+    """Raises CaptureError when a step is being recorded, or ends the recording where the step may go on without."""
+    r = here()
+    if r is not None and lib.ad_capturing():
+        if r.lenient:
+            r.refused = what
+            lib.ad_capture_abort()
+            return
         raise CaptureError(f"{what} cannot be part of a captured step{_core.location()}")
 
 
@@ -124,6 +141,7 @@ class Program:
         self.modules = list(recording.modules.values())
         self.registries = sys.modules[__package__ + ".nn._registry"].changes if self.modules else None
         self.changes = self.registries[0] if self.modules else 0
+        self.hooks = _every_hook() if self.modules else []
         self.guards = recording.guards
         self.slots = [[call, values, None] for call, values in recording.slots]
         self.result, self.sources = result, sources
@@ -148,12 +166,15 @@ class Program:
         return lib.ad_program_fits(self.handle)
 
     def _modules_fit(self):
-        """As fits(), of the modules alone. Asked only when some module anywhere has changed its mode or members."""
-        for ref, training, _ in self.modules:
+        """As fits(), of the modules alone. Asked only when some module anywhere has changed its mode, members or
+        hooks."""
+        for ref, training, _, _ in self.modules:
             module = ref()
             if module is None or module.training != training:
                 return 0
-        return 1 if all(_same(members, _members(ref())) for ref, _, members in self.modules) else -1
+        alike = _same(self.hooks, _every_hook()) and all(
+            _same(members, _members(ref())) and _same(hooks, _hooks(ref())) for ref, _, members, hooks in self.modules)
+        return 1 if alike else -1
 
     def replay(self, tensors):
         """Runs the program. Returns None when the tensors are of other sizes, else a tuple with the result."""
@@ -179,9 +200,11 @@ class Program:
 class CompiledStep:
     """A function that is recorded at its first call with a signature and replayed afterwards."""
 
-    def __init__(self, fn):
+    def __init__(self, fn, lenient=False):
         self.fn = fn
+        self.lenient = lenient
         self.programs = {}
+        self.eager = set()  # the signatures that cannot be recorded
         functools.update_wrapper(self, fn)
 
     def __get__(self, instance, owner=None):
@@ -196,6 +219,8 @@ class CompiledStep:
             tensors = []
             structure = (_flatten(args, tensors), _flatten(kwargs, tensors))
             key = _freeze(structure)
+        if self.eager and key in self.eager:
+            return self.fn(*args, **kwargs)
         programs = self.programs.get(key)
         if programs is None:
             programs = self.programs[key] = []
@@ -211,16 +236,26 @@ class CompiledStep:
         for p in stale:  # another thread may have dropped it already
             if p in programs:
                 programs.remove(p)
-        return self._record(programs, tensors, structure, args, kwargs)
+        if self.lenient and any(t.requires_grad for t in tensors):
+            self._give_up(key, "an argument requires grad")
+            return self.fn(*args, **kwargs)
+        return self._record(programs, tensors, structure, args, kwargs, key)
 
-    def _record(self, programs, tensors, structure, args, kwargs):
+    def _give_up(self, key, why):
+        """From now on calls of this signature run as they are; the first time with a warning."""
+        if not self.eager:
+            name = getattr(self.fn, "__qualname__", type(self.fn).__name__)
+            warnings.warn(f"torch.compile: {name} runs as it is, without being recorded: {why}", stacklevel=4)
+        self.eager.add(key)
+
+    def _record(self, programs, tensors, structure, args, kwargs, key):
         global recording
         with _lock:
             if recording is not None:
                 raise CaptureError("a step is being recorded in this thread already")
-            recording = r = Recording()
+            recording = r = Recording(self.lenient)
             unhook = _watch_modules(r)
-            lib.ad_capture_begin()
+            lib.ad_capture_begin(self.lenient)
             try:
                 stand_ins = [wrap(lib.ad_capture_arg(t._h)) for t in tensors]
                 for t, s in zip(tensors, stand_ins):
@@ -234,9 +269,14 @@ class CompiledStep:
                 call_args, call_kwargs = _map(args, marks), _map(kwargs, marks)
                 result = self.fn(*call_args, **call_kwargs)
                 del call_args, call_kwargs
-                r.check_modules()
                 leaves = []
                 _flatten(result, leaves)
+                if self.lenient:
+                    why = _why_not(r)
+                    if why:
+                        self._give_up(key, why)
+                        return _map(result, iter([_original(t, stand_ins, tensors) for t in leaves]))
+                r.check_modules()
                 sources, outs = [], []
                 for t in leaves:
                     index = next((i for i, s in enumerate(stand_ins) if s is t), None)
@@ -249,6 +289,9 @@ class CompiledStep:
                         sources.append(("same", t))
                 handle = lib.ad_capture_end([t._h for t in outs], len(outs))
                 if not handle:
+                    if self.lenient and lib.ad_error_class() == lib.AD_ERR_CAPTURE:
+                        self._give_up(key, ffi.string(lib.ad_error_message()).decode())
+                        return _map(result, iter([_original(t, stand_ins, tensors) for t in leaves]))
                     fail()
             finally:
                 recording = None
@@ -273,6 +316,22 @@ class CompiledStep:
                 lib.ad_program_stats(p.handle, v)
                 rows.append(dict(zip(("calls", "live", "fused", "arena_bytes", "unplanned_bytes", "outputs"), v)))
         return rows
+
+
+def _why_not(r):
+    """Why the step that has just run cannot be replayed, or ""."""
+    if not lib.ad_capturing():
+        return r.refused or ffi.string(lib.ad_capture_refused()).decode()
+    try:
+        r.check_modules()
+    except CaptureError as e:
+        return str(e)
+    return ""
+
+
+def _original(t, stand_ins, tensors):
+    """The argument that a stand-in stood for, or the tensor itself."""
+    return next((tensors[k] for k, s in enumerate(stand_ins) if s is t), t)
 
 
 class _Place(TensorBase):
@@ -300,21 +359,31 @@ def _watch_modules(r):
     return register_module_forward_pre_hook(lambda module, args: r.note_module(module)).remove
 
 
-def compile(model=None, *, fullgraph=False, dynamic=None, backend="inductor", mode=None, options=None, disable=False):
+def compile(model=None, *, fullgraph=False, dynamic=None, backend="inductor", mode=None, options=None, name=None,
+            disable=False, recompile_limit=None, isolate_recompiles=False, shapes_spec=None):
     """Records a step (a function that computes, calls backward() and steps an optimizer) and replays it.
 
     The first call with a signature (structure of the arguments; sizes, strides and dtypes of tensors; values of
     numbers; train or eval mode of the modules called) runs the function and records it; later calls replay the
     recording in one call with the same results, bit for bit. Learning rates, the optimizers' counts, random
     numbers and new data take effect. Python numbers that the function reads from elsewhere are recorded as
-    constants. CaptureError, with the line, for what a replay could not do: reading a tensor's value (item(),
-    `if tensor`), shapes that depend on data, pointing tensors at other memory. The other arguments are
-    accepted for PyTorch's sake and change nothing, but for `disable`, which returns the function itself.
+    constants. What a replay could not do (reading a tensor's value by item() or `if tensor`, shapes that depend on
+    data, pointing tensors at other memory, results that require grad) is a CaptureError, with the line, under
+    fullgraph=True; without it the function then runs as it is, from that call on, after one warning.
+
+    A Module is returned in an OptimizedModule, which calls it as it is: a module's part of a training step is not
+    worth recording alone. The other arguments are accepted for PyTorch's sake and change nothing, but for
+    `disable`, which returns the function itself.
     """
     if model is None:
-        return lambda fn: compile(fn, disable=disable)
+        return lambda fn: compile(fn, fullgraph=fullgraph, disable=disable)
     if disable:
         return model
     if not callable(model):
         raise TypeError(f"compile() takes a function, not {type(model).__name__}")
-    return CompiledStep(model)
+    nn = sys.modules.get(__package__ + ".nn")
+    if nn is not None and isinstance(model, nn.Module):
+        from .nn._optimized import OptimizedModule
+
+        return OptimizedModule(model)
+    return CompiledStep(model, not fullgraph)

@@ -20,6 +20,10 @@ class CaptureError(RuntimeError):
     """A step that is being recorded did what a replay could not do."""
 
 
+class SparseOperand(NotImplementedError):
+    """A sparse tensor where the core needs a dense one."""
+
+
 _ERRORS = {
     lib.AD_ERR_RUNTIME: RuntimeError,
     lib.AD_ERR_TYPE: TypeError,
@@ -48,7 +52,10 @@ def fail():
     if cls == lib.AD_ERR_PYTHON:
         raised = _pending.__dict__.pop("error", None)
         if raised is not None:
-            raise raised
+            try:
+                raise raised
+            finally:
+                raised = None  # or the exception and this frame would keep each other, and all tensors in between
     if cls == lib.AD_ERR_INTERRUPT:
         global interrupt
         raised, interrupt = interrupt, None
@@ -63,12 +70,13 @@ def fail():
 def location():
     """" (file, line n)" of the innermost caller outside this package, or nothing."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None and frame.f_code.co_filename.startswith((_PACKAGE, "<frozen importlib")):
         frame = frame.f_back
     return f" ({frame.f_code.co_filename}, line {frame.f_lineno})" if frame is not None else ""
 
 
-Handle = wrap = unary = binary = None  # written in C: set by make_handle_class()
+# written in C: set by make_handle_class()
+Handle = wrap = unary = binary = ints = listed = joined = filled = apply = None
 if lib.make_handle_class():
     raise ImportError("the class of tensors could not be made")
 
@@ -77,6 +85,7 @@ class TensorBase(Handle):
     """The handle, and nothing else; autodiffc.tensor.Tensor adds the names."""
 
     __slots__ = ("_grad_ref", "__weakref__", "__dict__")
+    _dense = True  # a sparse tensor has no handle
 
 
 Tensor = TensorBase  # replaced by autodiffc.tensor once it is defined

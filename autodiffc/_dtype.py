@@ -43,9 +43,38 @@ bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64 = D
 FROM_NUMPY = {d.numpy: d for d in DTYPES if d.numpy is not None}
 
 
+class _AbsentDtype(dtype):
+    """A dtype that PyTorch has and tensors here have not. It can be named and compared; using it is refused."""
+
+    __slots__ = ()
+
+    def __init__(self, name, itemsize):
+        self.name, self.itemsize, self.numpy = name, itemsize, None
+        self.is_floating_point = name.startswith("float")
+        self.is_signed = not name.startswith(("uint", "quint"))
+
+    @property
+    def code(self):
+        raise NotImplementedError(f"tensors of dtype {self} are not supported: use one of "
+                                  + ", ".join(d.name for d in DTYPES))  # fmt: skip
+
+    @property
+    def is_complex(self):
+        return self.name.startswith("complex")
+
+
+ABSENT = {
+    n: _AbsentDtype(n, size)
+    for n, size in {"complex32": 4, "complex64": 8, "complex128": 16, "uint16": 2, "uint32": 4, "uint64": 8,
+                    "float8_e4m3fn": 1, "float8_e4m3fnuz": 1, "float8_e5m2": 1, "float8_e5m2fnuz": 1, "qint8": 1,
+                    "quint8": 1, "qint32": 4}.items()
+}  # fmt: skip
+"""By name."""
+
+
 def named(name):
     """The dtype of a name such as "float32"."""
-    return DTYPES[_names.index(name)]
+    return ABSENT[name] if name in ABSENT else DTYPES[_names.index(name)]
 
 
 def get_default_dtype() -> dtype:
@@ -168,6 +197,10 @@ def check_device(d) -> None:
         return
     if kind == "cuda":
         raise AssertionError("Torch not compiled with CUDA enabled")
+    if kind == "xpu":
+        raise AssertionError("Torch not compiled with XPU enabled")
+    if kind == "mps":
+        raise RuntimeError("PyTorch is not linked with support for mps devices")
     raise RuntimeError(f"device '{d}' is not available: autodiffc computes on the CPU")
 
 
@@ -193,3 +226,6 @@ contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")
 channels_last = memory_format("channels_last")
 channels_last_3d = memory_format("channels_last_3d")
+sparse_coo, sparse_csr, sparse_csc = layout("sparse_coo"), layout("sparse_csr"), layout("sparse_csc")
+sparse_bsr, sparse_bsc = layout("sparse_bsr"), layout("sparse_bsc")
+jagged = layout("jagged")

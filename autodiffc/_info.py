@@ -30,10 +30,10 @@ def empty_cache() -> None:
 
 def show_config() -> str:
     """The version, the processor, the instruction set in use and the number of threads, in a few lines."""
-    from . import __version__
+    from .version import autodiffc
 
     return (
-        f"autodiffc {__version__}\nprocessor: {ffi.string(lib.ad_cpu()).decode()}\n"
+        f"autodiffc {autodiffc}\nprocessor: {ffi.string(lib.ad_cpu()).decode()}\n"
         f"kernels: {ffi.string(lib.ad_isa()).decode()}\nthreads: {lib.ad_get_num_threads()}\n"
     )
 

@@ -6,7 +6,7 @@ from . import _core, _dtype
 from ._core import TensorBase, fail
 from ._dtype import DTYPES
 from ._native import lib
-from ._ops import creation, from_data
+from ._ops import _call, creation, from_data
 
 
 def legacy_new(cls, d, args, device=None):
@@ -24,6 +24,8 @@ def legacy_new(cls, d, args, device=None):
             raise TypeError(f"expected {d} (got {first.dtype})")
         h = lib.ad_op1(_core.OP["alias"], first._h)
     else:
+        if isinstance(first, (float, complex)):
+            raise TypeError(f"new(): data must be a sequence (got {type(first).__name__})")
         made = from_data.tensor(first, dtype=d)
         lib.ad_retain(made._h)
         h = made._h
@@ -32,6 +34,35 @@ def legacy_new(cls, d, args, device=None):
     t = object.__new__(cls)
     t._h = h
     return t
+
+
+def new(self, *args, device=None):
+    """A tensor of this one's dtype: new(sizes...), new(sequence or array), new(tensor). Prefer new_tensor() and
+    new_empty()."""
+    return legacy_new(_core.Tensor, self.dtype, args, device)
+
+
+def resize(self, *sizes):
+    """The elements in another size, as reshape(); RuntimeError when their number differs. Prefer reshape()."""
+    import warnings
+
+    warnings.warn("non-inplace resize is deprecated", stacklevel=2)
+    size = _call.sizes(sizes)
+    n = 1
+    for s in size:
+        n *= s
+    if n != self.numel():
+        shape = "x".join(map(str, self.shape))
+        raise RuntimeError(
+            f"requested resize to {'x'.join(map(str, size))} ({n} elements in total), but the given tensor has a size "
+            f"of {shape} ({self.numel()} elements). autograd's resize can only change the shape of a given tensor, "
+            "while preserving the number of elements. ")
+    return self.contiguous().view(size)
+
+
+def resize_as(self, tensor):
+    """resize() to the size of another tensor."""
+    return resize(self, *tensor.shape)
 
 
 class _TypedTensor(type):

@@ -2,12 +2,15 @@
 
 import importlib
 import pickle
+import struct
 import sys
+from collections import OrderedDict
 from types import FunctionType
 
-from . import _dtype
+from . import _dtype, _utils
 from ._pickle_tables import CLASSES_OF_OLD, MODULES
 from .storage import TypedStorage, UntypedStorage, _StorageClass
+from .tensor import Tensor
 
 _OURS = __package__
 
@@ -20,6 +23,7 @@ class Pickler(pickle._Pickler):
     def __init__(self, file, protocol, persistent_id):
         super().__init__(file, protocol)
         self._reference = persistent_id
+        self._named = {}  # how a dtype's tensors refer to what all of them name
 
     def save_global(self, obj, name=None):
         module = getattr(obj, "__module__", None)
@@ -59,6 +63,31 @@ class Pickler(pickle._Pickler):
 
     dispatch[TypedStorage] = dispatch[UntypedStorage] = save_storage
 
+    def save_tensor(self, t):
+        """A Tensor as save_reduce() would write it, without a call for each part: files have thousands."""
+        if t.__dict__ or self.proto < 2:
+            return self.save_reduce(*_utils.reduce_tensor(t), obj=t)
+        code, offset, sizes, strides, requires_grad = t._geometry()
+        d = _dtype.DTYPES[code]
+        tag, kind, key, place, n, *rest = self._reference(TypedStorage(t.untyped_storage(), d))
+        name = _TEXT.pack(88, len(key)) + key.encode()
+        numbers = b"".join((_integer(n), b"N" * len(rest), b"tQ", _integer(offset), _integers(sizes),
+                            _integers(strides), b"\x88" if requires_grad else b"\x89"))  # fmt: skip
+        named = self._named.get(kind)
+        if named is None:
+            named = self._named[kind] = []
+            for obj, then in ((_utils._rebuild_tensor_v2, b"(("), (tag, b""), (kind, name), (place, numbers),
+                              (OrderedDict, b")RtR")):  # fmt: skip
+                self.save(obj)
+                self.write(then)
+                named.append(self.get(self.memo[id(obj)][0]))
+        else:
+            function, tag, kind, place, ordered = named
+            self.write(b"".join((function, b"((", tag, kind, name, place, numbers, ordered, b")RtR")))
+        self.memoize(t)
+
+    dispatch[Tensor] = save_tensor
+
     def save_reduce(self, func, args, state=None, listitems=None, dictitems=None, state_setter=None, *, obj=None):
         if func is dict and args == () and state is None and listitems is None and dictitems is not None:
             # a dict of ours that keeps account of itself: what others read is a plain one
@@ -67,6 +96,27 @@ class Pickler(pickle._Pickler):
             self._batch_setitems(*((dictitems, obj) if sys.version_info >= (3, 14) else (dictitems,)))
             return
         super().save_reduce(func, args, state, listitems, dictitems, state_setter, obj=obj)
+
+
+_TEXT = struct.Struct("<BI")
+
+
+def _integer(n):
+    """The opcode of an integer that is not negative."""
+    if n < 256:
+        return bytes((75, n))
+    if n < 1 << 31:
+        return b"J" + n.to_bytes(4, "little")
+    return b"\x8a\x08" + n.to_bytes(8, "little")
+
+
+def _integers(sizes):
+    """The opcodes of a tuple of them."""
+    many = len(sizes) > 3
+    return (b"(" if many else b"") + b"".join(map(_integer, sizes)) + (b"t" if many else _TUPLES[len(sizes)])
+
+
+_TUPLES = (b")", b"\x85", b"\x86", b"\x87")
 
 
 def _public(obj, module, name):

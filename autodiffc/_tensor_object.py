@@ -1,6 +1,7 @@
 """What a tensor is as a Python object: numbers, iteration, printing, NumPy, copies, pickles."""
 
 import copy
+import sys
 
 from . import interop
 from ._core import TensorBase
@@ -121,11 +122,15 @@ class TensorObject(TensorBase):
         return type(self.storage())
 
     def is_shared(self):
-        return False
+        """Whether the memory is shared between processes: see share_memory_()."""
+        shared = sys.modules.get(__package__ + ".multiprocessing._shared")
+        return shared is not None and shared.block_of(self) is not None
 
     def share_memory_(self):
-        """RuntimeError: tensors live in the memory of one process."""
-        raise RuntimeError("share_memory_(): shared memory between processes is not supported")
+        """Moves this tensor to memory that other processes see when it is handed to them; returns it."""
+        from .multiprocessing import _shared
+
+        return _shared.move(self)
 
     def is_pinned(self, device=None):
         return False

@@ -97,3 +97,34 @@ def reduce_parameter(p):
     if p.__dict__:
         return _rebuild_parameter_with_state, (p.detach(), p.requires_grad, hooks, dict(p.__dict__))
     return _rebuild_parameter, (p.detach(), p.requires_grad, hooks)
+
+
+# ---- tensors as one ----
+
+
+def _flatten_dense_tensors(tensors):
+    """The tensors as one 1-d tensor."""
+    from ._ops.shape import cat
+
+    return cat([t.contiguous().view(-1) for t in tensors], 0)
+
+
+def _unflatten_dense_tensors(flat, tensors):
+    """A tuple of views of a 1-d tensor, with the sizes of the tensors."""
+    parts, at = [], 0
+    for t in tensors:
+        parts.append(flat.narrow(0, at, t.numel()).view_as(t))
+        at += t.numel()
+    return tuple(parts)
+
+
+def _get_device_index(device, optional=False, allow_cpu=False):
+    """-1 for the CPU, where it may be; ValueError else."""
+    from ._dtype import device as kind
+
+    d = kind(device) if device is not None else None
+    if d is None or d.type == "cpu":
+        if optional or allow_cpu:
+            return -1
+        raise ValueError(f"Expected a non cpu device, but got: {device}")
+    return d.index or 0

@@ -8,6 +8,7 @@ import functools
 
 from ._core import OP, TensorBase, fail, wrap
 from ._native import lib
+from ._vmap import vmap
 from .autograd import grad as _autograd_grad
 from .autograd.grad_mode import enable_grad as _enable_grad
 from .utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
@@ -408,13 +409,6 @@ def linearize(func, *primals):
     return out, jvp_fn
 
 
-def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
-    """Not here: RuntimeError's kin NotImplementedError says how to do without."""
-    raise NotImplementedError(
-        "func.vmap: call the function on a batch (operations broadcast), or on each row and stack() the results"
-    )
-
-
 def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, *, tie_weights=True, strict=False):
     """module(*args, **kwargs) with the parameters and buffers that a dictionary (or several) names replaced."""
     if isinstance(parameter_and_buffer_dicts, dict):
@@ -513,3 +507,9 @@ __all__ = [
     "vjp",
     "vmap",
 ]
+
+
+def __getattr__(name):
+    from ._hook import missing
+
+    raise missing.attribute(__name__, name)

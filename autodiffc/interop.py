@@ -251,6 +251,9 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
     return r.clone() if copy and r is self else r
 
 
+_NO_CUDA = "Cannot initialize CUDA without ATen_cuda library: autodiffc computes on the CPU"
+
+
 def type_(self, dtype=None, non_blocking=False, **kwargs):
     """The name of this tensor's type, or the tensor in another dtype (a dtype or such a name)."""
     if dtype is None:
@@ -259,7 +262,11 @@ def type_(self, dtype=None, non_blocking=False, **kwargs):
         for code, name in enumerate(_CLASSES):
             if dtype == f"torch.{name}Tensor":
                 return _cast(self, DTYPES[code])
+        if dtype.startswith("torch.cuda."):
+            raise RuntimeError(_NO_CUDA)
         raise ValueError(f"invalid type: {dtype!r}")
+    if getattr(dtype, "__module__", "") == "torch.cuda":
+        raise RuntimeError(_NO_CUDA)
     return to(self, getattr(dtype, "dtype", dtype))
 
 

@@ -266,6 +266,7 @@ def load(f, map_location=None, pickle_module=None, *, weights_only=None, mmap=No
             if mmap:
                 raise RuntimeError("mmap can only be used with files saved with "
                                    "`torch.save(_use_new_zipfile_serialization=True)`")  # fmt: skip
+            data = memoryview(data[:])
             result, end = _legacy_files.load(data, restore, pickle_module, weights_only, _safe, pickle_load_args)
             if callable(getattr(f, "seek", None)):  # there may be another one behind it
                 f.seek(end - len(data), os.SEEK_CUR)
@@ -281,14 +282,15 @@ def load(f, map_location=None, pickle_module=None, *, weights_only=None, mmap=No
 def _opened(f, mmap=False):
     """The bytes of a file: mapped, or read from where a file-like object stands."""
     if isinstance(f, (str, os.PathLike)):
-        import mmap as mapping
-
         with open(f, "rb") as file:
-            if os.fstat(file.fileno()).st_size == 0 or not os.path.isfile(f):
-                yield memoryview(file.read())
-                return
-            with_copy = mapping.mmap(file.fileno(), 0, access=mapping.ACCESS_COPY if mmap else mapping.ACCESS_READ)
-        yield memoryview(with_copy)  # it is unmapped when the last tensor on it has gone
+            size = os.fstat(file.fileno()).st_size
+            if mmap and size:
+                import mmap as mapping
+
+                yield memoryview(mapping.mmap(file.fileno(), 0, access=mapping.ACCESS_COPY))
+                return  # it is unmapped when the last tensor on it has gone
+            whole = not os.path.isfile(f)  # a pipe, say
+            yield memoryview(file.read()) if whole else _archive.FileBytes(file, size)
         return
     if not callable(getattr(f, "read", None)):
         raise AttributeError(
@@ -329,7 +331,10 @@ def _load(archive, restore, pickle_module, weights_only, mmap, pickle_load_args)
         begin, size = archive.span("data/" + name)
         if mmap and size and begin % 16 == 0:
             return mapped_storage(archive.data[begin : begin + size])
-        return storage_from(archive.read("data/" + name))
+        s = UntypedStorage(size)
+        if size:
+            archive.read_into("data/" + name, memoryview(s.array()))
+        return s
 
     data = archive.read("data.pkl")
     if weights_only:
@@ -373,14 +378,6 @@ def weights(machine):
             "its source, either call load() with weights_only=False, which runs what the file says, or allow what it "
             f"needs by name.\n\tWeightsUnpickler error: {e}"
         ) from None
-
-
-def storage_from(data):
-    """A storage of a copy of these bytes."""
-    s = UntypedStorage(len(data))
-    if len(data):
-        s.array()[:] = np.frombuffer(data, np.uint8)
-    return s
 
 
 def mapped_storage(data):

@@ -61,11 +61,39 @@ class UntypedStorage:
     def typed(self, d):
         return TypedStorage(self, d)
 
+    def untyped(self):
+        return self
+
     def tolist(self):
         return self.array().tolist()
 
     def __getitem__(self, i):
-        return self.array()[i].item() if not isinstance(i, slice) else self.array()[i].tolist()
+        """A byte, or the storage of a range of them, in the same memory."""
+        if not isinstance(i, slice):
+            return self.array()[i].item()
+        if i.step not in (None, 1):
+            raise RuntimeError(f"Trying to slice with a step of {i.step}, but only a step of 1 is supported")
+        from .interop import adopt
+
+        return storage_of(adopt(self.array()[i]))
+
+    @classmethod
+    def from_file(cls, filename, shared=False, nbytes=0):
+        """The bytes of a file: of one that is read or, if shared, also written (it grows to nbytes then)."""
+        import mmap
+        import os
+
+        from .interop import adopt
+
+        with open(filename, "r+b" if shared else "rb") as f:
+            size = os.fstat(f.fileno()).st_size
+            if size < nbytes:
+                if not shared:
+                    raise RuntimeError(f"unable to map {nbytes} bytes of file {filename}, which has {size}")
+                f.truncate(nbytes)
+            n = nbytes or size
+            memory = mmap.mmap(f.fileno(), n, access=mmap.ACCESS_WRITE if shared else mmap.ACCESS_COPY) if n else b""
+        return storage_of(adopt(np.frombuffer(memory, np.uint8, n)))
 
     def __setitem__(self, i, value):
         self.array()[i] = value

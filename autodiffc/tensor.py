@@ -7,12 +7,30 @@ autodiffc._tensor_object.
 
 from weakref import ref as _ref
 
-from . import _core, _dtype, interop
+from . import _core, _dtype, _legacy, interop
 from ._core import OP, TensorBase, fail, wrap
 from ._dtype import DTYPES, Size
+from ._dtype_info import is_same_size
 from ._legacy import legacy_new
 from ._native import ffi, lib
-from ._ops import _call, activation, arithmetic, compare, creation, distinct, from_data, math, random, reduce, write
+from ._ops import (
+    _call,
+    activation,
+    arithmetic,
+    compare,
+    complex_names,
+    creation,
+    decompose,
+    distinct,
+    from_data,
+    functions,
+    math,
+    random,
+    reduce,
+    sparse,
+    statistics,
+    write,
+)
 from ._ops import index as indexing
 from ._ops import linalg as linear
 from ._ops import rearrange as moved
@@ -110,6 +128,10 @@ class Tensor(TensorObject):
     def is_signed(self) -> bool:
         return self.dtype.is_signed
 
+    def is_same_size(self, other) -> bool:
+        """Whether both have the same sizes."""
+        return is_same_size(self, other)
+
     def is_set_to(self, tensor) -> bool:
         """Whether both have the same memory, offset, sizes and strides."""
         if not isinstance(tensor, TensorBase):
@@ -126,6 +148,7 @@ class Tensor(TensorObject):
     device = property(lambda self: _dtype.CPU)
     layout = property(lambda self: _dtype.strided)
     is_sparse = is_quantized = is_cuda = is_meta = property(lambda self: False)
+    is_sparse_csr = is_ipu = is_maia = is_mtia = is_vulkan = is_xla = is_hpu = property(lambda self: False)
     is_mkldnn = is_mps = is_nested = is_xpu = property(lambda self: False)
     is_cpu = property(lambda self: True)
     names = property(lambda self: (None,) * self.ndim)
@@ -292,6 +315,7 @@ class Tensor(TensorObject):
 
     # ---- creation ----
 
+    new, resize, resize_as = _legacy.new, _legacy.resize, _legacy.resize_as
     new_zeros, new_ones, new_full = creation.new_zeros, creation.new_ones, creation.new_full
     new_empty, new_empty_strided, new_tensor = creation.new_empty, creation.new_empty_strided, from_data.new_tensor
 
@@ -420,7 +444,6 @@ class Tensor(TensorObject):
 
     # ---- indexing ----
 
-    __getitem__, __setitem__ = indexing.getitem, indexing.setitem
     gather, take = indexing.gather, indexing.take
     take_along_dim, put = indexing.take_along_dim, indexing.put
     put_, scatter = indexing.put_, indexing.scatter
@@ -438,6 +461,30 @@ class Tensor(TensorObject):
     argwhere, select_scatter = indexing.argwhere, indexing.select_scatter
     slice_scatter, diagonal_scatter = indexing.slice_scatter, indexing.diagonal_scatter
 
+    # ---- decompositions ----
+
+    lu, lu_solve, geqrf, orgqr, ormqr = decompose.lu, linear.lu_solve, decompose.geqrf, decompose.orgqr, decompose.ormqr
+    matrix_exp, cholesky_solve = decompose.matrix_exp, decompose.cholesky_solve
+    cholesky_inverse, triangular_solve = decompose.cholesky_inverse, decompose.triangular_solve
+
+    # ---- sparse tensors ----
+
+    to_sparse, to_sparse_coo, to_dense = sparse.to_sparse, sparse.to_sparse_coo, sparse.to_dense
+    sparse_mask, sparse_dim, dense_dim = sparse.sparse_mask, sparse.sparse_dim, sparse.dense_dim
+    coalesce, is_coalesced, indices, values = sparse.coalesce, sparse.is_coalesced, sparse.indices, sparse.values
+    _indices, _values, _nnz, smm = sparse._indices, sparse._values, sparse._nnz, sparse.smm
+
+    # ---- statistics, names of complex numbers ----
+
+    cov, corrcoef, renorm, renorm_ = statistics.cov, statistics.corrcoef, statistics.renorm, statistics.renorm_
+    sum_to_size, frexp, fill_diagonal_ = reduce.sum_to_size, reduce.frexp, write.fill_diagonal_
+    nonzero_static = indexing.nonzero_static
+    igamma, igammac, igamma_, igammac_ = functions.igamma, functions.igammac, functions.igamma_, functions.igammac_
+    real, imag = property(complex_names.real), property(complex_names.imag)
+    conj, conj_physical, conj_physical_ = complex_names.conj, complex_names.conj_physical, complex_names.conj_physical_
+    resolve_conj, resolve_neg = complex_names.resolve_conj, complex_names.resolve_neg
+    angle = complex_names.angle
+
     # ---- random numbers ----
 
     normal_, uniform_, random_, bernoulli_ = random.normal_, random.uniform_, random.random_, random.bernoulli_
@@ -449,5 +496,29 @@ from .autograd import backward as _backward  # noqa: E402
 from .autograd.graph import node_of as _node_of  # noqa: E402
 
 _core.Tensor = Tensor
-lib.use_tensor_class(id(Tensor), [id(f) for f in (fail, _call.operate, _call.unary_form, _call.binary_form,
-                                                  interop.to_numpy)])
+lib.use_tensor_class(id(Tensor), [id(f) for f in (  # in the order of enum in_python
+    fail, _call.operate, interop.to_numpy, _call.unary_form, _call.binary_form, _call.ints_form, _call.listed_form,
+    views.joined_form, creation.filled_form, _call.apply_form, indexing.getitem, indexing.setitem)])
+
+
+class _Missing:
+    """A method of PyTorch's that is not there, and says so when it is looked up; for hasattr() it is not there."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __get__(self, obj, owner=None):
+        from ._hook import missing
+
+        raise missing.MissingName(f"torch.Tensor.{self.name}")
+
+
+def _mark_missing(cls):
+    from ._tensor_names import NAMES
+
+    for name in NAMES:
+        if not hasattr(cls, name):
+            setattr(cls, name, _Missing(name))
+
+
+_mark_missing(Tensor)

@@ -85,12 +85,64 @@ def _adamw(torch):
     return step
 
 
+def _lstm(torch):
+    nn, F, optim = _modules(torch)
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.rnn, self.head = nn.Embedding(1000, 128), nn.LSTM(128, 128), nn.Linear(128, 1000)
+
+        def forward(self, x):
+            return self.head(self.rnn(self.table(x))[0]).flatten(0, 1)
+
+    model = Model()
+    optimizer = optim.SGD(model.parameters(), lr=1.0)
+    return _supervised(model, optimizer, F.cross_entropy, _labels(torch, 1000, 35, 20), _labels(torch, 1000, 700))
+
+
+def _gpt(torch, layers=4, heads=4, width=128, length=64, batch=12, classes=65):
+    nn, F, optim = _modules(torch)
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+            self.qkv, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
+            self.up, self.down = nn.Linear(width, 4 * width, bias=False), nn.Linear(4 * width, width, bias=False)
+
+        def forward(self, x):
+            b, t, c = x.shape
+            q, k, v = (p.view(b, t, heads, c // heads).transpose(1, 2) for p in self.qkv(self.norm1(x)).split(c, 2))
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            x = x + self.out(y.transpose(1, 2).reshape(b, t, c))
+            return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.tokens, self.places = nn.Embedding(classes, width), nn.Embedding(length, width)
+            self.blocks = nn.Sequential(*[Block() for _ in range(layers)])
+            self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, classes, bias=False)
+
+        def forward(self, x):
+            x = self.tokens(x) + self.places(torch.arange(x.shape[1]))
+            return self.head(self.norm(self.blocks(x))).flatten(0, 1)
+
+    model = Model()
+    optimizer = optim.AdamW(model.parameters(), lr=1e-3)
+    x, y = _labels(torch, classes, batch, length), _labels(torch, classes, batch * length)
+    return _supervised(model, optimizer, F.cross_entropy, x, y)
+
+
 STEPS = {
     "MLP 2-16-16-1, batch 64, SGD": _mean_square,
     "MLP 64-128-10, batch 32, Adam": _digits,
     "MLP 784-512-512-10, batch 128, momentum": _momentum,
     "linear regression 100,000 x 100": _regression,
     "AdamW on 10 million parameters": _adamw,
+    "LSTM 35 x 20 x 128, 1000 words, SGD": _lstm,
+    "GPT 4 x 128, 12 x 64 characters, AdamW": _gpt,
 }
 
 

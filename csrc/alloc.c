@@ -5,9 +5,11 @@
  * call holds but for the time that a row runs, and rows allocate nothing. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "core.h"
 
 #define BINS 256
+#define HUGE_PAGE ((size_t)2 << 20)
 #define CACHE_FLOOR                                                                                          \
     ((int64_t)256 << 20) /* the cache keeps this much, or half of the peak if that is more                   \
                           */
@@ -44,6 +46,18 @@ static inline int bin_of(size_t bytes, size_t *rounded) {
     return 16 + (log - 10) * 4 + (int)step - 1;
 }
 
+/* Large blocks ask for huge pages: walking planes that are far apart would miss the translation buffer at
+ * each. */
+static void *from_system(size_t size) {
+    void *p;
+    bool large = size >= 2 * HUGE_PAGE;
+    if (posix_memalign(&p, large ? HUGE_PAGE : 64, size)) return NULL;
+#ifdef MADV_HUGEPAGE
+    if (large) madvise(p, size, MADV_HUGEPAGE); /* advice: a system that has none to give changes nothing */
+#endif
+    return p;
+}
+
 void *mem_alloc(size_t bytes) { return mem_alloc_kind(bytes, MEM_PLAIN); }
 void mem_free(void *p, size_t bytes) { mem_free_kind(p, bytes, MEM_PLAIN); }
 
@@ -63,9 +77,9 @@ void *mem_alloc_kind(size_t bytes, int kind) {
     used_bytes += (int64_t)size;
     if (used_bytes > peak_bytes) peak_bytes = used_bytes;
     if (AD_LIKELY(p != NULL)) return p;
-    if (posix_memalign(&p, 64, size)) {
+    if (!(p = from_system(size))) {
         ad_memory_trim(); /* what the cache holds may be enough */
-        if (posix_memalign(&p, 64, size)) {
+        if (!(p = from_system(size))) {
             used_bytes -= (int64_t)size;
             live[kind]--;
             return ad_fail_null(AD_ERR_MEMORY, "cannot allocate %zu bytes", bytes);

@@ -170,7 +170,8 @@ int ad_is_contiguous(ad_handle t) { return tensor_is_contiguous(T(t)); }
 
 int ad_item(ad_handle h) {
     ad_tensor *t = T(h);
-    if (tls.capture) return program_refuse("reading a value from a tensor (item(), float(), `if tensor`)");
+    if (tls.capture && program_refuse("reading a value from a tensor (item(), float(), `if tensor`)"))
+        return -1;
     if (t->numel != 1)
         return ad_fail(AD_ERR_RUNTIME, "a Tensor with %lld elements cannot be converted to Scalar",
                        (long long)t->numel);
@@ -182,7 +183,7 @@ int64_t ad_item_i(ad_handle t) { return tensor_get_i64(T(t)); }
 /* t becomes another handle to src's memory: .data = src */
 int ad_set_data(ad_handle h, ad_handle src_h) {
     ad_tensor *t = T(h), *src = T(src_h);
-    if (tls.capture) return program_refuse("pointing a tensor at other memory (.data = ..., set_())");
+    if (tls.capture && program_refuse("pointing a tensor at other memory (.data = ..., set_())")) return -1;
     if (tensor_set_geometry(t, src->ndim, src->sizes, src->strides)) return -1;
     atomic_fetch_add(&src->storage->refs, 1);
     atomic_fetch_add(&t->storage->moved, 1);
@@ -219,7 +220,7 @@ int ad_resize(ad_handle h, const int64_t *sizes, int64_t ndim) {
         return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim,
                        AD_MAXDIM);
     if (dims_equal(t->ndim, t->sizes, (int)ndim, sizes)) return 0;
-    if (tls.capture) return program_refuse("resizing a tensor");
+    if (tls.capture && program_refuse("resizing a tensor")) return -1;
     if (dims_numel((int)ndim, sizes, &numel)) return -1;
     dims_contiguous_strides((int)ndim, sizes, strides);
     int64_t need;

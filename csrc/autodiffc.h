@@ -168,6 +168,7 @@ int ad_is_inference(ad_handle t);
 int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int retain_graph, int create_graph,
                 const ad_handle *inputs, ad_handle *out, int64_t ninputs, int accumulate, int allow_unused);
 int64_t ad_backward_id(void);         /* of the innermost backward pass of this thread, else 0 */
+int ad_backward_accumulates(void);    /* whether that pass adds to the .grad of every leaf */
 int ad_backward_reaches(ad_handle t); /* whether that pass gives t a gradient */
 void ad_spend_leaf(ad_handle t);
 int ad_other_leaves(const ad_handle *roots, int64_t n, const ad_handle *mine, int64_t nmine);
@@ -225,8 +226,15 @@ uint64_t ad_generator_initial_seed(intptr_t generator);
 int ad_generator_get_state(intptr_t generator, uint8_t *bytes); /* 5056 bytes, PyTorch's layout */
 int ad_generator_set_state(intptr_t generator, const uint8_t *bytes, int64_t n);
 
+/* autocast and the profiler */
+void ad_autocast_kinds(const uint8_t *kinds); /* of each row: 0 as given, 1 to the low precision, 2 to float32 */
+int ad_autocast(int dtype);                   /* of this thread; -1: off; returns what it was */
+void ad_profile(int on);
+void ad_profile_read(int64_t *out); /* 3 values a row: calls, nanoseconds, and those without inner calls */
+
 /* capture and replay */
-int ad_capture_begin(void);
+int ad_capture_begin(int lenient);      /* lenient: what cannot be recorded ends the recording, not the step */
+const char *ad_capture_refused(void);   /* what that was */
 ad_handle ad_capture_arg(ad_handle t);
 intptr_t ad_capture_end(const ad_handle *outs, int64_t n);
 void ad_capture_abort(void);

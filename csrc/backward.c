@@ -6,6 +6,7 @@
 #include "pool.h"
 #include "program.h"
 #include "reach.h"
+#include "watch.h"
 
 typedef struct visit { /* a node, or a leaf, that a gradient has reached */
     ad_node *node;
@@ -508,7 +509,7 @@ int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int r
     walk_start(&w, &room);
     reach r = {0};
     bool was = tls.no_grad, fresh;
-    int status = -1;
+    int status = -1, cast = autocast_pause(); /* gradients have the dtypes that the operands had */
     for (int64_t k = 0; k < ninputs; k++) out[k] = 0;
     tls.no_grad = !create_graph;
     running = &w;
@@ -561,6 +562,7 @@ int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int r
     status = 0;
 done:
     tls.no_grad = was;
+    autocast_resume(cast);
     running = w.outer;
     walk_free(&w);
     reach_free(&r);
@@ -580,6 +582,7 @@ int ad_backward1(ad_handle root, ad_handle grad, int retain_graph, int create_gr
 /* ---- asked by hooks while a walk runs ---- */
 
 int64_t ad_backward_id(void) { return running ? running->id : 0; }
+int ad_backward_accumulates(void) { return running && running->accumulate && !running->ninputs; }
 
 /* Whether the gradient of t is going to be known in this walk. */
 int ad_backward_reaches(ad_handle h) {

@@ -1,151 +1,169 @@
-/* The driver of the convolutions. */
-#include "conv.h"
+/* The convolution's choice of a way, and the staging of images. */
+#include "conv_internal.h"
 
-#include "kernels/table.h"
 #include "pool.h"
 
 #include <string.h>
 
-static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t volume(const int64_t *d) { return d[0] * d[1] * d[2]; }
+/* ---- staging ---- */
 
-/* ---- loops as the formula has them ---- */
+typedef struct stage_job {
+    const conv_stage *g;
+    const char *from;
+    char *to;
+} stage_job;
 
-typedef struct job {
-    const conv_shape *s;
-    const void *x, *w, *y, *bias;
-} job;
-
-/* The positions p, `lo` to `hi` - 1, of dimension d whose tap t lies in the image. */
-static void inside(const conv_shape *s, int d, int64_t t, int64_t *lo, int64_t *hi) {
-    int64_t at = t * s->dil[d] - s->pad[d]; /* of position 0 */
-    *lo = at >= 0 ? 0 : (-at + s->stride[d] - 1) / s->stride[d];
-    int64_t last = s->in[d] - 1 - at;
-    *hi = last < 0 ? 0 : last / s->stride[d] + 1;
-    if (*hi > s->out[d]) *hi = s->out[d];
+/* Row q < n of a dimension: which elements 0 <= first + q * step < size exist. */
+static inline void existing(int64_t n, int64_t first, int64_t step, int64_t size, int64_t *lo, int64_t *hi) {
+    *lo = first >= 0 ? 0 : min64(n, (-first + step - 1) / step);
+    *hi = first >= size ? *lo : max64(*lo, min64(n, (size - 1 - first) / step + 1));
 }
 
-/* For one tap and one pair of planes, every row of positions: body sees xr, yr and n, step = stride. */
-#define EACH_ROW(T, XT, YT, xplane, yplane, body)                                                            \
-    for (int64_t a = lo[0]; a < hi[0]; a++)                                                                  \
-        for (int64_t b = lo[1]; b < hi[1]; b++) {                                                            \
-            int64_t ia = a * s->stride[0] - s->pad[0] + t[0] * s->dil[0],                                    \
-                    ib = b * s->stride[1] - s->pad[1] + t[1] * s->dil[1],                                    \
-                    ic = lo[2] * s->stride[2] - s->pad[2] + t[2] * s->dil[2];                                \
-            XT *xr = (xplane) + (ia * s->in[1] + ib) * s->in[2] + ic;                                        \
-            YT *yr = (yplane) + (a * s->out[1] + b) * s->out[2] + lo[2];                                     \
-            int64_t n = hi[2] - lo[2], step = s->stride[2];                                                  \
-            body                                                                                             \
+void stage_plane(const conv_stage *g, const void *from, void *to, int zeroed) {
+    const conv_kernels *kernels = kern->conv[g->type];
+    int64_t size = size_of(g->type), row = g->ext[2], lo[3], hi[3];
+    char *out = to;
+    if (!zeroed) memset(to, 0, (size_t)(g->plane * size));
+    for (int64_t phase = 0; phase < volume(g->phases); phase++, out += volume(g->ext) * size) {
+        int64_t part[3] = {phase / g->phases[2] / g->phases[1], phase / g->phases[2] % g->phases[1],
+                           phase % g->phases[2]},
+                first[3];
+        for (int d = 0; d < 3; d++) {
+            first[d] = part[d] * g->dil[d] % g->step[d] - g->pad[d];
+            existing(g->ext[d], first[d], g->step[d], g->size[d], &lo[d], &hi[d]);
         }
-
-#define EACH_TAP(body)                                                                                       \
-    for (t[0] = 0; t[0] < s->k[0]; t[0]++)                                                                   \
-        for (t[1] = 0; t[1] < s->k[1]; t[1]++)                                                               \
-            for (t[2] = 0; t[2] < s->k[2]; t[2]++) {                                                         \
-                int64_t lo[3], hi[3];                                                                        \
-                for (int d = 0; d < 3; d++) inside(s, d, t[d], &lo[d], &hi[d]);                              \
-                if (lo[2] >= hi[2]) continue;                                                                \
-                int64_t tap = (t[0] * s->k[1] + t[1]) * s->k[2] + t[2];                                      \
-                body                                                                                         \
-            }
-
-#define PLAIN(T, name)                                                                                       \
-    static void plain_y_##name(int64_t begin, int64_t end, void *ctx) { /* planes of y */                    \
-        const job *j = ctx;                                                                                  \
-        const conv_shape *s = j->s;                                                                          \
-        int64_t in = volume(s->in), out = volume(s->out), taps = volume(s->k), t[3];                         \
-        for (int64_t u = begin; u < end; u++) {                                                              \
-            int64_t o = u % (s->groups * s->co), image = u / (s->groups * s->co), group = o / s->co;         \
-            T *y = (T *)j->y + u * out;                                                                      \
-            T start = j->bias ? ((const T *)j->bias)[o] : 0;                                                 \
-            for (int64_t p = 0; p < out; p++) y[p] = start;                                                  \
-            for (int64_t c = 0; c < s->ci; c++) {                                                            \
-                const T *x = (const T *)j->x + ((image * s->groups + group) * s->ci + c) * in;               \
-                const T *w = (const T *)j->w + (o * s->ci + c) * taps;                                       \
-                EACH_TAP(T k = w[tap]; EACH_ROW(T, const T, T, x, y, {                                       \
-                             for (int64_t p = 0; p < n; p++) yr[p] += k * xr[p * step];                      \
-                         }))                                                                                 \
-            }                                                                                                \
-        }                                                                                                    \
-    }                                                                                                        \
-    static void plain_x_##name(int64_t begin, int64_t end, void *ctx) { /* planes of x */                    \
-        const job *j = ctx;                                                                                  \
-        const conv_shape *s = j->s;                                                                          \
-        int64_t in = volume(s->in), out = volume(s->out), taps = volume(s->k), t[3];                         \
-        for (int64_t u = begin; u < end; u++) {                                                              \
-            int64_t channel = u % (s->groups * s->ci), image = u / (s->groups * s->ci);                      \
-            int64_t group = channel / s->ci, c = channel % s->ci;                                            \
-            T *x = (T *)j->x + u * in;                                                                       \
-            T start = j->bias ? ((const T *)j->bias)[channel] : 0;                                           \
-            for (int64_t p = 0; p < in; p++) x[p] = start;                                                   \
-            for (int64_t o = group * s->co; o < (group + 1) * s->co; o++) {                                  \
-                const T *y = (const T *)j->y + (image * s->groups * s->co + o) * out;                        \
-                const T *w = (const T *)j->w + (o * s->ci + c) * taps;                                       \
-                EACH_TAP(T k = w[tap]; EACH_ROW(T, T, const T, x, y, {                                       \
-                             for (int64_t p = 0; p < n; p++) xr[p * step] += k * yr[p];                      \
-                         }))                                                                                 \
-            }                                                                                                \
-        }                                                                                                    \
-    }                                                                                                        \
-    static void plain_w_##name(int64_t begin, int64_t end, void *ctx) { /* kernels of w */                   \
-        const job *j = ctx;                                                                                  \
-        const conv_shape *s = j->s;                                                                          \
-        int64_t in = volume(s->in), out = volume(s->out), taps = volume(s->k), t[3];                         \
-        for (int64_t u = begin; u < end; u++) {                                                              \
-            int64_t o = u / s->ci, c = u % s->ci, group = o / s->co;                                         \
-            T *w = (T *)j->w + u * taps;                                                                     \
-            for (int64_t p = 0; p < taps; p++) w[p] = 0;                                                     \
-            for (int64_t image = 0; image < s->n; image++) {                                                 \
-                const T *x = (const T *)j->x + ((image * s->groups + group) * s->ci + c) * in;               \
-                const T *y = (const T *)j->y + (image * s->groups * s->co + o) * out;                        \
-                EACH_TAP(EACH_ROW(T, const T, const T, x, y, {                                               \
-                    T sum = 0;                                                                               \
-                    for (int64_t p = 0; p < n; p++) sum += yr[p] * xr[p * step];                             \
-                    w[tap] += sum;                                                                           \
-                }))                                                                                          \
-            }                                                                                                \
-        }                                                                                                    \
+        if (lo[2] >= hi[2]) continue;
+        if (lo[1] >= hi[1]) continue;
+        for (int64_t a = lo[0]; a < hi[0]; a++) {
+            int64_t i = a * g->step[0] + first[0], j = lo[1] * g->step[1] + first[1];
+            kernels->pick(
+                hi[1] - lo[1], hi[2] - lo[2],
+                at(from, (i * g->size[1] + j) * g->size[2] + first[2] + lo[2] * g->step[2], g->type),
+                g->step[1] * g->size[2], g->step[2], out + ((a * g->ext[1] + lo[1]) * row + lo[2]) * size,
+                row);
+        }
     }
-PLAIN(float, f32)
-PLAIN(double, f64)
-PLAIN(uint64_t, i64) /* unsigned, so that overflow is defined */
+}
 
-static const pool_fn plain[3][CT_COUNT] = {{plain_y_f32, plain_y_f64, plain_y_i64},
-                                           {plain_x_f32, plain_x_f64, plain_x_i64},
-                                           {plain_w_f32, plain_w_f64, plain_w_i64}};
+static void stage_planes(int64_t begin, int64_t end, void *ctx) {
+    const stage_job *j = ctx;
+    const conv_stage *g = j->g;
+    int64_t size = size_of(g->type), in = volume(g->size);
+    for (int64_t plane = begin; plane < end; plane++)
+        stage_plane(g, j->from + plane * in * size, j->to + plane * g->plane * size, 0);
+}
 
-static void run_plain(const conv_shape *s, int what, const void *x, const void *w, const void *y,
-                      const void *bias) {
-    job j = {s, x, w, y, bias};
-    int64_t cy = s->groups * s->co, cx = s->groups * s->ci;
-    int64_t units = what == CONV_Y ? s->n * cy : what == CONV_X ? s->n * cx : cy * s->ci;
-    if (!units) return;
-    /* multiply-adds of a unit, as a double: they may not fit an integer */
-    double each = (double)volume(s->out) * (double)volume(s->k) *
-                  (double)(what == CONV_Y   ? s->ci
-                           : what == CONV_X ? s->co
-                                            : s->n);
-    pool_parallel_for(units, each >= 65536 ? 1 : max64(1, (int64_t)(65536 / (each + 1))),
-                      plain[what][s->type], &j);
+const void *stage_run(const conv_stage *g, const void *data, void *room) {
+    if (!g->copied) return data;
+    stage_job j = {g, data, room};
+    int64_t grain = 32768 / (g->plane + 1);
+    pool_parallel_for(g->planes, max64(1, grain), stage_planes, &j);
+    return room;
+}
+
+void stage_of_x(conv_stage *g, const conv_shape *s) {
+    *g = (conv_stage){.type = s->type, .planes = s->n * s->groups * s->ci};
+    for (int d = 0; d < 3; d++) {
+        int64_t residues = s->stride[d], a = s->dil[d] % s->stride[d];
+        for (int64_t b = residues; a;) { /* the residues of t * dil repeat after stride / gcd(dil, stride) */
+            int64_t rest = b % a;
+            b = a, a = rest;
+            if (!a) residues = s->stride[d] / b;
+        }
+        if (s->dil[d] % s->stride[d] == 0) residues = 1;
+        g->size[d] = s->in[d];
+        g->step[d] = s->stride[d];
+        g->dil[d] = s->dil[d];
+        g->pad[d] = s->pad[d];
+        g->phases[d] = min64(s->k[d], residues);
+        g->ext[d] = (s->k[d] - 1) * s->dil[d] / s->stride[d] + s->out[d];
+        g->copied |= s->stride[d] > 1 || s->pad[d] > 0 || g->ext[d] > s->in[d];
+    }
+    if (!g->copied) memcpy(g->ext, g->size, sizeof g->ext);
+    g->plane = volume(g->phases) * volume(g->ext);
+}
+
+void stage_of_y(conv_stage *g, const conv_shape *s) {
+    *g = (conv_stage){.type = s->type, .planes = s->n * s->groups * s->co};
+    for (int d = 0; d < 3; d++) {
+        int64_t lo = 0, end = s->out[d], e;
+        for (int64_t r = 0; r < s->stride[d] && r < s->in[d]; r++) {
+            int64_t n = with_rest(s, d, r);
+            for (int64_t t = 0; t < s->k[d]; t++)
+                if (tap_back(s, d, r, t, &e)) lo = max64(lo, -e), end = max64(end, n + e);
+        }
+        g->size[d] = s->out[d];
+        g->step[d] = g->dil[d] = g->phases[d] = 1;
+        g->pad[d] = lo;
+        g->ext[d] = lo + end;
+        g->copied |= lo > 0 || end > s->out[d];
+    }
+    g->plane = volume(g->ext);
+}
+
+int64_t taps_of_rest(const conv_shape *s, const conv_stage *g, const int64_t *r, int64_t *off, int64_t *tap) {
+    int64_t taps = 0, t[3], e[3];
+    for (t[0] = 0; t[0] < s->k[0]; t[0]++)
+        for (t[1] = 0; t[1] < s->k[1]; t[1]++)
+            for (t[2] = 0; t[2] < s->k[2]; t[2]++) {
+                int meets = 1;
+                for (int d = 0; d < 3; d++) meets &= tap_back(s, d, r[d], t[d], &e[d]);
+                if (!meets) continue;
+                off[taps] =
+                    ((e[0] + g->pad[0]) * g->ext[1] + e[1] + g->pad[1]) * g->ext[2] + e[2] + g->pad[2];
+                tap[taps++] = (t[0] * s->k[1] + t[1]) * s->k[2] + t[2];
+            }
+    return taps;
+}
+
+/* ---- choosing ---- */
+
+/* Whether loops do it: integers, nothing to do, or a workspace out of proportion. */
+static int is_plain(const conv_shape *s) {
+    if (s->type == CT_I64) return 1;
+    double x = (double)s->n * (double)(s->groups * s->ci), y = (double)s->n * (double)(s->groups * s->co);
+    double staged = x, full = x, result = y;
+    for (int d = 0; d < 3; d++) {
+        if (!s->in[d] || !s->out[d] || !s->k[d]) return 1;
+        staged *= (double)s->out[d] * (double)s->stride[d] + (double)(s->k[d] - 1) * (double)s->dil[d];
+        full *= (double)s->in[d];
+        result *= (double)s->out[d] + (double)(s->k[d] - 1) * (double)s->dil[d];
+    }
+    double whole =
+        full + y * (double)volume(s->out) + (double)(s->groups * s->co * s->ci) * (double)volume(s->k);
+    return !s->n || !s->ci || !s->co || staged + result > 64 * whole + 65536;
 }
 
 size_t conv_workspace(const conv_shape *s, int what) {
-    (void)s;
-    (void)what;
-    return 0;
+    conv_room r = {0};
+    if (is_plain(s)) return 0;
+    if (is_depthwise(s)) {
+        if (what == CONV_Y) conv_y_depth(s, &r, NULL, NULL, NULL, NULL);
+        else if (what == CONV_X) conv_x_depth(s, &r, NULL, NULL, NULL, NULL);
+        else conv_w_depth(s, &r, NULL, NULL, NULL);
+    } else if (what == CONV_Y) conv_y_product(s, &r, NULL, NULL, NULL, NULL);
+    else if (what == CONV_X) conv_x_product(s, &r, NULL, NULL, NULL, NULL);
+    else conv_w_sums(s, &r, NULL, NULL, NULL);
+    return r.used;
 }
 
 void conv_y(const conv_shape *s, const void *x, const void *w, const void *bias, void *y, void *scratch) {
-    (void)scratch;
-    run_plain(s, CONV_Y, x, w, y, bias);
+    conv_room r = {.base = scratch};
+    if (is_plain(s)) conv_plain(s, CONV_Y, x, w, y, bias);
+    else if (is_depthwise(s)) conv_y_depth(s, &r, x, w, bias, y);
+    else conv_y_product(s, &r, x, w, bias, y);
 }
 
 void conv_x(const conv_shape *s, const void *y, const void *w, const void *bias, void *x, void *scratch) {
-    (void)scratch;
-    run_plain(s, CONV_X, x, w, y, bias);
+    conv_room r = {.base = scratch};
+    if (is_plain(s)) conv_plain(s, CONV_X, x, w, y, bias);
+    else if (is_depthwise(s)) conv_x_depth(s, &r, y, w, bias, x);
+    else conv_x_product(s, &r, y, w, bias, x);
 }
 
 void conv_w(const conv_shape *s, const void *y, const void *x, void *w, void *scratch) {
-    (void)scratch;
-    run_plain(s, CONV_W, x, w, y, NULL);
+    conv_room r = {.base = scratch};
+    if (is_plain(s)) conv_plain(s, CONV_W, x, w, y, NULL);
+    else if (is_depthwise(s)) conv_w_depth(s, &r, y, x, w);
+    else conv_w_sums(s, &r, y, x, w);
 }

@@ -367,6 +367,7 @@ typedef struct ad_tls {
     uint64_t levels[AD_LEVELS];
     int saved_hooks; /* saved tensors go through Python */
     int64_t blame;   /* anomaly mode: of the node whose rule is running */
+    int autocast;    /* 0, or 1 + the dtype that it casts to */
     struct ad_program *capture;
     int nresults;
     ad_tensor **results; /* outputs of the last call with several */

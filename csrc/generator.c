@@ -60,7 +60,7 @@ void ad_generator_free(intptr_t h) { unref((ad_generator *)h); }
 
 int ad_generator_seed(intptr_t h, uint64_t seed) {
     ad_generator *g = (ad_generator *)h;
-    if (tls.capture) return program_refuse("seeding a generator");
+    if (tls.capture && program_refuse("seeding a generator")) return -1;
     pthread_mutex_lock(&g->lock);
     rng_seed(&g->state, seed);
     pthread_mutex_unlock(&g->lock);
@@ -77,7 +77,7 @@ uint64_t ad_generator_initial_seed(intptr_t h) {
 
 int ad_generator_get_state(intptr_t h, uint8_t *bytes) {
     ad_generator *g = (ad_generator *)h;
-    if (tls.capture) return program_refuse("reading a generator's state");
+    if (tls.capture && program_refuse("reading a generator's state")) return -1;
     pthread_mutex_lock(&g->lock);
     rng_get_state(&g->state, bytes);
     pthread_mutex_unlock(&g->lock);
@@ -86,7 +86,7 @@ int ad_generator_get_state(intptr_t h, uint8_t *bytes) {
 
 int ad_generator_set_state(intptr_t h, const uint8_t *bytes, int64_t n) {
     ad_generator *g = (ad_generator *)h;
-    if (tls.capture) return program_refuse("setting a generator's state");
+    if (tls.capture && program_refuse("setting a generator's state")) return -1;
     if (n != RNG_STATE_BYTES)
         return ad_fail(
             AD_ERR_RUNTIME,

@@ -475,15 +475,18 @@ int graph_record_inplace(ad_call *c) {
 int ad_become(ad_handle h, ad_handle view_h) {
     ad_tensor *t = (ad_tensor *)h, *view = (ad_tensor *)view_h;
     if (graph_check_inplace(t, !tls.no_grad && tensor_wants_grad(t))) return -1;
-    if (tls.capture && !ad_capture_made(h))
-        return program_refuse(
-            "the in-place form of a view (t_(), squeeze_(), ...) of a tensor from outside the step");
+    if (tls.capture && !ad_capture_made(h) &&
+        program_refuse(
+            "the in-place form of a view (t_(), squeeze_(), ...) of a tensor from outside the step"))
+        return -1;
     if (tensor_set_geometry(t, view->ndim, view->sizes, view->strides)) return -1;
     t->offset = view->offset;
     atomic_fetch_add(&t->storage->moved, 1);
     bump(t);
     if (view->node) graph_set_history(t, node_ref(view->node), view->out_nr);
-    return 0;
+    tangents_free(t->tangents);
+    t->tangents = NULL;
+    return tangents_share(t, view);
 }
 
 /* ---- hooks ---- */

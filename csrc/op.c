@@ -4,6 +4,7 @@
 #include "core.h"
 #include "pool.h"
 #include "program.h"
+#include "watch.h"
 #include "ops/declare.h"
 
 _Thread_local ad_tls tls;
@@ -182,8 +183,8 @@ fail:
     return -1;
 }
 
-static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
-                 ad_tensor *target) {
+int apply_row(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
+              ad_tensor *target) {
     static const ad_attr none;
     ad_tensor *own_room[2 * FEW], **own = own_room;
     ad_spec spec_room[2], *spec = spec_room; /* large: most calls use one */
@@ -194,7 +195,7 @@ static int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *
         .op = op, .nin = nin, .in = (ad_tensor **)in, .at = at, .out = out, .inplace = target != NULL};
     c.nout = op->nout >= 0 ? op->nout : op->count(nin, in, at);
     if (c.nout < 0) return -1;
-    if (AD_UNLIKELY((op->flags & AD_OP_SYNC) && tls.capture)) return program_refuse(op->name);
+    if (AD_UNLIKELY((op->flags & AD_OP_SYNC) && tls.capture) && program_refuse(op->name)) return -1;
     if (c.nout > 2 && !(spec = mem_alloc((size_t)c.nout * sizeof *spec))) return -1;
     for (int k = 0; k < c.nout; k++) {
         spec[k].strided = spec[k].nondiff = false;
@@ -220,6 +221,13 @@ done:
     return status;
 }
 
+static inline int apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
+                        ad_tensor *target) {
+    if (AD_UNLIKELY(atomic_load_explicit(&apply_watched, memory_order_relaxed)))
+        return apply_watched_row(op, nin, in, at, out, target);
+    return apply_row(op, nin, in, at, out, target);
+}
+
 int ad_apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out) {
     return apply(op, nin, in, at, out, NULL);
 }
@@ -231,6 +239,12 @@ ad_tensor *ad_apply1(int op, int nin, ad_tensor *const *in, const ad_attr *at) {
 
 ad_tensor *ad_apply_inplace(int op, int nin, ad_tensor *const *in, const ad_attr *at) {
     ad_tensor *out;
+    if (ad_ops[op].flags & AD_OP_CONTIG && nin && !tensor_is_contiguous(in[0])) { /* it writes rows of its own */
+        ad_tensor *made = ad_apply1(op, nin, in, at);
+        out = made ? ad_apply_inplace(OP_copy, 2, (ad_tensor *[]){in[0], made}, NULL) : NULL;
+        tensor_unref(made);
+        return out;
+    }
     return apply(&ad_ops[op], nin, in, at, &out, in[0]) < 0 ? NULL : out;
 }
 

@@ -29,6 +29,7 @@ typedef struct watch {
 } watch;
 
 typedef struct ad_program {
+    bool lenient; /* what cannot be recorded ends the recording */
     instr *code;
     int64_t n, cap;
     grad_effect *effects;

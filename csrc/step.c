@@ -1,4 +1,5 @@
 /* Capture and replay: begin, record, end, and running a program again on new inputs. */
+#include <stdio.h>
 #include <string.h>
 #include "fuse.h"
 #include "generator.h"
@@ -96,6 +97,8 @@ int program_rewrite(instr *i, const ad_op *op, int nin, int nout, ad_tensor **ro
     return 0;
 }
 
+static _Thread_local char refused[160]; /* what ended a lenient recording */
+
 int program_append(ad_call *c) {
     ad_program *p = tls.capture;
     /* A row that updates a copy of its first operand is two steps: the copy, then the update in place. */
@@ -104,9 +107,16 @@ int program_append(ad_call *c) {
     return append(p, c, c->op, c->nin, c->in, c->nout, c->out);
 }
 
+/* An error; or, when a step may run without being recorded, the end of the recording and 0. */
 int program_refuse(const char *what) {
+    if (tls.capture->lenient) {
+        snprintf(refused, sizeof refused, "%s", what);
+        ad_capture_abort();
+        return 0;
+    }
     return ad_fail(AD_ERR_CAPTURE, "%s cannot be part of a captured step", what);
 }
+const char *ad_capture_refused(void) { return refused; }
 
 int program_touch_grad(ad_tensor *t, bool discards) {
     ad_program *p = tls.capture;
@@ -149,11 +159,13 @@ static void program_free(ad_program *p) {
     mem_free(p, sizeof *p);
 }
 
-int ad_capture_begin(void) {
+int ad_capture_begin(int lenient) {
     if (tls.capture) return ad_fail(AD_ERR_CAPTURE, "a captured step cannot capture another one");
     ad_program *p = mem_alloc(sizeof *p);
     if (!p) return -1;
     memset(p, 0, sizeof *p);
+    p->lenient = lenient;
+    refused[0] = 0;
     tls.capture = p;
     return 0;
 }

@@ -34,7 +34,6 @@ def stats():
 
 
 def pytest_ignore_collect(collection_path, config):
-    """The comparisons with PyTorch are not even imported unless they are asked for: -m parity."""
-    if "parity" in collection_path.parts and "parity" not in (config.option.markexpr or ""):
-        return True
-    return None
+    """What needs other packages is not even imported unless it is asked for: -m parity, -m ecosystem."""
+    asked = config.option.markexpr or ""
+    return True if any(m in collection_path.parts and m not in asked for m in ("parity", "ecosystem")) else None

@@ -6,15 +6,20 @@ Run as a command, the process may not take more memory than 256 MB beyond what i
 """
 
 import io
+import mmap
+import os
 import pickle
 import pickletools
 import random
 import struct
 import sys
+import tempfile
 from collections import OrderedDict
 
 import autodiffc as ad
 from autodiffc import _archive
+
+assert mmap  # imported beforehand, so that loading imports nothing
 
 CLEAN = (RuntimeError, pickle.UnpicklingError, EOFError)
 """What a damaged file may raise."""
@@ -132,11 +137,14 @@ def visit(x, depth=0):
             visit(item, depth + 1)
 
 
-def attempt(data):
-    """"loaded", or the name of the error; other errors than the clean ones go on."""
+def attempt(data, path=None, mapped=False):
+    """"loaded", or the name of the error; other errors than the clean ones go on. With a path, through that file."""
     modules = set(sys.modules)
+    if path is not None:
+        with open(path, "wb") as f:
+            f.write(data)
     try:
-        visit(ad.load(io.BytesIO(data)))
+        visit(ad.load(io.BytesIO(data)) if path is None else ad.load(path, mmap=mapped))
         outcome = "loaded"
     except CLEAN as e:
         if not str(e) and not isinstance(e, EOFError):
@@ -153,14 +161,15 @@ def run(n, seed=0):
     files, counts = list(originals()), {}
     for data in files:
         assert attempt(data) == "loaded"
-    for k in range(n):
-        rng = random.Random(seed * 1_000_003 + k)
-        data = one(rng, files)
-        try:
-            outcome = attempt(data)
-        except BaseException as e:
-            raise AssertionError(f"file {k} of seed {seed}: {type(e).__name__}: {e}") from e
-        counts[outcome] = counts.get(outcome, 0) + 1
+    with tempfile.TemporaryDirectory() as folder:
+        for k in range(n):
+            rng = random.Random(seed * 1_000_003 + k)
+            data = one(rng, files)
+            try:
+                outcome = attempt(data, os.path.join(folder, "a.pt") if k % 4 == 0 else None, k % 8 == 0)
+            except BaseException as e:
+                raise AssertionError(f"file {k} of seed {seed}: {type(e).__name__}: {e}") from e
+            counts[outcome] = counts.get(outcome, 0) + 1
     return counts
 
 

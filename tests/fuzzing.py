@@ -94,6 +94,7 @@ MODULES = [
     "autodiffc.nn.init",
     "autodiffc.nn.utils",
     "autodiffc.fft",
+    "autodiffc.sparse",
     "autodiffc.autograd",
 ]
 DTYPES = (

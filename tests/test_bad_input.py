@@ -279,8 +279,9 @@ class TestCapturedSteps:
                 self.n = self.n + x
                 return self.n * 2
 
+        m = M()
         with pytest.raises(T.CaptureError, match="exchanged"), T.no_grad():
-            T.compile(M())(T.ones(2))
+            T.compile(lambda x: m(x), fullgraph=True)(T.ones(2))
 
     def test_parameter_frozen_and_thawed(self):
         def freeze(m, opt):
@@ -349,7 +350,7 @@ class TestCapturedSteps:
     def test_argument_left_as_gradient(self):
         p = T.zeros(3, requires_grad=True)
 
-        @T.compile
+        @T.compile(fullgraph=True)
         def step(x):
             p.grad = x
 
@@ -408,7 +409,7 @@ class TestCapturedSteps:
     def test_outside_tensor_reshaped_in_the_step(self):
         w = T.ones(2, 3)
 
-        @T.compile
+        @T.compile(fullgraph=True)
         def step(x):
             w.t_()
             return x * 2

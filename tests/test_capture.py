@@ -3,6 +3,7 @@
 import gc
 import re
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -241,7 +242,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_with_the_line(name):
-    step = ad.compile(REFUSED[name])
+    step = ad.compile(REFUSED[name], fullgraph=True)
     with pytest.raises(ad.CaptureError, match=r"test_capture\.py, line \d+"):
         step(data(3))
     assert (data(3) + 1).numpy() is not None  # nothing is being captured any more
@@ -251,12 +252,12 @@ def test_refused_with_the_line(name):
 def test_result_with_a_graph_is_refused():
     w = data(3).requires_grad_()
     with pytest.raises(ad.CaptureError, match="backward"):
-        ad.compile(lambda x: x * w)(data(3))
+        ad.compile(lambda x: x * w, fullgraph=True)(data(3))
 
 
 def test_argument_that_requires_grad_is_refused():
     with pytest.raises(ad.CaptureError, match="requires grad"):
-        ad.compile(lambda w: w * 2)(data(3).requires_grad_())
+        ad.compile(lambda w: w * 2, fullgraph=True)(data(3).requires_grad_())
 
 
 def test_exception_in_the_step_leaves_nothing_behind():
@@ -394,3 +395,110 @@ def test_a_replay_refuses_the_values_that_eager_refuses(name, f, good, bad):
     with pytest.raises(eager.type, match=re.escape(str(eager.value))):
         step(ad.tensor(bad))
     assert step(ad.tensor(good)).equal(f(x, ad.tensor(good)))  # and goes on
+
+
+def test_hooks_after_recording():
+    """A hook that is added, removed or exchanged after the recording takes part in the next call."""
+    layer = ad.nn.Linear(3, 3)
+    run = ad.compile(lambda x: layer(x))
+    x = ad.randn(2, 3)
+    with ad.no_grad():
+        plain = run(x)
+        for register in (
+            lambda: layer.register_forward_hook(lambda m, args, y: y * 2),
+            lambda: ad.nn.modules.module.register_module_forward_hook(lambda m, args, y: y * 2),
+        ):
+            handle = register()
+            assert ad.equal(run(x), plain * 2) and ad.equal(run(x), plain * 2)
+            handle.remove()
+            assert ad.equal(run(x), plain) and ad.equal(run(x), plain)
+        layer._forward_pre_hooks[0] = lambda m, args: (args[0] * 0,)
+        assert ad.equal(run(x), layer.bias.expand(2, 3))
+        layer._forward_pre_hooks.clear()
+        assert ad.equal(run(x), plain)
+        layer.forward = lambda x: x
+        assert ad.equal(run(x), x)
+        del layer.forward
+        assert ad.equal(run(x), plain)
+
+
+def test_backward_hooks_after_recording():
+    layer = ad.nn.Linear(3, 3)
+
+    def step(x):
+        layer.zero_grad()
+        layer(x).sum().backward()
+
+    run = ad.compile(step)
+    x = ad.ones(2, 3)
+    run(x)
+    plain = layer.weight.grad.clone()
+    handle = layer.register_full_backward_pre_hook(lambda m, grads: tuple(g * 3 for g in grads))
+    run(x)
+    assert ad.equal(layer.weight.grad, plain * 3)
+    handle.remove()
+    run(x)
+    assert ad.equal(layer.weight.grad, plain)
+
+
+# ---- without fullgraph, what cannot be recorded runs as it is ----
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_recorded_runs_as_it_is(name):
+    calls = []
+
+    def f(x):
+        calls.append(1)
+        x.add_(1)
+        return REFUSED[name](x)
+
+    step, x, y = ad.compile(f), data(3), data(3)
+    with pytest.warns(UserWarning, match="torch.compile: .*f runs as it is"):
+        first = step(x)
+    same = f(y)
+    assert str(first) == str(same) and ad.equal(x, y) and len(calls) == 2  # once each: nothing is done twice
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert str(step(x)) == str(f(y)) and ad.equal(x, y)
+    assert step.stats() == [] and (data(3) + 1).numpy() is not None
+
+
+def test_part_of_a_step_that_is_trained_runs_as_it_is():
+    w, x = data(3).requires_grad_(), data(3)
+    step = ad.compile(lambda x: (x * w).sum())
+    with pytest.warns(UserWarning, match="still has its graph"):
+        step(x).backward()
+    assert ad.equal(w.grad, x)
+    step(x).backward()
+    assert ad.equal(w.grad, 2 * x)
+    with pytest.warns(UserWarning, match="requires grad"):
+        assert ad.compile(lambda w: w)(w) is w
+
+
+def test_losses_read_in_the_step_are_those_of_eager():
+    def run(compiled):
+        model, optimizer, step = training(OPTIMIZERS["adam"], dropout=0.2)
+
+        def f(x, y):
+            loss = step(x, y)
+            return loss.item()
+
+        g = ad.compile(f) if compiled else f
+        return [g(data(5, 8, seed=k), labels(4, 5, seed=k)) for k in range(4)]
+
+    with pytest.warns(UserWarning, match="reading a value"):
+        compiled = run(True)
+    assert compiled == run(False)
+
+
+def test_modules_are_called_as_they_are():
+    layer = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5))
+    model = ad.compile(layer)
+    assert isinstance(model, nn.Module) and list(model.state_dict()) == ["_orig_mod.0.weight", "_orig_mod.0.bias"]
+    model.eval()
+    assert not layer.training and ad.equal(model(data(1, 3)), layer(data(1, 3)))
+    model.note = 1
+    assert layer.note == 1 and model._orig_mod is layer and len(list(model.parameters())) == 2
+    model(data(1, 3)).sum().backward()
+    assert layer[0].weight.grad is not None

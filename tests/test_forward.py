@@ -194,8 +194,6 @@ def test_vjp_and_jvp():
     close(aux["x"], X)
     with pytest.raises(RuntimeError, match="tuple"):
         func.jvp(vector, X, ONES)
-    with pytest.raises(NotImplementedError, match="vmap"):
-        func.vmap(vector)
 
 
 def test_functional_call():

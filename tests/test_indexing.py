@@ -1,6 +1,5 @@
 """x[...] for reading and writing against NumPy over random expressions; gradients; what is refused."""
 
-import warnings
 
 import numpy as np
 import pytest
@@ -487,8 +486,6 @@ def test_embedding_options():
         T.embedding_renorm_(w, i, 2.0)
     norms = np.linalg.norm(w.detach().numpy(), axis=1)
     np.testing.assert_allclose(norms, [2, 2, np.linalg.norm([6, 7, 8]), 2], rtol=1e-6)
-    with pytest.raises(NotImplementedError):
-        T.embedding(w, i, sparse=True)
 
 
 def test_nonzero_as_tuple():
@@ -555,10 +552,9 @@ def test_masked_write_is_captured():
     assert step(T.arange(4.0)).tolist() == [0, 1, 0, 0]
     assert step(T.tensor([3.0, 1, 0, 5])).tolist() == [0, 1, 0, 0]
 
-    @T.compile
+    @T.compile(fullgraph=True)
     def refused(v):
         return v[v > 1]
 
-    with pytest.raises(T.CaptureError), warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with pytest.raises(T.CaptureError):
         refused(x)

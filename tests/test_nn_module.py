@@ -516,3 +516,28 @@ def test_repr():
     )
     assert repr(nn.Embedding(2, 3, padding_idx=0)) == "Embedding(2, 3, padding_idx=0)"
     assert repr(nn.Parameter(ad.ones(2))) == "Parameter containing:\ntensor([1., 1.], requires_grad=True)"
+
+
+def test_data_parallel():
+    layer = ad.nn.Linear(2, 3)
+    wrapped = ad.nn.DataParallel(layer, device_ids=[0])
+    assert list(wrapped.state_dict()) == ["module.weight", "module.bias"] and wrapped.device_ids == []
+    assert ad.equal(wrapped(ad.ones(1, 2)), layer(ad.ones(1, 2)))
+    with pytest.raises(ValueError, match="process group"):
+        ad.nn.parallel.DistributedDataParallel(layer)
+
+
+def test_factory_kwargs():
+    assert ad.nn.factory_kwargs({"dtype": ad.float64}) == {"dtype": ad.float64}
+    assert ad.nn.factory_kwargs({"factory_kwargs": {"device": "cpu"}}) == {"device": "cpu"}
+    for wrong in ({"size": 3}, {"dtype": ad.float64, "factory_kwargs": {"dtype": ad.float32}}):
+        with pytest.raises(TypeError):
+            ad.nn.factory_kwargs(wrong)
+
+
+def test_hooks_put_in_by_hand():
+    layer = ad.nn.Identity()
+    layer._forward_hooks[7] = lambda m, args, y: y + 1
+    assert layer(ad.zeros(1)).item() == 1
+    layer._forward_hooks = type(layer._forward_hooks)()
+    assert layer(ad.zeros(1)).item() == 0

@@ -379,9 +379,9 @@ def rows_by_isa(tmp_path_factory):
         if isa not in known:
             out = tmp_path_factory.mktemp("isa") / f"{isa}.npz"
             done = child.run("-m", "tests.run_rows", str(out), AUTODIFFC_ISA=isa)
-            assert done.returncode == 0, done.stderr
-            known[isa] = np.load(out)
-            assert str(known[isa]["isa"]) == isa
+            known[isa] = done.stderr if done.returncode else np.load(out)
+        assert not isinstance(known[isa], str), known[isa]  # not run again for each row
+        assert str(known[isa]["isa"]) == isa
         return known[isa]
 
     return results

@@ -75,6 +75,35 @@ def test_odd_rows_of_two_by_two_have_no_gradient():
     assert not x.grad[:, 4].any() and not x.grad[:, :, 6].any()
 
 
+def test_modules_of_rarer_kinds():
+    x = ad.randn(2, 4, 6, 6)
+    y, where = nn.MaxPool2d(2, return_indices=True)(x)
+    assert ad.equal(nn.MaxUnpool2d(2)(y, where), F.max_unpool2d(y, where, 2))
+    assert repr(nn.MaxUnpool2d(2)) == "MaxUnpool2d(kernel_size=(2, 2), stride=(2, 2), padding=(0, 0))"
+    assert ad.equal(nn.LPPool2d(2, 2)(x), F.lp_pool2d(x, 2, 2))
+    assert repr(nn.LPPool1d(2, 3)) == "LPPool1d(norm_type=2, kernel_size=3, stride=None, ceil_mode=False)"
+    u = ad.rand(2, 4, 2)
+    assert nn.FractionalMaxPool2d(2, output_ratio=0.5, _random_samples=u)(x).shape == (2, 4, 3, 3)
+    with pytest.raises(ValueError, match="only one"):
+        nn.FractionalMaxPool2d(2, output_size=2, output_ratio=0.5)
+    assert ad.equal(nn.LocalResponseNorm(2)(x), F.local_response_norm(x, 2))
+    assert repr(nn.LocalResponseNorm(2)) == "LocalResponseNorm(2, alpha=0.0001, beta=0.75, k=1.0)"
+
+
+def test_cross_map_normalization_sums_as_pytorch_does():
+    x = ad.arange(1.0, 6.0).reshape(1, 5, 1, 1)
+    sums = ad.tensor([1 + 4, 1 + 4 + 9, 1 + 4 + 9 + 16, 1 + 9 + 16 + 25, 1 + 16 + 25]).reshape(1, 5, 1, 1)
+    assert ad.allclose(nn.CrossMapLRN2d(3, 3.0, 1.0, 0.0)(x), x / sums)
+
+
+def test_regions_are_drawn_from_the_generator():
+    x = ad.randn(2, 3, 9, 9)
+    ad.manual_seed(1)
+    a = F.fractional_max_pool2d(x, 2, 4)
+    ad.manual_seed(1)
+    assert ad.equal(a, F.fractional_max_pool2d(x, 2, 4, _random_samples=ad.rand(2, 3, 2)))
+
+
 def test_integers():
     x = ad.arange(16).reshape(1, 4, 4)
     assert F.max_pool2d(x, 2).tolist() == [[[5, 7], [13, 15]]]

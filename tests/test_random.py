@@ -317,4 +317,4 @@ def test_seeding_inside_a_captured_step_is_refused():
         return x + torch.rand(3)
 
     with torch.no_grad(), pytest.raises(RuntimeError, match="seeding a generator"):
-        torch.compile(step)(torch.zeros(3))
+        torch.compile(step, fullgraph=True)(torch.zeros(3))

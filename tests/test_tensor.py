@@ -439,3 +439,34 @@ def test_an_int_beside_a_narrow_integer_type_is_cut_to_it():
     assert t.clone().remainder_(300).tolist() == [0, 0, 35]
     with pytest.raises(RuntimeError, match="the exponent 300 does not fit into uint8"):
         t**300
+
+
+def test_dtypes_that_can_only_be_named():
+    for name in ("complex64", "cfloat", "cdouble", "uint16", "float8_e4m3fn"):
+        d = getattr(T, name)
+        assert isinstance(d, T.dtype) and d is not T.float32 and d.is_complex == name.startswith("c")
+        for use in (
+            lambda d=d: T.zeros(2, dtype=d),
+            lambda d=d: T.ones(2).to(d),
+            lambda d=d: T.tensor([1.0], dtype=d),
+            lambda d=d: T.empty(2).view(d),
+        ):
+            with pytest.raises(NotImplementedError, match="not supported"):
+                use()
+    assert repr(T.cfloat) == "torch.complex64" and pickle.loads(pickle.dumps(T.complex64)) is T.complex64
+
+
+def test_storages_of_files_and_parts(tmp_path):
+    path = tmp_path / "bytes"
+    path.write_bytes(bytes(range(8)))
+    s = T.UntypedStorage.from_file(str(path), False, 8)
+    part = s[2:6]
+    assert part.tolist() == [2, 3, 4, 5] and s[3] == 3 and s.untyped() is s
+    part.fill_(9)
+    assert s.tolist() == [0, 1, 9, 9, 9, 9, 6, 7] and path.read_bytes() == bytes(range(8))
+    assert T.asarray(part, dtype=T.uint8).tolist() == [9] * 4 and T.asarray(T.ones(2).storage()).tolist() == [1, 1]
+    T.UntypedStorage.from_file(path, True, 12).fill_(1)
+    assert path.read_bytes() == b"\1" * 12
+    with pytest.raises(RuntimeError, match="12"):
+        T.UntypedStorage.from_file(path, False, 13)
+    assert isinstance(T.FloatStorage([1, 2]), T.FloatStorage) and len(T.LongStorage(3)) == 3

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._core import OP, TensorBase, binary, fail, unary, wrap
+from .._core import OP, TensorBase, apply, binary, fail, ints, listed, unary, wrap
 from .._native import ffi, lib
 from ..interop import operand
 
@@ -196,8 +196,8 @@ def inplace_unary(op):
     return method
 
 
-def apply(op, tensors, ints=(), floats=(), dims=()):
-    """Any operation: tensors (None for an absent one), integer and float attributes, a list of integers."""
+def apply_form(op, tensors, ints=(), floats=(), dims=()):
+    """What apply() does with many tensors, and with attributes that are no plain numbers."""
     try:
         handles = [t._h if t is not None else 0 for t in tensors]
     except AttributeError:
@@ -219,16 +219,16 @@ def not_a_tensor(op, a, argument="input", position=1):
     return TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(a).__name__}")
 
 
-def ints(op, a, i0=0, i1=0, i2=0):
-    """op(a) with up to three integer attributes."""
+def ints_form(op, a, i0=0, i1=0, i2=0):
+    """What ints() does with attributes that are no plain integers."""
     if not isinstance(a, TensorBase):
         raise not_a_tensor(op, a)
     h = _op1i(op, a._h, i0, i1, i2)
     return wrap(h)
 
 
-def listed(op, a, dims, i0=0, i1=0):
-    """op(a) with a list of integers, and up to two more."""
+def listed_form(op, a, dims, i0=0, i1=0):
+    """What listed() does with a long list, and with attributes that are no plain integers."""
     if not isinstance(a, TensorBase):
         raise not_a_tensor(op, a)
     h = _op1l(op, a._h, dims, len(dims), i0, i1)
@@ -246,6 +246,13 @@ def in_place(op, a, tensors=(), ints=(), floats=(), dims=()):
         fail()
     lib.ad_release(h)
     return a
+
+
+def named_dim(name, axis):
+    """The dimension that was given under NumPy's name for it, which PyTorch takes too; TypeError when none was."""
+    if axis is None:
+        raise TypeError(f'{name}() missing 1 required positional arguments: "dim"')
+    return axis
 
 
 def sizes(args):
@@ -286,6 +293,12 @@ def to_out(h, out):
     return out
 
 
+def copied(y, out):
+    """`out`, which takes the size and values of y."""
+    lib.ad_retain(y._h)
+    return to_out(y._h, out)
+
+
 def to_outs(name, results, outs):
     """Copies several results into the tensors given as out=: into all of them or, after an error, into none."""
     if not isinstance(outs, (tuple, list)) or len(outs) != len(results):
@@ -310,5 +323,5 @@ def op_name(op):
 
 
 __all__ = ["OP", "TensorBase", "apply", "binary", "fail", "in_place", "inplace", "inplace_operator", "inplace_unary",
-           "ints", "lib", "listed", "not_a_tensor", "number", "number_tensor", "op_name", "operate", "sizes",
-           "tensors_only", "ternary", "to_out", "to_outs", "unary", "wrap"]
+           "ints", "lib", "listed", "named_dim", "not_a_tensor", "number", "number_tensor", "op_name", "operate",
+           "sizes", "tensors_only", "ternary", "to_out", "to_outs", "unary", "wrap"]

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from .. import _dtype, interop
-from .._core import OP, TensorBase, fail, wrap
+from .._core import OP, TensorBase, fail, filled, wrap
 from .._dtype import DTYPES, check_device, dtype
 from .._native import ffi, lib
 from . import _call
@@ -94,18 +94,20 @@ def new(name, code, size, value, device, layout, requires_grad, out=None):
     """A tensor of one value (None: not initialised)."""
     if device is not None or layout is not None:
         check_options(device, layout, name)
-    if value is None:
-        h = lib.ad_empty(code, size, len(size))
-    else:
-        h = lib.ad_full(code, size, len(size), value, 0 if code >= _FLOAT16 else value)
-    if not h:
-        fail()
+    t = filled(code, size, value)
     if out is not None:
-        return _call.to_out(h, out)
-    t = wrap(h)
-    if requires_grad and lib.ad_set_requires_grad(h, 1) < 0:
+        return _call.copied(t, out)
+    if requires_grad and lib.ad_set_requires_grad(t._h, 1) < 0:
         fail()
     return t
+
+
+def filled_form(code, size, value):
+    """What filled(), a tensor of one value or, for None, not initialised, does with sizes that are no plain integers
+    and with values that are no float or int."""
+    if value is None:
+        return wrap(lib.ad_empty(code, size, len(size)))
+    return wrap(lib.ad_full(code, size, len(size), value, 0 if code >= _FLOAT16 else value))
 
 
 def contiguous_strides(shape):

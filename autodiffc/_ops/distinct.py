@@ -256,12 +256,20 @@ def _quantile(name, input, q, dim, keepdim, interpolation, ignore_nan, out):
     return reduce._finish(value, out)
 
 
-def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
+def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None, axis=None, keepdims=None):
     """The q-th quantiles of all elements, or along dim; q is a number or a 1-D tensor, whose dimension comes first.
     NaN if any element is."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     return _quantile("quantile", input, q, dim, keepdim, interpolation, False, out)
 
 
-def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
+def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None, axis=None, keepdims=None):
     """quantile() of the elements that are not NaN."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation, True, out)

@@ -7,6 +7,7 @@ from .._core import OP, TensorBase, fail, wrap
 from .._dtype import DTYPES, FROM_NUMPY, check_device
 from .._native import lib
 from ..autograd.grad_mode import no_grad
+from ..storage import TypedStorage, UntypedStorage
 from .creation import as_dtype, code_of, fitted, get_default, plain_number, promote_codes
 
 _BOOL, _INT64, _FLOAT16, _UINT8 = (d.code for d in (_dtype.bool_, _dtype.int64, _dtype.float16, _dtype.uint8))
@@ -229,6 +230,8 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
         shared = interop.from_dlpack(obj)
     elif isinstance(obj, (bytes, bytearray, memoryview)):
         shared = frombuffer(obj, dtype=dtype or get_default())
+    elif isinstance(obj, (UntypedStorage, TypedStorage)):
+        shared = obj.untyped().as_tensor(_dtype.uint8 if isinstance(obj, UntypedStorage) else obj.dtype)
     if shared is None:
         if copy is False:
             raise ValueError(f"can't alias arbitrary sequence to tensor: {type(obj).__name__}")

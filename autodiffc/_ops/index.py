@@ -168,7 +168,9 @@ def _warn_uint8():
 
 
 def getitem(self, index):
-    """self[index]. Integers, slices, None and ... give a view; index tensors and masks a copy.
+    """self[index], for index expressions that the binding does not read itself: sequences, arrays, what has __index__.
+
+    Integers, slices, None and ... give a view; index tensors and masks a copy.
 
     IndexError for an index out of range, too many indices, or a mask of other sizes; ValueError for a step that
     is not positive.
@@ -384,7 +386,7 @@ def index_put(input, indices, values, accumulate=False):
 
 def index_put_(self, indices, values, accumulate=False):
     """index_put(), in place."""
-    lib.ad_release(_index_put("index_put_", self, indices, values, accumulate, True)._h)
+    _index_put("index_put_", self, indices, values, accumulate, True)
     return self
 
 
@@ -600,18 +602,37 @@ def embedding(weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=
     """Rows of weight (num, dim) by index: indices (*) of int64 or int32 to (*, dim).
 
     The row padding_idx takes no gradient; scale_grad_by_freq divides a row's gradient by the number of its
-    indices. Gradients are dense: NotImplementedError for sparse. IndexError for an index out of range.
+    indices. Gradients are dense: with sparse, a warning says so. IndexError for an index out of range.
     """
     _tensors("embedding", ("weight", weight), ("indices", indices))
     if sparse:
-        raise NotImplementedError("embedding: sparse gradients are not supported; use sparse=False")
+        dense_gradient("embedding")
     return apply(OP["embedding"], (weight, indices), (padding_idx, bool(scale_grad_by_freq)))
+
+
+def dense_gradient(name):
+    """Says that sparse=True has no effect."""
+    warnings.warn(f"{name}: sparse=True gives a dense gradient of the same values here; optimizers that ask for sparse "
+                  "gradients will refuse it", stacklevel=4)
 
 
 def embedding_renorm_(weight, indices, max_norm, norm_type=2.0):
     """Scales, in place, the rows of weight that indices name and whose norm is above max_norm down to it."""
     _tensors("embedding_renorm_", ("weight", weight), ("indices", indices))
     return in_place(OP["embedding_renorm"], weight, (indices,), (), (float(max_norm), float(norm_type)))
+
+
+def nonzero_static(input, *, size, fill_value=-1):
+    """The first `size` rows of nonzero(), and rows of fill_value where there are fewer: (size, dimensions)."""
+    _tensors("nonzero_static", ("input", input))
+    if size < 0:
+        raise RuntimeError(f"nonzero_static: 'size' must be an non-negative integer, got {size}")
+    found = nonzero(input)[:size]
+    from . import creation
+
+    rows = creation.full((size, input.ndim), fill_value, dtype=found.dtype)
+    rows[: found.shape[0]] = found
+    return rows
 
 
 def one_hot(tensor, num_classes=-1):

@@ -2,9 +2,9 @@
 autodiffc.linalg."""
 
 from .. import _dtype
-from .._core import OP, TensorBase, wrap
+from .._core import OP, SparseOperand, TensorBase, wrap
 from .._native import lib
-from . import _call
+from . import _call, sparse
 
 _MM, _BMM = OP["mm"], OP["bmm"]
 _matmul, _linear = lib.ad_matmul, lib.ad_linear
@@ -44,12 +44,20 @@ def matmul(input, other, *, out=None):
     """
     if not isinstance(input, TensorBase) or not isinstance(other, TensorBase):
         _check("matmul", ("input", input), ("other", other))
-    return _done(_matmul(input._h, other._h), out)
+    try:
+        h = _matmul(input._h, other._h)
+    except SparseOperand:
+        return _to(sparse.product("matmul", input, other), out)
+    return _done(h, out)
 
 
 def mm(input, mat2, *, out=None):
     """The product of two matrices. RuntimeError unless both are 2-D, of one dtype and of sizes that fit."""
-    return _done(_two(_MM, input, mat2, "mm", "mat2"), out)
+    try:
+        h = _two(_MM, input, mat2, "mm", "mat2")
+    except SparseOperand:
+        return _to(sparse.product("mm", input, mat2), out)
+    return _done(h, out)
 
 
 def bmm(input, mat2, *, out=None):

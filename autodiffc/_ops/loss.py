@@ -6,9 +6,10 @@ tensors that have one size and dtype is one call into the core; other sizes are 
 
 import warnings
 
+from .. import _dtype
 from .._core import OP, TensorBase, fail, wrap
 from .._native import lib
-from . import _call, reduce, shape
+from . import _call, from_data, reduce, shape
 from ._call import binary, not_a_tensor, unary
 
 _op2x, _op3x = lib.ad_op2x, lib.ad_op3x
@@ -213,6 +214,32 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
         return _soft_cross_entropy(input, target, weight, code, label_smoothing)
     h = _op3x(_CE, h, g, w, ignore_index, code, label_smoothing)
     return wrap(h)
+
+
+def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False):
+    """Connectionist temporal classification: -log of the probability of targets over all ways to stretch them to the
+    length of log_probs, with blanks between.
+
+    log_probs (T, N, C) or (T, C), log-probabilities of float32 or float64; targets (N, S), or 1-d and one after the
+    other; lengths: tensors or tuples of N integers. The mean first divides each loss by the length of its target.
+    zero_infinity: losses of targets that do not fit count as 0. The gradient takes log_probs for normalised.
+    RuntimeError for sizes, lengths or classes that do not fit.
+    """
+    _check("ctc_loss", log_probs, targets)
+    code = reduction_code(reduction)
+    given, lengths = {"input_lengths": input_lengths, "target_lengths": target_lengths}, []
+    for k, (name, t) in enumerate(given.items(), 3):
+        if not isinstance(t, TensorBase):
+            if not isinstance(t, (tuple, list)):
+                raise not_a_tensor("ctc_loss", t, name, k)
+            t = from_data.tensor([_call.integer(n) for n in t], dtype=_dtype.int64)
+        lengths.append(t)
+    _call.integer(blank)
+    loss = _call.apply(OP["ctc"], (log_probs, targets, *lengths), (blank, bool(zero_infinity)))
+    if code != 1:
+        return _reduced(loss, code)
+    sizes = lengths[1] if loss.ndim else shape.reshape(lengths[1], ())
+    return reduce.mean(binary(OP["div"], loss, binary(OP["clamp_min"], _cast(sizes, loss.dtype), 1)))
 
 
 def _soft_cross_entropy(input, target, weight, code, smoothing):

@@ -158,5 +158,24 @@ def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):
     return to_out(h, out)
 
 
-__all__ = ["batch_norm", "batch_norm_counted", "group_norm", "instance_norm", "layer_norm", "native_batch_norm",
-           "native_group_norm", "native_layer_norm", "normalize", "rms_norm"]
+# ---- of weights ----
+
+
+def norm_except_dim(v, pow=2, dim=0):
+    """The norm over all dimensions but dim, which keep size 1; dim -1: of all elements, 0-d."""
+    if dim == -1:
+        return v.norm(pow)
+    if not -v.ndim <= dim < v.ndim:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-v.ndim}, {v.ndim - 1}], but got "
+                         f"{dim})")
+    rest = tuple(d for d in range(v.ndim) if d != dim % v.ndim)
+    return v.norm(pow, rest, keepdim=True) if rest else v.abs()
+
+
+def _weight_norm(v, g, dim=0):
+    """v with g for its norm over all dimensions but dim."""
+    return v * (g / norm_except_dim(v, 2, dim))
+
+
+__all__ = ["_weight_norm", "batch_norm", "batch_norm_counted", "group_norm", "instance_norm", "layer_norm",
+           "native_batch_norm", "native_group_norm", "native_layer_norm", "norm_except_dim", "normalize", "rms_norm"]

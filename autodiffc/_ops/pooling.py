@@ -1,7 +1,7 @@
 """Pooling over windows of the last one, two or three dimensions."""
 
 from .._core import wrap_results
-from ._call import OP, TensorBase, apply, lib, not_a_tensor
+from ._call import OP, TensorBase, apply, lib, not_a_tensor, number
 
 _WORDS = {1: "one int", 2: "two ints", 3: "three ints"}
 
@@ -201,3 +201,163 @@ def adaptive_max_pool2d_with_indices(input, output_size, return_indices=True):
 def adaptive_max_pool3d_with_indices(input, output_size, return_indices=True):
     """:func:`adaptive_max_pool3d` and the positions."""
     return _adaptive("adaptive_max_pool", "adaptive_max_pool3d", 3, input, output_size)
+
+
+# ---- back from max pooling
+
+
+def _unpool(n, input, indices, kernel_size, stride, padding, output_size):
+    name = f"max_unpool{n}d"
+    for k, (argument, t) in enumerate((("input", input), ("indices", indices)), 1):
+        if not isinstance(t, TensorBase):
+            raise not_a_tensor(name, t, argument, k)
+    kernel = _amounts(name, "kernel_size", kernel_size, n, 3)
+    stride = kernel if stride is None else _amounts(name, "stride", stride, n, 4)
+    padding = _amounts(name, "padding", padding, n, 5)
+    sizes = input.shape[-n:]
+    default = [(s - 1) * t + k - 2 * p for s, k, t, p in zip(sizes, kernel, stride, padding)]
+    if output_size is None:
+        result = default
+    else:
+        if len(output_size) == n + 2:
+            output_size = output_size[2:]
+        if len(output_size) != n:
+            raise ValueError(f"output_size should be a sequence containing {n} or {n + 2} elements, but it has a "
+                             f"length of '{len(output_size)}'")
+        for d, (size, usual, step) in enumerate(zip(output_size, default, stride)):
+            if not usual - step < size < usual + step:
+                raise ValueError(f'invalid output_size "{tuple(output_size)}" (dim {d} must be between '
+                                 f"{usual - step} and {usual + step})")
+        result = [size.__index__() for size in output_size]
+    return apply(OP["max_unpool"], (input, indices), (n,), (), result)
+
+
+def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    """The inverse of :func:`max_pool1d` as far as there is one: each element at its position, 0 elsewhere.
+
+    ``indices`` are the int64 positions that max_pool1d returned. ``output_size`` chooses among the sizes that give the
+    input's; by default ``(L - 1) stride + kernel_size - 2 padding``. ValueError for one that does not fit,
+    RuntimeError for positions outside.
+    """
+    return _unpool(1, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    """:func:`max_unpool1d` over two dimensions."""
+    return _unpool(2, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    """:func:`max_unpool1d` over three dimensions."""
+    return _unpool(3, input, indices, kernel_size, stride, padding, output_size)
+
+
+# ---- regions of random sizes
+
+
+def _fractional(n, input, kernel_size, output_size, output_ratio, samples):
+    name = f"fractional_max_pool{n}d"
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor(name, input)
+    if output_size is None and output_ratio is None:
+        raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
+    kernel = _amounts(name, "kernel_size", kernel_size, n)
+    if input.dim() not in (n + 1, n + 2):
+        raise RuntimeError(f"{name}(): Expected {n + 1}D or {n + 2}D tensor, but got: {list(input.shape)}")
+    if output_size is None:
+        ratios = output_ratio if isinstance(output_ratio, (tuple, list)) else (output_ratio,) * n
+        if len(ratios) != n:
+            raise ValueError(f"{name}: output_ratio must have {_WORDS[n]}, got {len(ratios)}")
+        output_size = [int(s * r) for s, r in zip(input.shape[-n:], ratios)]
+    output = _amounts(name, "output_size", output_size, n, 3)
+    if samples is None:
+        from .random import rand
+
+        batch = input.shape[0] if input.dim() == n + 2 else 1
+        samples = rand(batch, input.shape[-n - 1], n, dtype=input.dtype)
+    elif not isinstance(samples, TensorBase):
+        raise not_a_tensor(name, samples, "_random_samples", 6)
+    dims = (*kernel, *output)
+    return wrap_results(lib.ad_opn(OP["fractional_max_pool"], [input._h, samples._h], 2, (n,), 1, (), 0, dims, 2 * n))
+
+
+def fractional_max_pool2d_with_indices(input, kernel_size, output_size=None, output_ratio=None, return_indices=False,
+                                       _random_samples=None):
+    """:func:`fractional_max_pool2d` and the positions."""
+    return _fractional(2, input, kernel_size, output_size, output_ratio, _random_samples)
+
+
+def fractional_max_pool3d_with_indices(input, kernel_size, output_size=None, output_ratio=None, return_indices=False,
+                                       _random_samples=None):
+    """:func:`fractional_max_pool3d` and the positions."""
+    return _fractional(3, input, kernel_size, output_size, output_ratio, _random_samples)
+
+
+def fractional_max_pool2d(input, kernel_size, output_size=None, output_ratio=None, return_indices=False,
+                          _random_samples=None):
+    """The largest elements of regions whose places are drawn: ``(N, C, H, W)`` or ``(C, H, W)`` (Graham, 2014).
+
+    ``output_size``, or ``output_ratio`` times the input's, regions of ``kernel_size``; the steps between them are drawn
+    anew in each call, by ``_random_samples (N, C, 2)`` in [0, 1) when given. RuntimeError where the regions do not fit.
+    """
+    r = _fractional(2, input, kernel_size, output_size, output_ratio, _random_samples)
+    return r if return_indices else r[0]
+
+
+def fractional_max_pool3d(input, kernel_size, output_size=None, output_ratio=None, return_indices=False,
+                          _random_samples=None):
+    """:func:`fractional_max_pool2d` over three dimensions."""
+    r = _fractional(3, input, kernel_size, output_size, output_ratio, _random_samples)
+    return r if return_indices else r[0]
+
+
+# ---- made of average pooling
+
+
+def _lp_pool(n, input, norm_type, kernel_size, stride, ceil_mode):
+    name = f"lp_pool{n}d"
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor(name, input)
+    if input.dim() not in (n + 1, n + 2):
+        raise RuntimeError(f"{name}: Expected {n + 1}D or {n + 2}D input, but got {list(input.shape)}")
+    p = number(norm_type, name, "norm_type", 2)
+    kernel = _amounts(name, "kernel_size", kernel_size, n)
+    count = 1
+    for k in kernel:
+        count *= k
+    mean = _avg_pool(n, input.pow(p), kernel, stride, 0, ceil_mode, True)
+    return (mean.sign() * mean.abs().relu()).mul(count).pow(1.0 / p)
+
+
+def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """``(sum x^p)^(1/p)`` over each window, p = ``norm_type``: ``(N, C, L)`` or ``(C, L)``."""
+    return _lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """:func:`lp_pool1d` over two dimensions."""
+    return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """:func:`lp_pool1d` over three dimensions."""
+    return _lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
+    """``x / (k + alpha mean x^2)^beta``, the mean over ``size`` neighbouring channels of ``(N, C, *)``.
+
+    Channels beyond the first and last count as 0. ValueError below three dimensions.
+    """
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor("local_response_norm", input)
+    if input.dim() < 3:
+        raise ValueError(f"Expected 3D or higher dimensionality input (got {input.dim()} dimensions)")
+    if not input.numel():
+        return input
+    from .index import pad
+
+    n, c = input.shape[:2]
+    square = pad((input * input).reshape(n, 1, c, -1), (0, 0, size // 2, (size - 1) // 2))
+    mean = avg_pool2d(square, (size, 1), 1).reshape(input.shape)
+    return input / (mean * alpha + k).pow(beta)

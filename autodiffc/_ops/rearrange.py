@@ -112,11 +112,13 @@ def tile(input, *dims_args, dims=None):
     return repeat(input, [1] * (lib.ad_ndim(input._h) - len(counts)) + counts)
 
 
-def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
+def repeat_interleave(input, repeats=None, dim=None, *, output_size=None, axis=None):
     """Each element (along dim, or of the flattened tensor) repeated: so many times all, or each its own times.
 
     With one argument, a tensor of counts: the index k as often as the k-th count says.
     """
+    if axis is not None:
+        dim = axis
     if repeats is None:
         return _interleaved_index(input, None, output_size)
     if not isinstance(input, TensorBase):

@@ -5,7 +5,7 @@ dimension that does not exist raises IndexError.
 """
 
 from .. import return_types
-from .._core import OP, TensorBase, fail, wrap
+from .._core import OP, TensorBase, fail, wrap, wrap_results
 from .._dtype import DTYPES
 from .._dtype import dtype as _dtype_class
 from .._native import lib
@@ -43,23 +43,35 @@ def _axis(dim, axis):
     return dim if axis is None else axis
 
 
-def sum(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None):
+def sum(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keepdims=None):
     """The sum of all elements, or over dim. Integers and bools sum to int64 unless dtype is given."""
+    if keepdims is not None:
+        keepdim = keepdims
     return reduce(_SUM, input, dim if axis is None else axis, keepdim, dtype, out)
 
 
-def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None):
+def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keepdims=None):
     """The sum with NaN taken as 0."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     return reduce(_NANSUM, input, dim, keepdim, dtype, out)
 
 
-def mean(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None):
+def mean(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keepdims=None):
     """The mean of all elements, or over dim; NaN of no elements. RuntimeError for integers without dtype."""
+    if keepdims is not None:
+        keepdim = keepdims
     return reduce(_MEAN, input, dim if axis is None else axis, keepdim, dtype, out)
 
 
-def nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None):
+def nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keepdims=None):
     """The mean of the elements that are not NaN."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     if not isinstance(input, TensorBase):
         raise not_a_tensor("nanmean", input)
     if not input.dtype.is_floating_point:
@@ -84,9 +96,13 @@ def _finish(t, out):
     return to_out(t._h, out)
 
 
-def prod(input, dim=None, keepdim=False, *, dtype=None, out=None):
+def prod(input, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keepdims=None):
     """The product of all elements, or over one dim. Integers and bools give int64 unless dtype is given. The
     gradient is right with zeros among the elements."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     if isinstance(dim, (tuple, list)):
         raise TypeError(f"prod(): argument 'dim' must be int, not {type(dim).__name__}")
     if dtype is not None and isinstance(input, TensorBase) and dtype is not input.dtype and dtype.is_floating_point:
@@ -112,38 +128,58 @@ def _spread(op, input, dim, unbiased, correction, keepdim, out):
     return wrap(h) if out is None else to_out(h, out)
 
 
-def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, out=None, axis=None):
+def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, out=None, axis=None, keepdims=None):
     """The variance: squared distance from the mean, summed and divided by the count less `correction` (1 unless
     unbiased=False). RuntimeError for integers."""
+    if keepdims is not None:
+        keepdim = keepdims
     return _spread(_VAR, input, _axis(dim, axis), unbiased, correction, keepdim, out)
 
 
-def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, out=None, axis=None):
+def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, out=None, axis=None, keepdims=None):
     """The standard deviation: the root of var(). Its gradient where it is 0 is taken as 0."""
+    if keepdims is not None:
+        keepdim = keepdims
     return _spread(_STD, input, _axis(dim, axis), unbiased, correction, keepdim, out)
 
 
-def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
+def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, keepdims=None):
     """(var, mean)."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     return _spread(_VAR, input, dim, unbiased, correction, keepdim, None), reduce(_MEAN, input, dim, keepdim)
 
 
-def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
+def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, keepdims=None):
     """(std, mean)."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     return _spread(_STD, input, dim, unbiased, correction, keepdim, None), reduce(_MEAN, input, dim, keepdim)
 
 
-def amax(input, dim=(), keepdim=False, *, out=None):
+def amax(input, dim=(), keepdim=False, *, out=None, axis=None, keepdims=None):
     """The largest element; NaN if any is. Equal ones share the gradient evenly."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     return reduce(_AMAX, input, dim, keepdim, None, out)
 
 
-def amin(input, dim=(), keepdim=False, *, out=None):
+def amin(input, dim=(), keepdim=False, *, out=None, axis=None, keepdims=None):
     """The smallest element; NaN if any is. Equal ones share the gradient evenly."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     return reduce(_AMIN, input, dim, keepdim, None, out)
 
 
@@ -187,14 +223,22 @@ def _extreme(name, full, op, elementwise, input, dim, keepdim, other, out):
     return pair(getattr(return_types, name), op, input, dim, keepdim, 0, out)
 
 
-def max(input, dim=None, keepdim=False, *, other=None, out=None):
+def max(input, dim=None, keepdim=False, *, other=None, out=None, axis=None, keepdims=None):
     """max(input): the largest element, whose gradient equal ones share. max(input, dim): (values, indices) of the
     first largest along dim, which takes the gradient. max(input, other): maximum()."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     return _extreme("max", _AMAX, _MAX_DIM, "maximum", input, dim, keepdim, other, out)
 
 
-def min(input, dim=None, keepdim=False, *, other=None, out=None):
+def min(input, dim=None, keepdim=False, *, other=None, out=None, axis=None, keepdims=None):
     """As max(), for the smallest."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     return _extreme("min", _AMIN, _MIN_DIM, "minimum", input, dim, keepdim, other, out)
 
 
@@ -207,33 +251,55 @@ def _arg(op, input, dim, keepdim, out):
     return wrap(h) if out is None else to_out(h, out)
 
 
-def argmax(input, dim=None, keepdim=False, *, out=None):
+def argmax(input, dim=None, keepdim=False, *, out=None, axis=None, keepdims=None):
     """The position of the first largest element: along dim, or in flat order. NaN counts as largest."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     return _arg(_ARGMAX, input, dim, keepdim, out)
 
 
-def argmin(input, dim=None, keepdim=False, *, out=None):
+def argmin(input, dim=None, keepdim=False, *, out=None, axis=None, keepdims=None):
     """The position of the first smallest element: along dim, or in flat order. NaN counts as smallest."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     return _arg(_ARGMIN, input, dim, keepdim, out)
 
 
-def logsumexp(input, dim, keepdim=False, *, out=None):
+def logsumexp(input, dim=None, keepdim=False, *, out=None, axis=None, keepdims=None):
     """The logarithm of the sum of exponentials over dim, without overflow."""
+    if dim is None:
+        dim = _call.named_dim("logsumexp", axis)
+    if keepdims is not None:
+        keepdim = keepdims
     return reduce(_LOGSUMEXP, input, dim, keepdim, None, out)
 
 
-def any(input, dim=None, keepdim=False, *, out=None):
+def any(input, dim=None, keepdim=False, *, out=None, axis=None, keepdims=None):
     """Whether any element is not zero, as bool (uint8 stays uint8)."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     return reduce(_ANY, input, dim, keepdim, None, out)
 
 
-def all(input, dim=None, keepdim=False, *, out=None):
+def all(input, dim=None, keepdim=False, *, out=None, axis=None, keepdims=None):
     """Whether no element is zero, as bool (uint8 stays uint8)."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     return reduce(_ALL, input, dim, keepdim, None, out)
 
 
-def count_nonzero(input, dim=None):
+def count_nonzero(input, dim=None, *, axis=None):
     """How many elements are not zero, as int64."""
+    if axis is not None:
+        dim = axis
     return reduce(_COUNT, input, dim, False)
 
 
@@ -278,28 +344,38 @@ def _scan(op, input, dim, dtype, out):
     return wrap(h) if out is None else to_out(h, out)
 
 
-def cumsum(input, dim, *, dtype=None, out=None):
+def cumsum(input, dim=None, *, dtype=None, out=None, axis=None):
     """Sums along dim up to and with each element. Integers give int64 unless dtype is given."""
+    if dim is None:
+        dim = _call.named_dim("cumsum", axis)
     return _scan(OP["cumsum"], input, dim, dtype, out)
 
 
-def cumprod(input, dim, *, dtype=None, out=None):
+def cumprod(input, dim=None, *, dtype=None, out=None, axis=None):
     """Products along dim up to and with each element; the gradient is right with zeros."""
+    if dim is None:
+        dim = _call.named_dim("cumprod", axis)
     return _scan(OP["cumprod"], input, dim, dtype, out)
 
 
-def logcumsumexp(input, dim, *, out=None):
+def logcumsumexp(input, dim=None, *, out=None, axis=None):
     """The logarithm of the cumulative sum of exponentials along dim."""
+    if dim is None:
+        dim = _call.named_dim("logcumsumexp", axis)
     return _scan(OP["logcumsumexp"], input, dim, None, out)
 
 
-def cummax(input, dim, *, out=None):
+def cummax(input, dim=None, *, out=None, axis=None):
     """(values, indices) of the largest so far along dim; of equal ones the latest."""
+    if dim is None:
+        dim = _call.named_dim("cummax", axis)
     return pair(return_types.cummax, OP["cummax"], input, dim, out=out)
 
 
-def cummin(input, dim, *, out=None):
+def cummin(input, dim=None, *, out=None, axis=None):
     """(values, indices) of the smallest so far along dim; of equal ones the latest."""
+    if dim is None:
+        dim = _call.named_dim("cummin", axis)
     return pair(return_types.cummin, OP["cummin"], input, dim, out=out)
 
 
@@ -320,8 +396,10 @@ def cumprod_(self, dim, *, dtype=None):
     return _scan_(OP["cumprod"], self, dim, dtype)
 
 
-def diff(input, n=1, dim=-1, prepend=None, append=None, *, out=None):
+def diff(input, n=1, dim=-1, prepend=None, append=None, *, out=None, axis=None):
     """Differences of neighbours along dim, taken n times. RuntimeError for a negative n or a 0-d input."""
+    if axis is not None:
+        dim = axis
     if not isinstance(input, TensorBase):
         raise not_a_tensor("diff", input)
     if not lib.ad_ndim(input._h):
@@ -408,13 +486,17 @@ def _soft(op, input, dim, dtype, out=None):
 _SOFTMAX, _LOG_SOFTMAX = OP["softmax"], OP["log_softmax"]
 
 
-def softmax(input, dim, dtype=None, *, out=None):
+def softmax(input, dim=None, dtype=None, *, out=None, axis=None):
     """exp(input) along dim, divided by its sum; computed in dtype when given."""
+    if dim is None:
+        dim = _call.named_dim("softmax", axis)
     return _soft(_SOFTMAX, input, dim, dtype, out)
 
 
-def log_softmax(input, dim, dtype=None, *, out=None):
+def log_softmax(input, dim=None, dtype=None, *, out=None, axis=None):
     """The logarithm of softmax(), computed without overflow."""
+    if dim is None:
+        dim = _call.named_dim("log_softmax", axis)
     return _soft(_LOG_SOFTMAX, input, dim, dtype, out)
 
 
@@ -449,3 +531,25 @@ def f_softmin(input, dim=None, _stacklevel=3, dtype=None):
     return softmin(input, implicit_dim("softmin", dim, input.ndim), dtype)
 
 
+def sum_to_size(self, *size):
+    """The sum over what broadcasting to self's sizes would repeat, so that the result has the sizes."""
+    size = list(_call.sizes(size))
+    lead = self.ndim - len(size)
+    if lead < 0 or [n for n, m in zip(size, self.shape[lead:]) if n != m and n != 1]:
+        raise RuntimeError(f"size {{{size}}} is not expandable to size {{{list(self.shape)}}}.")
+    if not size:
+        return sum(self)
+    dims = [d for d in range(self.ndim) if d < lead or (size[d - lead] == 1 and self.shape[d] != 1)]
+    return shape.view(sum(self, dims, True), size) if dims else self
+
+
+def frexp(input, *, out=None):
+    """(mantissa, exponent): input = mantissa 2^exponent with 1/2 <= |mantissa| < 1; the exponents are int32."""
+    results = wrap_results(lib.ad_op1i(OP["frexp"], _checked("frexp", input)._h, 0, 0, 0))
+    return return_types.frexp(results if out is None else to_outs("frexp", results, out))
+
+
+def _checked(name, input):
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor(name, input)
+    return input

@@ -1,7 +1,7 @@
 """Views, and operations that only move elements: one function each, with PyTorch's signature."""
 
 from .. import _dtype
-from .._core import OP, TensorBase, fail, wrap, wrap_results
+from .._core import OP, TensorBase, joined, wrap, wrap_results
 from .._dtype import Size
 from .._native import ffi, lib
 from . import _call
@@ -322,8 +322,10 @@ def broadcast_tensors(*tensors):
 # ---- dimensions of size 1 ----
 
 
-def squeeze(input, dim=None):
+def squeeze(input, dim=None, *, axis=None):
     """Without the dimensions of size 1: all of them, one, or several."""
+    if axis is not None:
+        dim = axis
     if dim is None:
         return listed(_SQUEEZE, input, (), 1)
     return listed(_SQUEEZE, input, (dim,) if hasattr(dim, "__index__") else _distinct(dim, input))
@@ -338,8 +340,10 @@ def _distinct(dims, t):
     return found
 
 
-def unsqueeze(input, dim):
+def unsqueeze(input, dim=None, *, axis=None):
     """With a dimension of size 1 put in at dim."""
+    if dim is None:
+        dim = _call.named_dim("unsqueeze", axis)
     return ints(_UNSQUEEZE, input, dim)
 
 
@@ -414,8 +418,10 @@ def slice_(input, dim, start, end, step=1):
     return wrap(h)
 
 
-def unbind(input, dim=0):
+def unbind(input, dim=0, *, axis=None):
     """All slices of a dimension, as a tuple."""
+    if axis is not None:
+        dim = axis
     if not isinstance(input, TensorBase):
         raise not_a_tensor("unbind", input)
     if not lib.ad_ndim(input._h):
@@ -449,8 +455,10 @@ def split(tensor, split_size_or_sections, dim=0):
     return split_with_sizes(tensor, sizes or [size], dim)
 
 
-def chunk(input, chunks, dim=0):
+def chunk(input, chunks, dim=0, *, axis=None):
     """At most `chunks` parts of one size (the last may be smaller) along a dimension."""
+    if axis is not None:
+        dim = axis
     if not isinstance(input, TensorBase):
         raise not_a_tensor("chunk", input)
     n = lib.ad_ndim(input._h)
@@ -465,8 +473,10 @@ def chunk(input, chunks, dim=0):
     return split(input, step, dim)
 
 
-def tensor_split(input, indices_or_sections, dim=0):
+def tensor_split(input, indices_or_sections, dim=0, *, axis=None):
     """A dimension cut into n parts whose sizes differ by at most one, or cut at the given indices."""
+    if axis is not None:
+        dim = axis
     if not isinstance(input, TensorBase):
         raise not_a_tensor("tensor_split", input)
     n = lib.ad_ndim(input._h)
@@ -583,30 +593,34 @@ def _tensor_list(name, tensors, argument="tensors"):
     return tensors
 
 
-def cat(tensors, dim=0, *, out=None):
+def joined_form(op, tensors, dim):
+    """What joined(op, tensors, dim), the core's cat and stack, does with many tensors and with what is no list of
+    them."""
+    tensors = _tensor_list("cat" if op == _CAT else "stack", tensors)
+    dim = _call.integer(dim)
+    handles = [t._h for t in tensors]
+    return wrap(lib.ad_opn(op, handles, len(handles), (dim,), 1, (), 0, (), 0))
+
+
+def cat(tensors, dim=0, *, out=None, axis=None):
     """The tensors one after the other along a dimension; their other sizes must agree."""
-    try:  # a generator's tensors would be gone before the call
-        handles = [t._h for t in tensors] if isinstance(tensors, (list, tuple)) else _tensor_list("cat", tensors)
-    except AttributeError:
-        handles = _tensor_list("cat", tensors)
-    h = lib.ad_opn(_CAT, handles, len(handles), (dim,), 1, (), 0, (), 0)
-    if not h:
-        fail()
+    y = joined(_CAT, tensors, dim if axis is None else axis)
     if out is None:
-        return wrap(h)
-    if not isinstance(out, TensorBase) or any(lib.ad_overlaps(t._h, out._h) for t in tensors):
-        lib.ad_release(h)
-        if not isinstance(out, TensorBase):
-            raise TypeError(f"cat(): argument 'out' must be Tensor, not {type(out).__name__}")
+        return y
+    if not isinstance(out, TensorBase):
+        raise TypeError(f"cat(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if any(lib.ad_overlaps(t._h, out._h) for t in tensors):
         raise RuntimeError(
             "unsupported operation: the input tensors cannot refer to any of the output memory locations. "
             "Found overlap in an input tensor"
         )
-    return _call.to_out(h, out)
+    return _call.copied(y, out)
 
 
-def concat(tensors, dim=0, *, out=None):
+def concat(tensors, dim=0, *, out=None, axis=None):
     """cat()."""
+    if axis is not None:
+        dim = axis
     return cat(tensors, dim, out=out)
 
 
@@ -615,18 +629,10 @@ def concatenate(tensors, axis=0, out=None, *, dim=None):
     return cat(tensors, axis if dim is None else dim, out=out)
 
 
-def stack(tensors, dim=0, *, out=None):
+def stack(tensors, dim=0, *, out=None, axis=None):
     """The tensors, of one size, side by side in a new dimension."""
-    if type(tensors) is not list or out is not None or type(dim) is not int:
-        tensors = list(_tensor_list("stack", tensors))
-        dim = _call.integer(dim)
-    try:
-        handles = [t._h for t in tensors]
-    except AttributeError:
-        _tensor_list("stack", tensors)
-        raise
-    h = lib.ad_opn(_STACK, handles, len(handles), (dim,), 1, (), 0, (), 0)
-    return wrap(h) if out is None else _call.to_out(h or fail(), out)
+    y = joined(_STACK, tensors, dim if axis is None else axis)
+    return y if out is None else _call.copied(y, out)
 
 
 def hstack(tensors, *, out=None):

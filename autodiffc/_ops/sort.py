@@ -12,14 +12,18 @@ _SORT, _TOPK, _KTH, _MEDIAN, _MODE = OP["sort"], OP["topk"], OP["kthvalue"], OP[
 _BOOL, _INT64 = DTYPES[0], DTYPES[5]
 
 
-def sort(input, dim=-1, descending=False, stable=False, *, out=None):
+def sort(input, dim=-1, descending=False, stable=False, *, out=None, axis=None):
     """(values, indices) along dim in rising order; equal elements keep their order, NaN comes last (first when
     descending)."""
+    if axis is not None:
+        dim = axis
     return pair(return_types.sort, _SORT, input, dim, bool(descending), 0, out)
 
 
-def argsort(input, dim=-1, descending=False, stable=False):
+def argsort(input, dim=-1, descending=False, stable=False, *, axis=None):
     """The indices of sort()."""
+    if axis is not None:
+        dim = axis
     return sort(input, dim, descending)[1]
 
 
@@ -28,18 +32,28 @@ def msort(input, *, out=None):
     return _finish(sort(input, 0)[0], out)
 
 
-def topk(input, k, dim=-1, largest=True, sorted=True, *, out=None):
+def topk(input, k, dim=-1, largest=True, sorted=True, *, out=None, axis=None):
     """(values, indices) of the k largest (or smallest) along dim, in order. RuntimeError when k is out of range."""
+    if axis is not None:
+        dim = axis
     return pair(return_types.topk, _TOPK, input, dim, bool(largest), k, out)
 
 
-def kthvalue(input, k, dim=-1, keepdim=False, *, out=None):
+def kthvalue(input, k, dim=-1, keepdim=False, *, out=None, axis=None, keepdims=None):
     """(values, indices) of the k-th smallest along dim, counted from 1."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     return pair(return_types.kthvalue, _KTH, input, dim, keepdim, k, out)
 
 
-def mode(input, dim=-1, keepdim=False, *, out=None):
+def mode(input, dim=-1, keepdim=False, *, out=None, axis=None, keepdims=None):
     """(values, indices) of the most frequent element along dim, of equally frequent ones the smallest."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     return pair(return_types.mode, _MODE, input, dim, keepdim, 0, out)
 
 
@@ -56,13 +70,21 @@ def _median(kind, input, dim, keepdim, ignore_nan, out):
     return _finish(pair(kind, _MEDIAN, flat, 0, False, ignore_nan)[0], out)
 
 
-def median(input, dim=None, keepdim=False, *, out=None):
+def median(input, dim=None, keepdim=False, *, out=None, axis=None, keepdims=None):
     """The lower median of all elements, or (values, indices) along dim; NaN if any element is."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     return _median(return_types.median, input, dim, keepdim, 0, out)
 
 
-def nanmedian(input, dim=None, keepdim=False, *, out=None):
+def nanmedian(input, dim=None, keepdim=False, *, out=None, axis=None, keepdims=None):
     """median() of the elements that are not NaN."""
+    if axis is not None:
+        dim = axis
+    if keepdims is not None:
+        keepdim = keepdims
     return _median(return_types.nanmedian, input, dim, keepdim, 1, out)
 
 

@@ -3,7 +3,7 @@
 from .. import _dtype
 from .._core import OP, TensorBase, fail, wrap
 from .._native import lib
-from . import shape
+from . import _call, shape
 from ._call import not_a_tensor
 from .creation import fitted, plain_number
 
@@ -19,13 +19,17 @@ def _become(self, view):
     return self
 
 
-def unsqueeze_(self, dim):
+def unsqueeze_(self, dim=None, *, axis=None):
     """unsqueeze() of this very tensor."""
+    if dim is None:
+        dim = _call.named_dim("unsqueeze_", axis)
     return _become(self, shape.unsqueeze(self, dim))
 
 
-def squeeze_(self, dim=None):
+def squeeze_(self, dim=None, *, axis=None):
     """squeeze() of this very tensor."""
+    if axis is not None:
+        dim = axis
     return _become(self, shape.squeeze(self, dim))
 
 
@@ -72,6 +76,8 @@ def copy_(self, src, non_blocking=False):
 
 def fill_(self, value):
     """Every element set to a number or a 0-d tensor."""
+    if not isinstance(self, TensorBase):
+        raise not_a_tensor("fill_", self)
     if isinstance(value, TensorBase):
         if lib.ad_ndim(value._h):
             raise RuntimeError(
@@ -89,6 +95,23 @@ def fill(input, value):
     if not isinstance(input, TensorBase):
         raise not_a_tensor("fill", input)
     return fill_(shape.clone(input), value)
+
+
+def fill_diagonal_(self, fill_value, wrap=False):
+    """fill_value on the main diagonal of a matrix, or of a tensor with more dimensions of one size; in a tall matrix,
+    wrap begins again below each square. RuntimeError for fewer than 2 dimensions, or sizes that differ."""
+    if not isinstance(self, TensorBase):
+        raise not_a_tensor("fill_diagonal_", self)
+    if self.ndim < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    sizes, strides = self.shape, self.stride()
+    if self.ndim > 2 and len(set(sizes)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    rows, columns = sizes[0], sizes[-1]
+    for top in range(0, rows if wrap and self.ndim == 2 else 1, columns + 1):
+        n, at = min(rows - top, *sizes[1:]), self.storage_offset() + top * strides[0]
+        fill_(shape.as_strided(self, (n,), (sum(strides),), at), fill_value)
+    return self
 
 
 def zero_(self):

@@ -161,3 +161,13 @@ def is_tensor_like(x):
 from . import forward_ad, functional  # noqa: E402,F401
 from .gradcheck import gradcheck, gradgradcheck  # noqa: E402,F401
 from .variable import Variable  # noqa: E402,F401
+
+
+def __getattr__(name):
+    if name == "profiler":
+        import importlib
+
+        return importlib.import_module(".profiler", __name__)
+    from .._hook import missing
+
+    raise missing.attribute(__name__, name)

@@ -60,7 +60,7 @@ class FunctionCtx:
             return self._for_forward
         if not self._node:
             return self._to_save
-        return tuple(self._saved_tensor(*entry) if entry is not None else None for entry in self._saved)
+        return tuple(self._saved_tensor(*entry) if type(entry) is tuple else entry for entry in self._saved)
 
     saved_variables = saved_tensors
     _jvp_running = False
@@ -230,7 +230,7 @@ class Function(metaclass=_FunctionMeta):
         if separate:
             args = _bound(cls.forward, args, kwargs)
             kwargs = {}
-        is_tensor = [isinstance(a, TensorBase) for a in args]
+        is_tensor = [isinstance(a, TensorBase) and a._dense for a in args]
         needs = tuple(t and a.requires_grad for a, t in zip(args, is_tensor))
         ctx.needs_input_grad, ctx._is_tensor = needs, is_tensor
         record = any(needs) and lib.ad_grad_enabled()
@@ -285,8 +285,8 @@ def _finish(ctx, inputs, outputs, record, single):
     places, kinds, likes = [], [], []
     given = list(outputs)
     for k, y in enumerate(outputs):
-        if not isinstance(y, TensorBase):
-            if single:
+        if not isinstance(y, TensorBase) or not y._dense:
+            if single and not isinstance(y, TensorBase):
                 raise TypeError(
                     f"{type(ctx)._function.__name__}.forward: expected to return a Tensor or a tuple of them "
                     f"(got {type(y).__name__})"
@@ -312,8 +312,8 @@ def _finish(ctx, inputs, outputs, record, single):
     made = [outputs[k] for k in places]
     slots, saved, entries = [], [], []
     for t in ctx._to_save:
-        if t is None:
-            entries.append(None)
+        if t is None or not t._dense:
+            entries.append(t)
             continue
         k = _index(t, given)
         if k >= 0 and (_index(t, inputs) < 0 or _index(t, dirty) >= 0):

@@ -47,6 +47,7 @@ from ._derived import (
     vander,
     vecdot,
 )
+from ._packed import geqrf, ldl_factor, ldl_factor_ex, ldl_solve, ormqr
 from ._solve import inv, inv_ex, solve, solve_ex, solve_triangular, tensorinv, tensorsolve, triangular_solve
 
 __all__ = [
@@ -64,6 +65,9 @@ __all__ = [
     "householder_product",
     "inv",
     "inv_ex",
+    "ldl_factor",
+    "ldl_factor_ex",
+    "ldl_solve",
     "lstsq",
     "lu",
     "lu_factor",
@@ -90,3 +94,9 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+
+def __getattr__(name):
+    from .._hook import missing
+
+    raise missing.attribute(__name__, name)

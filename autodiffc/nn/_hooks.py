@@ -6,17 +6,17 @@ test and no more.
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from ..utils.hooks import RemovableHandle, register
 from ._base import Tensor, is_grad_enabled, ops
+from ._registry import HookDict
 
 # Hooks of every module by kind. `any_global` holds the ids of those that run, so that one test tells whether
 # there are any.
-any_global: OrderedDict = OrderedDict()
-_global: dict[str, OrderedDict] = {kind: OrderedDict() for kind in (
+any_global: HookDict = HookDict()
+_global: dict[str, HookDict] = {kind: HookDict() for kind in (
     "forward_pre", "forward", "forward_kwargs", "forward_always", "backward_pre", "backward",
     "parameter", "buffer", "module")}
 
@@ -75,6 +75,18 @@ def register_module_buffer_registration_hook(hook: Callable) -> RemovableHandle:
 def register_module_module_registration_hook(hook: Callable) -> RemovableHandle:
     """``hook(module, name, submodule) -> None | submodule`` when any module registers a submodule."""
     return _register_global("module", hook)
+
+
+def of_call(module: Any) -> list:
+    """What a call of the module runs beside ``forward``: its own hooks, and what stands in for ``forward``."""
+    return [module.__dict__.get("forward"), *module._forward_pre_hooks.values(), *module._forward_hooks.values(),
+            *module._backward_pre_hooks.values(), *module._backward_hooks.values()]
+
+
+def of_every_call() -> list:
+    """The hooks that every module's call runs."""
+    return [hook for kind in ("forward_pre", "forward", "backward_pre", "backward")
+            for hook in _global[kind].values()]
 
 
 def on_registration(kind: str, module: Any, name: str, value: Any) -> Any:

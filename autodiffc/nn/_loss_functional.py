@@ -14,6 +14,7 @@ from .._ops.loss import (  # noqa: F401
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
+    ctc_loss,
     huber_loss,
     kl_div,
     l1_loss,
@@ -83,10 +84,10 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
         raise ValueError("only p == 1 and p == 2 supported")
     if weight is not None and weight.dim() != 1:
         raise ValueError("weight must be one-dimensional")
-    if input.dim() not in (1, 2) or target.dim() > 1 or (input.dim() == 2 and target.dim() != 1):
+    if input.dim() > 2 or target.dim() > 1 or (input.dim() == 2 and target.dim() != 1):
         raise RuntimeError(f"inconsistent target size, expected {list(input.shape[:-1])} but got "
                            f"{_shape(target)}")
-    rows = input if input.dim() == 2 else input.unsqueeze(0)
+    rows = input if input.dim() == 2 else input.reshape(1, -1)
     labels = target.reshape(-1)
     if labels.shape[0] != rows.shape[0]:
         raise RuntimeError(f"inconsistent target size, expected {rows.shape[0]} but got {_shape(target)}")
@@ -101,7 +102,7 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
         loss = loss * weight[labels].unsqueeze(1)
     loss = loss * (1 - ops.one_hot(labels, n_classes).to(loss.dtype))
     loss = loss.sum(1) / n_classes
-    return _reduced(loss if input.dim() == 2 else loss.squeeze(0), reduction)
+    return _reduced(loss if target.dim() else loss.squeeze(0), reduction)
 
 
 def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = None,
@@ -112,10 +113,11 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | N
     """
     reduction = _legacy(size_average, reduce, reduction)
     _check(reduction)
-    if input.shape != target.shape or input.dim() not in (1, 2):
+    single = input.dim() < 2 and target.dim() < 2 and input.numel() == target.numel()
+    if not single and (input.shape != target.shape or input.dim() != 2):
         raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: "
                            f"{list(input.shape)}")
-    rows, labels = (input, target) if input.dim() == 2 else (input.unsqueeze(0), target.unsqueeze(0))
+    rows, labels = (input, target) if input.dim() == 2 else (input.reshape(1, -1), target.reshape(1, -1))
     n_classes = rows.shape[1]
     if bool(((labels < -1) | (labels >= n_classes)).any()):
         raise RuntimeError("argument #3 target out of range")

@@ -15,7 +15,7 @@ def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | 
     return _layer_norm(input, normalized_shape, weight, bias, eps)
 
 
-def _check_batch(size: Sequence[int]) -> None:
+def _verify_batch_size(size: Sequence[int]) -> None:
     """Refuse a batch of which each channel has one value: its variance is 0."""
     values = size[0]
     for n in size[2:]:
@@ -33,8 +33,17 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
     ``momentum`` in place; otherwise they are the running ones. ValueError in training for one value a channel.
     """
     if training and isinstance(input, Tensor):
-        _check_batch(input.size())
+        _verify_batch_size(input.size())
     return ops.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
+
+
+def _verify_spatial_size(size: Sequence[int]) -> None:
+    """Refuse one element a channel: its variance is 0."""
+    values = 1
+    for n in size[2:]:
+        values *= n
+    if values == 1:
+        raise ValueError(f"Expected more than 1 spatial element when training, got input size {size}")
 
 
 def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None,
@@ -45,12 +54,7 @@ def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var
     ValueError when one element a channel is given and ``use_input_stats``.
     """
     if use_input_stats:
-        size = input.size()
-        values = 1
-        for n in size[2:]:
-            values *= n
-        if values == 1:
-            raise ValueError(f"Expected more than 1 spatial element when training, got input size {size}")
+        _verify_spatial_size(input.size())
     return ops.instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps)
 
 
@@ -63,5 +67,5 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bia
     if input.dim() < 2:
         raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.dim()}")
     size = input.size()
-    _check_batch([size[0] * size[1] // num_groups, num_groups, *size[2:]])
+    _verify_batch_size([size[0] * size[1] // num_groups, num_groups, *size[2:]])
     return ops.group_norm(input, num_groups, weight, bias, eps)

@@ -10,12 +10,13 @@ that a name means what it would mean without.
 from __future__ import annotations
 
 import weakref
+from collections import OrderedDict
 from typing import Any
 
 _missing = object()
 
 changes = [0]
-"""How often any module's mode, parameters, buffers or submodules changed: captured steps look at it."""
+"""How often any module's mode, hooks, parameters, buffers or submodules changed: captured steps look at it."""
 
 
 class Registry(dict):
@@ -101,3 +102,49 @@ class Registry(dict):
 
     def __reduce_ex__(self, protocol: Any) -> tuple:
         return dict, (), None, None, iter(self.items())
+
+
+class HookDict(OrderedDict):
+    """The hooks of one kind: notes every change, and tells the module that there may be hooks to run."""
+
+    def __init__(self, owner: Any = None, hooks: Any = ()) -> None:
+        super().__init__()
+        self._owner = None if owner is None else weakref.ref(owner)
+        for key, hook in dict(hooks).items():
+            self[key] = hook
+
+    def has_owner(self) -> bool:
+        return self._owner is not None and self._owner() is not None
+
+    def _changed(self) -> None:
+        changes[0] += 1
+        owner = None if self._owner is None else self._owner()
+        if owner is not None:
+            owner.__dict__["_hooked"] = True
+
+    def __setitem__(self, key: Any, hook: Any) -> None:
+        super().__setitem__(key, hook)
+        self._changed()
+
+    def __delitem__(self, key: Any) -> None:
+        super().__delitem__(key)
+        self._changed()
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        self._changed()
+        return super().pop(key, *default)
+
+    def popitem(self, last: bool = True) -> tuple:
+        self._changed()
+        return super().popitem(last)
+
+    def clear(self) -> None:
+        self._changed()
+        super().clear()
+
+    def move_to_end(self, key: Any, last: bool = True) -> None:
+        self._changed()
+        super().move_to_end(key, last)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple:
+        return OrderedDict, (), None, None, iter(self.items())

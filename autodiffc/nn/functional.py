@@ -46,6 +46,8 @@ from .._ops.activation import (  # noqa: F401
     threshold,
     threshold_,
 )
+from .._ops.attention import scaled_dot_product_attention  # noqa: F401
+from .._ops.bags import embedding_bag  # noqa: F401
 from .._ops.conv import (  # noqa: F401
     conv1d,
     conv2d,
@@ -55,6 +57,7 @@ from .._ops.conv import (  # noqa: F401
     conv_transpose2d,
     conv_transpose3d,
 )
+from .._ops.distance import cosine_similarity, pairwise_distance, pdist  # noqa: F401
 from .._ops.math import sigmoid, tanh  # noqa: F401
 from .._ops.pooling import (  # noqa: F401
     adaptive_avg_pool1d,
@@ -69,19 +72,41 @@ from .._ops.pooling import (  # noqa: F401
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+    local_response_norm,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
     max_pool1d,
     max_pool1d_with_indices,
     max_pool2d,
     max_pool2d_with_indices,
     max_pool3d,
     max_pool3d_with_indices,
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
 )
+from .._ops.resample import (  # noqa: F401
+    channel_shuffle,
+    interpolate,
+    pixel_shuffle,
+    pixel_unshuffle,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
+)
+from ._attention_functional import _canonical_mask, _none_or_dtype, multi_head_attention_forward  # noqa: F401
 from ._base import Tensor, no_grad, ops
 from ._loss_functional import (  # noqa: F401
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cosine_embedding_loss,
     cross_entropy,
+    ctc_loss,
     gaussian_nll_loss,
     hinge_embedding_loss,
     huber_loss,
@@ -100,7 +125,8 @@ from ._loss_functional import (  # noqa: F401
     triplet_margin_with_distance_loss,
 )
 from ._norm_functional import (  # noqa: F401
-    _check_batch,
+    _verify_batch_size,
+    _verify_spatial_size,
     batch_norm,
     group_norm,
     instance_norm,
@@ -146,7 +172,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
                            f"expected {out}")
     batch = tuple(input1.shape[:-1])
     left = input1.reshape(-1, in1) @ weight.permute(1, 0, 2).reshape(in1, out * in2)
-    result = (left.reshape(-1, out, in2) * input2.reshape(-1, 1, in2)).sum(-1).reshape(*batch, out)
+    result = (left.reshape(-1, out, in2) * input2.reshape(-1, 1, in2)).sum(-1, dtype=left.dtype).reshape(*batch, out)
     return result if bias is None else result + bias
 
 
@@ -156,8 +182,8 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
 
     Shapes: ``(*)`` of integers and ``(num, dim)`` to ``(*, dim)``. ``padding_idx`` takes no gradient;
     ``max_norm`` first rescales, in place, the rows that are looked up and longer; ``scale_grad_by_freq``
-    divides a row's gradient by the number of times that it is looked up. Gradients are dense: ``sparse`` is a
-    NotImplementedError. IndexError if an index is out of range.
+    divides a row's gradient by the number of times that it is looked up. Gradients are dense: with ``sparse``
+    a warning says so. IndexError if an index is out of range.
     """
     if not isinstance(weight, Tensor):
         raise TypeError(f"embedding(): argument 'weight' (position 1) must be Tensor, not {type(weight).__name__}")
@@ -170,11 +196,9 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
         if not -num <= padding_idx < num:
             raise AssertionError("Padding_idx must be within num_embeddings")
         padding_idx %= num
-    if sparse:
-        raise NotImplementedError("embedding: sparse gradients are not supported; use sparse=False")
     if max_norm is not None:
         _renorm_rows(weight, input, max_norm, norm_type)
-    return ops.embedding(weight, input, padding_idx, scale_grad_by_freq)
+    return ops.embedding(weight, input, padding_idx, scale_grad_by_freq, sparse)
 
 
 def _renorm_rows(weight: Tensor, indices: Tensor, max_norm: float, norm_type: float) -> None:
@@ -286,7 +310,7 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 # ---- softmax
 
-def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
+def _get_softmax_dim(name: str, ndim: int, stacklevel: int) -> int:
     warnings.warn(f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
                   "dim=X as an "
                   "argument.", stacklevel=stacklevel)
@@ -296,21 +320,21 @@ def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """``exp(x) / sum(exp(x))`` along ``dim``; ``dtype`` converts the input first."""
     if dim is None:
-        dim = _implicit_dim("softmax", input.dim(), _stacklevel)
+        dim = _get_softmax_dim("softmax", input.dim(), _stacklevel)
     return ops.softmax(input, dim) if dtype is None else ops.softmax(input, dim, dtype=dtype)
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """:func:`softmax` of ``-x``."""
     if dim is None:
-        dim = _implicit_dim("softmin", input.dim(), _stacklevel)
+        dim = _get_softmax_dim("softmin", input.dim(), _stacklevel)
     return softmax(-input, dim, dtype=dtype)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """The logarithm of :func:`softmax`, computed without cancellation."""
     if dim is None:
-        dim = _implicit_dim("log_softmax", input.dim(), _stacklevel)
+        dim = _get_softmax_dim("log_softmax", input.dim(), _stacklevel)
     return ops.log_softmax(input, dim) if dtype is None else ops.log_softmax(input, dim, dtype=dtype)
 
 
@@ -331,7 +355,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     return one - soft.detach() + soft
 
 
-# ---- padding, norms, distances
+# ---- padding, norms
 
 def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
     """The patches that a sliding kernel sees, as columns: ``(N, C, H, W)`` to ``(N, C kh kw, blocks)``."""
@@ -349,23 +373,8 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
     return ops.pad(input, pad, mode, value)
 
 
-def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """``sum(x1 x2) / (max(|x1|, eps) max(|x2|, eps))`` along ``dim``; the two broadcast."""
-    x1, x2 = ops.broadcast_tensors(x1, x2)
-    return (_unit(x1, dim, eps) * _unit(x2, dim, eps)).sum(dim)
 
+def __getattr__(name):
+    from .._hook import missing
 
-def _unit(x: Tensor, dim: int, eps: float) -> Tensor:
-    """``x / max(|x|, eps)``, where the bound has no effect on the gradient, as in PyTorch."""
-    length = x.norm(2, dim, keepdim=True)
-    with no_grad():
-        missing = length.detach().clamp_min(eps) - length.detach()
-    return x / (length + missing)
-
-
-def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
-                      keepdim: bool = False) -> Tensor:
-    """``norm_p(x1 - x2 + eps)`` over the last dimension; the two broadcast."""
-    return (x1 - x2 + eps).norm(p, -1, keepdim)
-
-
+    raise missing.attribute(__name__, name)

@@ -16,3 +16,9 @@ from .rmsprop import RMSprop  # noqa: F401
 from .rprop import Rprop  # noqa: F401
 from .sgd import SGD  # noqa: F401
 from .sparse_adam import SparseAdam  # noqa: F401
+
+
+def __getattr__(name):
+    from .._hook import missing
+
+    raise missing.attribute(__name__, name)

@@ -111,7 +111,14 @@ def _recorded_step(op: int, n: int, arrays: Arrays, scalars: int, flags: int, nu
         fail()
     recording = _capture.here()
     if recording is not None and lib.ad_capture_position() != before:
-        recording.note_slot(lambda: plain(later()))
+        last: list = [None, None]   # what later() gave, and its numbers
+
+        def now() -> list[float]:
+            values = later()
+            if values is not last[0]:
+                last[:] = values, plain(values)
+            return last[1]
+        recording.note_slot(now)
 
 
 def guard(still: Callable[[], bool]) -> None:

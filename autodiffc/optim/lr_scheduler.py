@@ -497,3 +497,9 @@ class ChainedScheduler(LRScheduler):
 
     state_dict = SequentialLR.state_dict
     load_state_dict = SequentialLR.load_state_dict
+
+
+def __getattr__(name):
+    from .._hook import missing
+
+    raise missing.attribute(__name__, name)

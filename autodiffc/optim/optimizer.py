@@ -45,7 +45,7 @@ def register_optimizer_step_post_hook(hook: Callable) -> RemovableHandle:
 class Plan:
     """What one parameter group's calls into the core need, made once and kept while it is right."""
 
-    __slots__ = ("all", "arrays", "key", "n", "params", "version", "waiting")
+    __slots__ = ("all", "arrays", "flags", "key", "listed", "n", "numbers", "options", "params", "version", "waiting")
 
     def __init__(self, params: list[Tensor], key: Any) -> None:
         self.params = params
@@ -55,6 +55,53 @@ class Plan:
         self.waiting: list[Tensor] = []     # parameters that have no state yet
         self.n = 0                          # how many have one
         self.arrays: Any = None             # their handles and their state's
+        self.options: dict | None = None    # the group as it was, if its options are plain; then also what follows
+        self.listed: list | None = None     # of them: the group's list of parameters,
+        self.numbers: list = []             # the row's numbers,
+        self.flags = 0                      # and its flags
+
+    def remember(self, optimizer: Optimizer, group: dict[str, Any]) -> None:
+        """Keep what a step asks of the options, for as long as they are the same."""
+        plain = (type(value) in _plain for name, value in group.items() if name not in ("params", "param_names"))
+        if optimizer._op >= 0 and all(plain):
+            self.options, self.listed = {**group}, group["params"]
+            self.numbers, self.flags = optimizer._numbers(group), optimizer._flags(group)
+        else:
+            self.options = None
+
+    def stands(self, group: dict[str, Any]) -> bool:
+        """Whether the options are those that were remembered."""
+        return self.options is not None and group["params"] is self.listed and group == self.options
+
+
+_plain = {int, float, bool, str, tuple, type(None)}
+
+
+class Unchanged:
+    """Asks before each replay whether a group's parameters, state and constant options are those of the recorded
+    step."""
+
+    __slots__ = ("constants", "index", "optimizer", "options", "plan", "version")
+
+    def __init__(self, optimizer: Optimizer, index: int, plan: Plan, constants: list) -> None:
+        self.optimizer, self.index, self.plan, self.constants = optimizer, index, plan, constants
+        self.version = optimizer.state._version[0]
+        self.options = plan.options     # that have these constants
+
+    def __call__(self) -> bool:
+        optimizer, index = self.optimizer, self.index
+        if index >= len(optimizer.param_groups) or self.version != optimizer.state._version[0]:
+            return False
+        group = optimizer.param_groups[index]
+        plan = optimizer._plan(index, group)
+        if plan is not self.plan:
+            return False
+        if plan.options is None or plan.options is not self.options:
+            for name, value in self.constants:
+                if group.get(name) is not value:
+                    return False
+            self.options = plan.options
+        return True
 
 
 def _run_hooks(optimizer: Optimizer, name: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
@@ -221,18 +268,24 @@ class Optimizer:
         for.
         """
         plans, params = self._plans, group["params"]
-        key = self._names(group)
-        same = False
-        if index < len(plans):
-            plan = plans[index]
-            if len(plan.params) == len(params) and all(map(is_, plan.params, params)) and plan.key == key:
+        plan = plans[index] if index < len(plans) else None
+        if plan is not None and len(plan.params) == len(params) and all(map(is_, plan.params, params)):
+            if plan.stands(group):
                 if plan.version == self.state._version[0]:
                     return plan
-                same = True
-        if not same:
-            plan = Plan(list(params), key)
+            elif plan.key != self._names(group):
+                plan = None
+            else:
+                plan.remember(self, group)
+                if plan.version == self.state._version[0]:
+                    return plan
+        else:
+            plan = None
+        if plan is None:
+            plan = Plan(list(params), self._names(group))
             del plans[index:]       # groups are planned in order
             plans.append(plan)
+            plan.remember(self, group)
         self._plan_state(group, plan)
         plan.version = self.state._version[0]
         return plan
@@ -293,18 +346,8 @@ class Optimizer:
                 plan = self._plan(index, group)
             self._update_group(index, group, plan)
             if _capture.recording is not None:
-                _update.guard(partial(self._unchanged, index, self._plan(index, group), self._constants(group)))
+                _update.guard(Unchanged(self, index, self._plan(index, group), self._constants(group)))
         return loss
-
-    def _unchanged(self, index: int, plan: Plan, flags: list) -> bool:
-        """Whether a group's parameters, state and flags are still those of a recorded step."""
-        if index >= len(self.param_groups):
-            return False
-        group = self.param_groups[index]
-        for name, value in flags:
-            if group.get(name) is not value:
-                return False
-        return plan.version == self.state._version[0] and self._plan(index, group) is plan
 
     @staticmethod
     def _constants(group: dict[str, Any]) -> list:
@@ -323,11 +366,14 @@ class Optimizer:
         if self._op < 0:
             raise NotImplementedError(f"{type(self).__name__} defines no step()")
         if plan.n:
-            _update.step(self._op, plan.n, plan.arrays, self._scalars, self._flags(group),
+            _update.step(self._op, plan.n, plan.arrays, self._scalars,
+                         self._flags(group) if plan.options is None else plan.flags,
                          partial(self._numbers_of, index))
 
     def _numbers_of(self, index: int) -> list:
-        return self._numbers(self.param_groups[index])
+        """The row's numbers now: the list at hand while the options stay the same."""
+        group, plan = self.param_groups[index], self._plans[index]
+        return plan.numbers if plan.stands(group) else self._numbers(group)
 
     # ---- saving and loading
 

@@ -13,4 +13,6 @@ def __getattr__(name):
     except ModuleNotFoundError as e:
         if e.name != full:
             raise
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from .._hook import missing
+
+    raise missing.attribute(__name__, name)

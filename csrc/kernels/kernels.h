@@ -9,11 +9,17 @@
 #include "ew.h"
 #include "reduce.h"
 #include "loss.h"
+#include "distance.h"
+#include "rows.h"
+
 #include "norm.h"
 #include "gemm.h"
+#include "conv.h"
 #include "optim.h"
 #include "pooling.h"
+#include "resample.h"
 #include "rnn.h"
+#include "attention.h"
 #undef CT
 #define CT f32
 #include "vec.h"
@@ -22,11 +28,17 @@
 #include "ew.h"
 #include "reduce.h"
 #include "loss.h"
+#include "distance.h"
+#include "rows.h"
+
 #include "norm.h"
 #include "gemm.h"
+#include "conv.h"
 #include "optim.h"
 #include "pooling.h"
+#include "resample.h"
 #include "rnn.h"
+#include "attention.h"
 #undef CT
 #define CT i64
 #include "vec.h"
@@ -96,6 +108,10 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #include "loss.def"
         },
 #undef LOSS
+    .cdist = {distance_f32, distance_f64},
+    .cdist_grad = {distance_grad_f32, distance_grad_f64},
+    .axpy = {row_axpy_f32, row_axpy_f64},
+    .dot = {row_dot_f32, row_dot_f64},
     .softmax = {softmax_f32, softmax_f64, NULL},
     .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
     .softmax_cols = {softmax_cols_f32, softmax_cols_f64, NULL},
@@ -134,21 +150,38 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
             .simple = RNN_ROW(rn_simple),
             .simple_grad = RNN_ROW(rn_simple_grad),
             .add = RNN_ROW(rn_add)},
+    .attention = {.softmax = RNN_ROW(at_softmax),
+                  .scale = RNN_ROW(at_scale),
+                  .grad = RNN_ROW(at_grad),
+                  .dot = RNN_ROW(at_dot)},
 #undef RNN_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
+    .conv = {&c_kernels_f32, &c_kernels_f64, NULL},
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
     .mask_count = k_mask_count,
     .index_in = k_index_in,
     .gather = {k_gather32, k_gather64},
+#define FLOAT_ROW(fn) {fn##_f32, fn##_f64}
 #define POOL_ROW(fn) {fn##_f32, fn##_f64, fn##_i64}
     .pool_max_tap = POOL_ROW(pool_max_tap),
     .pool_max_line = POOL_ROW(pool_max_line),
-    .pool_max_2x2 = {pool_max_2x2_f32, pool_max_2x2_f64},
-    .pool_max_2x2_grad = {pool_max_2x2_grad_f32, pool_max_2x2_grad_f64},
+    .pool_max_2x2 = FLOAT_ROW(pool_max_2x2),
+    .pool_max_2x2_grad = FLOAT_ROW(pool_max_2x2_grad),
+    .pool_avg_2x2 = FLOAT_ROW(pool_avg_2x2),
+    .pool_avg_2x2_grad = FLOAT_ROW(pool_avg_2x2_grad),
+    .pool_avg_all = FLOAT_ROW(pool_avg_all),
+    .pool_avg_all_grad = FLOAT_ROW(pool_avg_all_grad),
+    .pool_spread_taps = FLOAT_ROW(pool_spread_taps),
+    .pool_shares = FLOAT_ROW(pool_shares),
     .pool_fill = POOL_ROW(pool_fill),
     .pool_codes8 = POOL_ROW(pool_codes8),
     .pool_codes64 = POOL_ROW(pool_codes64),
     .pool_sums = POOL_ROW(pool_sums),
-    .pool_spread = {pool_spread_f32, pool_spread_f64},
+    .pool_spread = FLOAT_ROW(pool_spread),
+    .resample_add = FLOAT_ROW(resample_add),
+    .resample_line = FLOAT_ROW(resample_line),
+    .resample_band = FLOAT_ROW(resample_band),
+    .resample_twice = FLOAT_ROW(resample_twice),
 #undef POOL_ROW
+#undef FLOAT_ROW
 };

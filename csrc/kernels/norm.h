@@ -14,10 +14,23 @@
         if (full) v_store((p) + i, v);                                                                       \
         else v_storen((p) + i, v, n - i);                                                                    \
     } while (0)
+/* The body for each whole vector and for what is left, where `full` is a constant. */
+#define NM_EACH(n, body)                                                                                     \
+    do {                                                                                                     \
+        int64_t i = 0;                                                                                       \
+        for (; i + VL <= (n); i += VL) {                                                                     \
+            const int full = 1;                                                                              \
+            body                                                                                             \
+        }                                                                                                    \
+        if (i < (n)) {                                                                                       \
+            const int full = 0;                                                                              \
+            body                                                                                             \
+        }                                                                                                    \
+    } while (0)
 #define NM_MASK(v) (full ? (v) : v_sel(v_lt(v_index(), K(n - i)), v, K(0)))
 #endif
 
-/* The sum of n elements; with `square` that of (x - c)^2, and *first that of x - c. */
+/* The sum of n elements; and that of (x - c)^2, where *first becomes that of x - c. */
 VFN T VN(nm_sum)(int64_t n, const T *x) {
     V a = K(0), b = a, c = a, d = a;
     int64_t i = 0;
@@ -54,102 +67,170 @@ VFN T VN(nm_deviation)(int64_t n, const T *x, T centre, T *first) {
     return v_hsum(a + b);
 }
 
-/* out: mean and sum of squared deviations from it; about_zero: 0 and the sum of squares. */
-static void VN(nm_row_stats)(int64_t n, const void *px, int about_zero, double *out) {
-    const T *x = px;
-    double mean = 0, m2 = 0;
-    for (int64_t at = 0; at < n; at += NM_BLOCK) {
-        int64_t m = n - at < NM_BLOCK ? n - at : NM_BLOCK;
-        T c = about_zero ? 0 : VN(nm_sum)(m, x + at) / (T)m, first;
-        double q = (double)VN(nm_deviation)(m, x + at, c, &first);
-        if (about_zero) {
-            m2 += q;
-            continue;
+/* Of each row, out: mean and sum of squared deviations from it; about_zero: 0 and the sum of squares. Short
+ * rows go once over their elements, about the mean of the first few: what that is off by is at most about
+ * sqrt(n / VL) standard deviations. */
+VFN void VN(nm_short_stats)(const int rows, int64_t n, const T *x, int about_zero, double *out) {
+    V k[4], s[4], q[4];
+    for (int r = 0; r < rows; r++) {
+        int64_t i = 0, head = n < VL ? n : VL;
+        int full = n >= VL;
+        k[r] = about_zero ? K(0) : v_splat(v_hsum(NM_MASK(NM_LOAD(x + r * n))) / (T)head);
+        s[r] = q[r] = K(0);
+    }
+    int64_t i = 0;
+    for (; i + VL <= n; i += VL)
+        for (int r = 0; r < rows; r++) {
+            V d = v_load(x + r * n + i) - k[r];
+            s[r] += d;
+            q[r] = v_fma(d, d, q[r]);
         }
-        double off = (double)first / (double)m, delta = (double)c + off - mean, all = (double)(at + m);
-        m2 += q - off * (double)first + delta * delta * (double)at * (double)m / all;
-        mean += delta * (double)m / all;
+    if (i < n) {
+        const int full = 0;
+        for (int r = 0; r < rows; r++) {
+            V d = NM_MASK(NM_LOAD(x + r * n) - k[r]);
+            s[r] += d;
+            q[r] = v_fma(d, d, q[r]);
+        }
     }
-    out[0] = mean;
-    out[1] = m2 < 0 ? 0 : m2;
+    for (int r = 0; r < rows; r++) {
+        double sum = (double)v_hsum(s[r]), off = about_zero ? 0 : sum / (double)n,
+               m2 = (double)v_hsum(q[r]) - off * sum;
+        out[2 * r] = (double)k[r][0] + off;
+        out[2 * r + 1] = m2 < 0 ? 0 : m2;
+    }
+}
+static void VN(nm_row_stats)(int rows, int64_t n, const void *px, int about_zero, double *out) {
+    const T *x = px;
+    if (n <= NM_BLOCK) {
+        if (rows == 4) VN(nm_short_stats)(4, n, x, about_zero, out);
+        else
+            for (int r = 0; r < rows; r++) VN(nm_short_stats)(1, n, x + r * n, about_zero, out + 2 * r);
+        return;
+    }
+    for (int r = 0; r < rows; r++, x += n) {
+        double mean = 0, m2 = 0;
+        for (int64_t at = 0; at < n; at += NM_BLOCK) {
+            int64_t m = n - at < NM_BLOCK ? n - at : NM_BLOCK;
+            T c = about_zero ? 0 : VN(nm_sum)(m, x + at) / (T)m, first;
+            double q = (double)VN(nm_deviation)(m, x + at, c, &first);
+            if (about_zero) {
+                m2 += q;
+                continue;
+            }
+            double off = (double)first / (double)m, delta = (double)c + off - mean, all = (double)(at + m);
+            m2 += q - off * (double)first + delta * delta * (double)at * (double)m / all;
+            mean += delta * (double)m / all;
+        }
+        out[2 * r] = mean;
+        out[2 * r + 1] = m2 < 0 ? 0 : m2;
+    }
 }
 
-/* y = (x - mean) * rstd * w + b; w and b may be absent */
-static void VN(nm_row_apply)(int64_t n, const void *px, double mean, double rstd, const void *pw,
-                             const void *pb, void *py) {
-    const T *x = px, *w = pw, *b = pb;
+/* Of one to four rows: y = (x - mean) * rstd * w + b; w and b may be absent. c holds mean and rstd of each.
+ */
+VFN void VN(nm_apply)(const int rows, int64_t n, const T *x, const double *c, const T *w, const T *b, T *y) {
+    V m[4], s[4];
+    for (int r = 0; r < rows; r++) m[r] = v_splat((T)c[2 * r]), s[r] = v_splat((T)c[2 * r + 1]);
+    NM_EACH(n, {
+        V weight = w ? NM_LOAD(w) : K(1);
+        V bias = b ? NM_LOAD(b) : K(0);
+        for (int r = 0; r < rows; r++) {
+            V h = (NM_LOAD(x + r * n) - m[r]) * s[r];
+            if (w) h = b ? v_fma(h, weight, bias) : h * weight;
+            else if (b) h += bias;
+            NM_STORE(y + r * n, h);
+        }
+    });
+}
+static void VN(nm_row_apply)(int rows, int64_t n, const void *px, const double *c, const void *w,
+                             const void *b, void *py) {
+    const T *x = px;
     T *y = py;
-    V m = v_splat((T)mean), r = v_splat((T)rstd);
-    for (int64_t i = 0; i < n; i += VL) {
-        int full = i + VL <= n;
-        V h = (NM_LOAD(x) - m) * r;
-        if (w) h = b ? v_fma(h, NM_LOAD(w), NM_LOAD(b)) : h * NM_LOAD(w);
-        else if (b) h += NM_LOAD(b);
-        NM_STORE(y, h);
-    }
+    if (rows == 4) VN(nm_apply)(4, n, x, c, w, b, y);
+    else
+        for (int r = 0; r < rows; r++) VN(nm_apply)(1, n, x + r * n, c + 2 * r, w, b, y + r * n);
 }
 
-/* out: the sums of g w and of g w (x - mean) */
-static void VN(nm_row_dots)(int64_t n, const void *pg, const void *px, double mean, const void *pw,
-                            double *out) {
-    const T *g = pg, *x = px, *w = pw;
-    V m = v_splat((T)mean);
-    out[0] = out[1] = 0;
+/* Of each row, out: the sums of g w and of g w (x - mean) */
+VFN void VN(nm_dots)(const int rows, int64_t n, const T *g, const T *x, const double *c, const T *w,
+                     double *out) {
+    V m[4];
+    for (int r = 0; r < rows; r++) {
+        m[r] = v_splat((T)c[4 * r]);
+        out[2 * r] = out[2 * r + 1] = 0;
+    }
     for (int64_t at = 0; at < n; at += NM_BLOCK) {
         int64_t end = n - at < NM_BLOCK ? n : at + NM_BLOCK, i = at;
-        V s = K(0), t = s, a = s, b = s;
-        for (; i + 2 * VL <= end; i += 2 * VL) {
-            V p = v_load(g + i), q = v_load(g + i + VL);
-            if (w) {
-                p *= v_load(w + i);
-                q *= v_load(w + i + VL);
+        V s[4], q[4];
+        for (int r = 0; r < rows; r++) s[r] = q[r] = K(0);
+        for (; i + VL <= end; i += VL) {
+            V weight = w ? v_load(w + i) : K(1);
+            for (int r = 0; r < rows; r++) {
+                V p = v_load(g + r * n + i);
+                if (w) p *= weight;
+                s[r] += p;
+                q[r] = v_fma(p, v_load(x + r * n + i) - m[r], q[r]);
             }
-            s += p;
-            t += q;
-            a = v_fma(p, v_load(x + i) - m, a);
-            b = v_fma(q, v_load(x + i + VL) - m, b);
         }
-        for (; i < end; i += VL) {
-            int full = i + VL <= end;
-            V p = NM_LOAD(g);
-            if (w) p *= NM_LOAD(w);
-            p = NM_MASK(p);
-            s += p;
-            a += NM_MASK(p * (NM_LOAD(x) - m));
+        if (i < end) {
+            const int full = 0;
+            V weight = w ? NM_LOAD(w) : K(1);
+            for (int r = 0; r < rows; r++) {
+                V p = NM_LOAD(g + r * n);
+                if (w) p *= weight;
+                s[r] += NM_MASK(p);
+                q[r] += NM_MASK(p * (NM_LOAD(x + r * n) - m[r]));
+            }
         }
-        out[0] += (double)v_hsum(s + t);
-        out[1] += (double)v_hsum(a + b);
+        for (int r = 0; r < rows; r++) {
+            out[2 * r] += (double)v_hsum(s[r]);
+            out[2 * r + 1] += (double)v_hsum(q[r]);
+        }
     }
+}
+/* c: four values a row, of which the first is its mean */
+static void VN(nm_row_dots)(int rows, int64_t n, const void *pg, const void *px, const double *c,
+                            const void *w, double *out) {
+    const T *g = pg, *x = px;
+    if (rows == 4) VN(nm_dots)(4, n, g, x, c, w, out);
+    else
+        for (int r = 0; r < rows; r++) VN(nm_dots)(1, n, g + r * n, x + r * n, c + 4 * r, w, out + 2 * r);
 }
 
 /* Of one to four rows: dx = rstd g w + k (x - mean) + c, dw += g (x - mean) rstd, db += g. c holds mean,
  * rstd, k and c of each row; dx, dw and db may be absent. */
-VFN void VN(nm_rows)(const int rows, int64_t n, const T *g, const T *x, const T *c, const T *w, T *dx, T *dw,
-                     T *db) {
-    for (int64_t i = 0; i < n; i += VL) {
-        int full = i + VL <= n;
-        V weight = w ? NM_LOAD(w) : K(1), a = dw ? NM_LOAD(dw) : K(0), b = db ? NM_LOAD(db) : K(0);
+VFN void VN(nm_rows)(const int rows, int64_t n, const T *g, const T *x, const double *c, const T *w, T *dx,
+                     T *dw, T *db) {
+    V m[4], s[4], k[4], o[4];
+    for (int r = 0; r < rows; r++) {
+        m[r] = v_splat((T)c[4 * r]), s[r] = v_splat((T)c[4 * r + 1]);
+        k[r] = v_splat((T)c[4 * r + 2]), o[r] = v_splat((T)c[4 * r + 3]);
+    }
+    NM_EACH(n, {
+        V weight = w ? NM_LOAD(w) : K(1);
+        V a = dw ? NM_LOAD(dw) : K(0);
+        V b = db ? NM_LOAD(db) : K(0);
         for (int r = 0; r < rows; r++) {
-            V p = NM_LOAD(g + r * n), d = NM_LOAD(x + r * n) - v_splat(c[4 * r]), s = v_splat(c[4 * r + 1]);
-            if (dx)
-                NM_STORE(dx + r * n,
-                         v_fma(p * weight, s, v_fma(d, v_splat(c[4 * r + 2]), v_splat(c[4 * r + 3]))));
-            a = v_fma(p, d * s, a);
+            V p = NM_LOAD(g + r * n);
+            V d = NM_LOAD(x + r * n) - m[r];
             b += p;
+            p *= s[r];
+            if (dx) NM_STORE(dx + r * n, v_fma(p, weight, v_fma(d, k[r], o[r])));
+            a = v_fma(p, d, a);
         }
         if (dw) NM_STORE(dw, a);
         if (db) NM_STORE(db, b);
-    }
+    });
 }
-static void VN(nm_row_grad)(int rows, int64_t n, const void *g, const void *x, const double *c, const void *w,
-                            void *dx, void *dw, void *db) {
-    T k[16];
-    for (int i = 0; i < 4 * rows; i++) k[i] = (T)c[i];
-    if (rows == 4) VN(nm_rows)(4, n, g, x, k, w, dx, dw, db);
+static void VN(nm_row_grad)(int rows, int64_t n, const void *pg, const void *px, const double *c,
+                            const void *w, void *pdx, void *dw, void *db) {
+    const T *g = pg, *x = px;
+    T *dx = pdx;
+    if (rows == 4) VN(nm_rows)(4, n, g, x, c, w, dx, dw, db);
     else
         for (int r = 0; r < rows; r++)
-            VN(nm_rows)(1, n, (const T *)g + r * n, (const T *)x + r * n, k + 4 * r, w,
-                        dx ? (T *)dx + r * n : NULL, dw, db);
+            VN(nm_rows)(1, n, g + r * n, x + r * n, c + 4 * r, w, dx ? dx + r * n : NULL, dw, db);
 }
 
 /* Adds to s and q, VL lanes a plane, the sums of x - k and of its square; with g those of g and of
@@ -200,16 +281,8 @@ static void VN(nm_plane_apply)(int64_t count, int64_t n, int64_t step, const voi
         const T *x = (const T *)px + k * step, *g = pg ? (const T *)pg + k * step : NULL;
         T *y = (T *)py + k * step;
         V m = v_splat(mm[k]), a = v_splat(aa[k]), b = v_splat(bb[k]), c = cc ? v_splat(cc[k]) : K(0);
-        if (g)
-            for (int64_t i = 0; i < n; i += VL) {
-                int full = i + VL <= n;
-                NM_STORE(y, v_fma(NM_LOAD(g), a, v_fma(NM_LOAD(x) - m, b, c)));
-            }
-        else
-            for (int64_t i = 0; i < n; i += VL) {
-                int full = i + VL <= n;
-                NM_STORE(y, v_fma(NM_LOAD(x) - m, a, b));
-            }
+        if (g) NM_EACH(n, { NM_STORE(y, v_fma(NM_LOAD(g), a, v_fma(NM_LOAD(x) - m, b, c))); });
+        else NM_EACH(n, { NM_STORE(y, v_fma(NM_LOAD(x) - m, a, b)); });
     }
 }
 
@@ -218,12 +291,15 @@ static void VN(nm_cols_sums)(int64_t rows, int64_t n, int64_t stride, const void
                              const void *pk, void *ps, void *pq) {
     const T *k = pk;
     T *ss = ps, *qq = pq;
-    for (int64_t i = 0; i < n; i += VL) {
-        int full = i + VL <= n;
-        V m = NM_LOAD(k), s = K(0), q = s;
-        const T *x = px, *g = pg;
+    NM_EACH(n, {
+        V m = NM_LOAD(k);
+        V s = K(0);
+        V q = s;
+        const T *x = px;
+        const T *g = pg;
         for (int64_t r = 0; r < rows; r++, x += stride) {
-            V d = NM_LOAD(x) - m, p = d;
+            V d = NM_LOAD(x) - m;
+            V p = d;
             if (g) {
                 p = NM_LOAD(g);
                 g += stride;
@@ -233,7 +309,7 @@ static void VN(nm_cols_sums)(int64_t rows, int64_t n, int64_t stride, const void
         }
         NM_STORE(ss, s);
         NM_STORE(qq, q);
-    }
+    });
 }
 static void VN(nm_cols_apply)(int64_t rows, int64_t n, int64_t stride, const void *px, const void *pg,
                               const void *pm, const void *pa, const void *pb, const void *pc, void *py) {
@@ -241,12 +317,11 @@ static void VN(nm_cols_apply)(int64_t rows, int64_t n, int64_t stride, const voi
     for (int64_t r = 0; r < rows; r++) {
         const T *x = (const T *)px + r * stride, *g = pg ? (const T *)pg + r * stride : NULL;
         T *y = (T *)py + r * stride;
-        for (int64_t i = 0; i < n; i += VL) {
-            int full = i + VL <= n;
+        NM_EACH(n, {
             V d = NM_LOAD(x) - NM_LOAD(m);
             if (g) d = v_fma(NM_LOAD(g), NM_LOAD(a), v_fma(d, NM_LOAD(b), NM_LOAD(c)));
             else d = v_fma(d, NM_LOAD(a), NM_LOAD(b));
             NM_STORE(y, d);
-        }
+        });
     }
 }

@@ -5,9 +5,11 @@
 #ifndef AD_KERNELS_TABLE_H
 #define AD_KERNELS_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conv_types.h"
 #include "gemm_types.h"
 
 /* The types that elementwise kernels compute in. Narrower types are converted tile by tile. */
@@ -65,8 +67,18 @@ typedef void (*softmax_cols_kernel)(int64_t n, int64_t cols, int64_t stride, con
 typedef void (*softmax_grad_cols_kernel)(int64_t n, int64_t cols, int64_t stride, const void *g,
                                          const void *y, void *out, int log);
 
+/* A dimension that is resampled: output place i is a weighted sum of the places first[i], first[i] + 1, ...
+ */
+typedef struct resample_line_taps {
+    int64_t in, out; /* sizes that are read and written */
+    int64_t *first;  /* [out] */
+    int64_t *at;     /* [out + 1]: where the weights of each begin */
+    void *w;
+    int64_t taps;  /* how many each has, or 0 */
+    bool doubling; /* linear to twice the size */
+} resample_line_taps;
 typedef void (*pool_sums_kernel)(int64_t n, const void *x, const int64_t *lo, const int64_t *hi,
-                                 const int64_t *cols, int64_t rows, int64_t all, int pairs, void *out);
+                                 const int64_t *cols, int64_t rows, int64_t all, void *out);
 /* Steps of recurrent layers (kernels/rnn.h), for float32 and float64. */
 typedef struct rnn_kernels {
     void (*lstm[2])(int64_t n, const void *x, void *gates, void *c, void *saved, void *h);
@@ -97,6 +109,15 @@ enum {
 /* n elements of the arrays q, with the numbers h. */
 typedef void (*optim_kernel)(int64_t n, void *const *q, const double *h, int flags);
 
+/* Attention (kernels/attention.h), for float32 and float64. */
+typedef struct attention_kernels {
+    void (*softmax[2])(int64_t rows, int64_t cols, int64_t ld, void *s, void *max, void *sum, void *alpha);
+    void (*scale[2])(int64_t rows, int64_t n, int64_t ld, void *x, const void *factor);
+    void (*grad[2])(int64_t rows, int64_t cols, int64_t ld, void *s, void *dp, const void *lse, const void *d,
+                    double scale);
+    double (*dot[2])(int64_t n, const void *a, const void *b);
+} attention_kernels;
+
 typedef struct kern_table {
     const char *name; /* "sse2", "avx2", "avx512", "neon" */
     int vector_bytes;
@@ -109,11 +130,20 @@ typedef struct kern_table {
     softmax_grad_kernel softmax_grad[CT_COUNT];
     softmax_cols_kernel softmax_cols[CT_COUNT];
     softmax_grad_cols_kernel softmax_grad_cols[CT_COUNT];
+    /* kernels/distance.h, for float32 and float64 */
+    void (*cdist[2])(int64_t n, int64_t m, const void *x, const void *yt, int kind, double p, void *out);
+    void (*cdist_grad[2])(int64_t n, int64_t m, const void *x, const void *yt, const void *g,
+                          const void *dist, int kind, double p, void *out);
+    /* kernels/rows.h, for float32 and float64 */
+    void (*axpy[2])(int64_t n, double a, const void *x, void *y);
+    double (*dot[2])(int64_t n, const void *x, const void *y);
+
     /* normalizations (kernels/norm.h), for float32 and float64 */
-    void (*nm_row_stats[2])(int64_t n, const void *x, int about_zero, double *out);
-    void (*nm_row_apply[2])(int64_t n, const void *x, double mean, double rstd, const void *w, const void *b,
+    void (*nm_row_stats[2])(int rows, int64_t n, const void *x, int about_zero, double *out);
+    void (*nm_row_apply[2])(int rows, int64_t n, const void *x, const double *c, const void *w, const void *b,
                             void *y);
-    void (*nm_row_dots[2])(int64_t n, const void *g, const void *x, double mean, const void *w, double *out);
+    void (*nm_row_dots[2])(int rows, int64_t n, const void *g, const void *x, const double *c, const void *w,
+                           double *out);
     void (*nm_row_grad[2])(int rows, int64_t n, const void *g, const void *x, const double *c, const void *w,
                            void *dx, void *dw, void *db);
     void (*nm_plane_sums[2])(int64_t count, int64_t n, int64_t step, const void *x, const void *g,
@@ -126,6 +156,7 @@ typedef struct kern_table {
     void (*nm_cols_apply[2])(int64_t rows, int64_t n, int64_t stride, const void *x, const void *g,
                              const void *m, const void *a, const void *b, const void *c, void *y);
     const gemm_kernels *gemm[CT_COUNT]; /* NULL for i64 */
+    const conv_kernels *conv[CT_COUNT]; /* the same */
     /* out[k] = m[k] ? *value : x[k], by the logarithm of an element's size; and how many of m are set */
     void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);
     int64_t (*mask_count)(int64_t n, const uint8_t *m);
@@ -146,13 +177,32 @@ typedef struct kern_table {
                                    int64_t tap);
     void (*pool_max_line[CT_COUNT])(int64_t n, const void *x, int64_t step, void *best, int64_t *at,
                                     int64_t base, int64_t jump);
-    void (*pool_max_2x2[2])(int64_t n, const void *p, const void *q, void *out, uint8_t *code);
-    void (*pool_max_2x2_grad[2])(int64_t n, const void *g, const uint8_t *code, void *p, void *q);
+    void (*pool_max_2x2[2])(int64_t rows, int64_t n, const void *x, int64_t pitch, int64_t second, void *out,
+                            uint8_t *code);
+    void (*pool_max_2x2_grad[2])(int64_t rows, int64_t n, const void *g, const uint8_t *code, void *x,
+                                 int64_t pitch, int64_t second, int64_t width);
+    void (*pool_avg_2x2[2])(int64_t rows, int64_t n, const void *x, int64_t pitch, int64_t second,
+                            double divisor, void *out);
+    void (*pool_avg_2x2_grad[2])(int64_t rows, int64_t n, const void *g, double divisor, void *x,
+                                 int64_t pitch, int64_t second, int64_t width);
+    void (*pool_avg_all[2])(int64_t planes, int64_t n, const void *x, double divisor, void *out);
+    void (*pool_avg_all_grad[2])(int64_t planes, int64_t n, const void *g, double divisor, void *out);
+    void (*pool_spread_taps[2])(int64_t width, int64_t k, int64_t s, int64_t p, const void *v, void *line);
+    void (*pool_shares[2])(int64_t n, const void *g, const int64_t *cols, int64_t rows, int64_t all,
+                           void *out);
     void (*pool_fill[CT_COUNT])(int64_t n, void *p, double v);
     void (*pool_codes8[CT_COUNT])(int64_t n, const void *code, uint8_t *out);
     void (*pool_codes64[CT_COUNT])(int64_t n, const void *code, int64_t *out);
     pool_sums_kernel pool_sums[CT_COUNT], pool_spread[2];
+    /* resampling (kernels/resample.h) */
+    void (*resample_add[2])(int64_t n, double weight, const void *x, int first, void *line);
+    void (*resample_line[2])(int64_t n, int64_t taps, const void *line, int64_t from, const int64_t *first,
+                             const int64_t *at, const void *w, void *out);
+    void (*resample_band[2])(const resample_line_taps *c, const resample_line_taps *b, int64_t y0, int64_t y1,
+                             int64_t row0, int64_t row1, const void *x, void *mid, void *out);
+    void (*resample_twice[2])(int64_t n, const void *x, void *out);
     rnn_kernels rnn;
+    attention_kernels attention;
 } kern_table;
 
 extern const kern_table kern_sse2, kern_avx2, kern_avx512, kern_neon;

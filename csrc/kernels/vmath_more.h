@@ -14,6 +14,8 @@
 #define v_zeta VN(v_zeta)
 #define v_next_half VN(v_next_half)
 #define v_polygamma VN(v_polygamma)
+#define v_igamma VN(v_igamma)
+#define v_igammac VN(v_igammac)
 #define v_gelu VN(v_gelu)
 #define v_gelu_grad VN(v_gelu_grad)
 #define v_gelu_tanh VN(v_gelu_tanh)
@@ -171,7 +173,38 @@ static double s_ndtri_f64(double p) {
     }
     return p < 0.5 ? x : -x;
 }
+/* The regularised incomplete gamma functions: the power series of the lower one below a + 1, the continued
+ * fraction of the upper one (by Lentz's method) above (Abramowitz and Stegun, 6.5.29 and 6.5.31). */
+static double s_igamma_part(double a, double x, int upper) {
+    if (a != a || x != x || a < 0 || x < 0) return NAN;
+    if (a == 0) return x > 0 ? !upper : NAN;
+    if (x == 0) return upper;
+    if (isinf(a)) return isinf(x) ? NAN : upper;
+    if (isinf(x)) return !upper;
+    double scale = exp(a * log(x) - x - lgamma(a));
+    if (x < a + 1) {
+        double t = 1 / a, s = t;
+        for (double k = 1; k < 1e6 && t > s * 1e-17; k++) s += t *= x / (a + k);
+        return upper ? 1 - s * scale : s * scale;
+    }
+    double b = x + 1 - a, c = 1e300, d = 1 / b, h = d;
+    for (double k = 1; k < 1e6; k++) {
+        double n = k * (a - k), step;
+        b += 2;
+        d = n * d + b;
+        c = b + n / c;
+        d = 1 / (fabs(d) < 1e-300 ? 1e-300 : d);
+        if (fabs(c) < 1e-300) c = 1e-300;
+        h *= step = d * c;
+        if (fabs(step - 1) < 1e-16) break;
+    }
+    return upper ? h * scale : 1 - h * scale;
+}
+static double s_igamma_f64(double a, double x) { return s_igamma_part(a, x, 0); }
+static double s_igammac_f64(double a, double x) { return s_igamma_part(a, x, 1); }
 #else
+static float s_igamma_f32(float a, float x) { return (float)s_igamma_part(a, x, 0); }
+static float s_igammac_f32(float a, float x) { return (float)s_igamma_part(a, x, 1); }
 static float s_zeta_f32(float s, float q) { return (float)s_zeta_f64(s, q); }
 static float s_polygamma_f32(float x, float n) { return (float)s_polygamma_f64(x, n); }
 static float s_i1e_f32(float x) { return (float)s_i1e_f64(x); }
@@ -199,6 +232,8 @@ VSLOW V v_next_half(V a, V b, V bits) {
     for (int i = 0; i < VL; i++) t[i] = VN(s_next_half)(s[i], t[i], (int)bits[0]);
     return v_load(t);
 }
+VMATH V v_igamma(V a, V x) { return v_map2(a, x, VN(s_igamma)); }
+VMATH V v_igammac(V a, V x) { return v_map2(a, x, VN(s_igammac)); }
 VMATH V v_zeta(V s, V q) { return v_map2(s, q, VN(s_zeta)); }
 VMATH V v_polygamma(V x, V n) { return v_map2(x, n, VN(s_polygamma)); }
 VMATH V v_i1e(V x) { return v_map1(x, VN(s_i1e)); }

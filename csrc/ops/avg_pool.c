@@ -37,7 +37,7 @@ int avg_pool_grad_infer(ad_call *c) { return pool_grad_infer(c); }
 typedef struct avg_job {
     pool_geo g;
     int dtype, ct;
-    bool native, pad, pairs;
+    bool native, pad;
     int64_t size, all;
     const char *x;
     char *out;
@@ -64,7 +64,6 @@ static void setup(avg_job *j, const ad_call *c, const ad_tensor *in, const ad_te
                    .all = c->at->i[4]};
     pool_geo *g = &j->g;
     pool_geo_sizes(g, in, out);
-    j->pairs = !g->adaptive && g->k[2] == 2 && g->s[2] == 2 && !g->p[2] && 2 * g->out[2] <= g->in[2];
 }
 
 typedef struct columns { /* a stretch of a row of windows: where each lies on the line */
@@ -131,16 +130,58 @@ static void avg_rows(int64_t begin, int64_t end, void *ctx) {
                         add_line(j, len, line,
                                  plane + ((d * g->in[1] + h) * g->in[2] + c.from + part) * j->size, first);
                 if (!most) {
-                    kern->pool_sums[j->ct](c.n, line, c.lo, c.hi, c.cols, rows, divisor, j->pairs, sums);
+                    kern->pool_sums[j->ct](c.n, line, c.lo, c.hi, c.cols, rows, divisor, sums);
                     break;
                 }
                 char *to = part ? sums + cs : sums;
-                kern->pool_sums[j->ct](1, line, &zero, &len, &one, 1, 1, 0, to);
+                kern->pool_sums[j->ct](1, line, &zero, &len, &one, 1, 1, to);
                 if (part) kern->ew[EW_add][j->ct](1, sums, (const void *[]){sums, to});
-                if (part + LINE >= w) kern->pool_sums[j->ct](1, sums, &zero, &one, &one, 1, divisor, 0, sums);
+                if (part + LINE >= w) kern->pool_sums[j->ct](1, sums, &zero, &one, &one, 1, divisor, sums);
             }
             dtype_stores[j->dtype][j->ct](c.n, out + o * j->size, j->size, sums);
         }
+    }
+}
+
+/* ---- the common windows ---- */
+
+/* Windows that are all of the plane. */
+static bool one_window(const pool_geo *g) {
+    for (int d = 0; d < 3; d++)
+        if (g->out[d] != 1 || (!g->adaptive && (g->k[d] != g->in[d] || g->p[d]))) return false;
+    return true;
+}
+static double divisor_of(const avg_job *j) {
+    const pool_geo *g = &j->g;
+    return (double)(j->all ? j->all : g->adaptive ? g->in_plane : g->k[0] * g->k[1] * g->k[2]);
+}
+static void avg_all(int64_t begin, int64_t end, void *ctx) {
+    const avg_job *j = ctx;
+    kern->pool_avg_all[j->ct](end - begin, j->g.in_plane, j->x + begin * j->g.in_plane * j->size,
+                              divisor_of(j), j->out + begin * j->size);
+}
+static void avg_all_grad(int64_t begin, int64_t end, void *ctx) {
+    const avg_job *j = ctx;
+    kern->pool_avg_all_grad[j->ct](end - begin, j->g.in_plane, j->x + begin * j->size, divisor_of(j),
+                                   j->out + begin * j->g.in_plane * j->size);
+}
+static void avg_pairs(int64_t begin, int64_t end, void *ctx) {
+    const avg_job *j = ctx;
+    const pool_geo *g = &j->g;
+    int64_t rows = g->out[1], n = g->out[2], width = g->in[2], high = g->n == 2 ? 2 : 1;
+    for (int64_t p = begin; p < end; p++)
+        kern->pool_avg_2x2[j->ct](rows, n, j->x + p * g->in_plane * j->size, high * width,
+                                  high == 2 ? width : 0, divisor_of(j), j->out + p * g->out_plane * j->size);
+}
+static void avg_pairs_grad(int64_t begin, int64_t end, void *ctx) {
+    const avg_job *j = ctx;
+    const pool_geo *g = &j->g;
+    int64_t rows = g->out[1], n = g->out[2], width = g->in[2], high = g->n == 2 ? 2 : 1;
+    for (int64_t p = begin; p < end; p++) {
+        char *out = j->out + p * g->in_plane * j->size;
+        kern->pool_avg_2x2_grad[j->ct](rows, n, j->x + p * g->out_plane * j->size, divisor_of(j), out,
+                                       high * width, high == 2 ? width : 0, width);
+        memset(out + high * rows * width * j->size, 0, (size_t)((g->in[1] - high * rows) * width * j->size));
     }
 }
 
@@ -151,6 +192,12 @@ static void avg_run(const ad_call *c) {
     j.x = tensor_data(c->in[0]);
     j.out = tensor_data(c->out[0]);
     pool_geo *g = &j.g;
+    bool all = one_window(g), floats = j.dtype == AD_F32 || j.dtype == AD_F64;
+    if (floats && (all || pool_pairs(g, j.dtype))) {
+        int64_t grain = 16384 / g->in_plane;
+        pool_parallel_for(g->planes, grain ? grain : 1, all ? avg_all : avg_pairs, &j);
+        return;
+    }
     double rows = g->adaptive
                       ? (double)g->in[0] * (double)g->in[1] / ((double)g->out[0] * (double)g->out[1]) + 1
                       : (double)g->k[0] * (double)g->k[1];
@@ -169,8 +216,9 @@ static void avg_vjp(ad_vjp *v) {
 void avg_pool_vjp(ad_vjp *v) { avg_vjp(v); }
 void adaptive_avg_pool_vjp(ad_vjp *v) { avg_vjp(v); }
 
-/* ---- avg_pool_grad(g): each row of the input's gradient gathers from the rows of windows over it ---- */
+/* ---- avg_pool_grad(g) ---- */
 
+/* Each row of the input's gradient gathers from the rows of windows over it: any size, any dtype. */
 static void spread_rows(int64_t begin, int64_t end, void *ctx) {
     const avg_job *j = ctx;
     const pool_geo *g = &j->g;
@@ -203,12 +251,45 @@ static void spread_rows(int64_t begin, int64_t end, void *ctx) {
                             dtype_loads[j->dtype][j->ct](c.n, tile, x, j->size);
                             x = tile;
                         }
-                        kern->pool_spread[j->ct](c.n, x, c.lo, c.hi, c.cols, rows, j->all, j->pairs && once,
-                                                 line);
+                        kern->pool_spread[j->ct](c.n, x, c.lo, c.hi, c.cols, rows, j->all, line);
                     }
                 }
             }
             dtype_stores[j->dtype][j->ct](len, j->out + (r * g->in[2] + part) * j->size, j->size, line);
+        }
+    }
+}
+
+enum { MARGIN = 64 };
+
+/* Each row of windows is spread over a line, which is added to the rows of the input that it covers. */
+static void spread_planes(int64_t begin, int64_t end, void *ctx) {
+    const avg_job *j = ctx;
+    const pool_geo *g = &j->g;
+    int64_t cs = j->size, cols[LINE], lo[LINE], hi[LINE];
+    _Alignas(64) char line[LINE * 8], shares[(LINE + 2 * MARGIN) * 8];
+    memset(shares, 0, sizeof shares);
+    for (int64_t o = 0; o < g->out[2]; o++) cols[o] = stretch(j, 2, o, &lo[o], &hi[o]);
+    for (int64_t p = begin; p < end; p++) {
+        char *plane = j->out + p * g->in_plane * cs;
+        memset(plane, 0, (size_t)(g->in_plane * cs));
+        for (int64_t r = 0; r < g->out[0] * g->out[1]; r++) {
+            int64_t d0, d1, h0, h1, rows = stretch(j, 0, r / g->out[1], &d0, &d1);
+            const char *x = j->x + (p * g->out_plane + r * g->out[2]) * cs;
+            rows *= stretch(j, 1, r % g->out[1], &h0, &h1);
+            if (g->adaptive) {
+                memset(line, 0, (size_t)(g->in[2] * cs));
+                kern->pool_spread[j->ct](g->out[2], x, lo, hi, cols, rows, j->all, line);
+            } else {
+                kern->pool_shares[j->ct](g->out[2], x, cols, rows, j->all, shares + MARGIN * cs);
+                kern->pool_spread_taps[j->ct](g->in[2], g->k[2], g->s[2], g->p[2], shares + MARGIN * cs,
+                                              line);
+            }
+            for (int64_t d = d0; d < d1; d++)
+                for (int64_t h = h0; h < h1; h++) {
+                    char *to = plane + (d * g->in[1] + h) * g->in[2] * cs;
+                    kern->ew[EW_add][j->ct](g->in[2], to, (const void *[]){to, line});
+                }
         }
     }
 }
@@ -224,6 +305,16 @@ void avg_pool_grad_run(const ad_call *c) {
         return;
     }
     pool_geo *g = &j.g;
+    bool all = one_window(g), pairs = pool_pairs(g, j.dtype), floats = j.dtype == AD_F32 || j.dtype == AD_F64;
+    if (floats && (all || pairs || (g->in[2] <= LINE && g->out[2] <= LINE && g->k[2] < MARGIN))) {
+        int64_t grain = 8192 / (g->in_plane + g->out_plane);
+        pool_parallel_for(g->planes, grain ? grain : 1,
+                          all     ? avg_all_grad
+                          : pairs ? avg_pairs_grad
+                                  : spread_planes,
+                          &j);
+        return;
+    }
     int64_t grain = 8192 / (g->in[2] + g->out[2]);
     pool_parallel_for(c->out[0]->numel / g->in[2], grain ? grain : 1, spread_rows, &j);
 }

@@ -1,17 +1,20 @@
 /* Batch norm with the row of its gradient, and the running statistics that batch and instance norm keep.
  * Ioffe and Szegedy, "Batch normalization", 2015.
  *
- * A task takes some channels and stays with them from the statistics to the result, so that the second pass
- * finds them in the cache. */
+ * Sums run in tasks of some channels by some items of the batch, whose memory lies in runs long enough for
+ * the processor to read ahead; the result is written in the order of memory. */
 #include <math.h>
 #include <string.h>
 #include "../pool.h"
 #include "declare.h"
 #include "norm.h"
 
-#define WORK 65536    /* elements a task, about */
-#define BLOCK 4096    /* elements of a plane that lanes are summed over in the compute type */
-#define COLS_BLOCK 64 /* rows that columns are summed over */
+#define RUN 8192      /* contiguous elements that a task reads at once, about */
+#define PART 4096     /* elements of a channel that a task sums, at least: its room is a small part of them */
+#define TASKS 32      /* enough for many threads */
+#define BLOCK 4096    /* elements of a channel that lanes hold in the compute type */
+#define COLS_BLOCK 64 /* rows that columns are summed over in it */
+#define WRITE 16384   /* elements a task that writes the result */
 
 /* ---- batch_norm(x, weight, bias, running mean, running var, each or none) -> y, statistics [3, channels]:
  * mean, 1 / sqrt(var + eps), var. i[0] = 1: of the batch, 0: the running ones; f[0] = eps ---- */
@@ -60,19 +63,18 @@ int batch_norm_infer(ad_call *c) {
 }
 
 typedef struct batch_job {
-    int64_t batch, channels, space, grain;
+    int64_t batch, channels, space;
+    int64_t chunk, chunks, items, parts; /* a task sums `chunk` channels of `items` items */
+    int64_t block;                       /* channels that are written at once */
     int ct;
     bool training;
     double eps;
     const char *x, *w, *b, *g;
     char *y, *stats, *room;
-    void *dw, *db;
     int wanted;
 } batch_job;
 
-/* Room for a channel: four constants, two sums, two vectors of lanes. */
-#define PER_CHANNEL (4 * 8 + 2 * 8 + 2 * 64)
-#define MOST_CHANNELS 1024 /* of a task */
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 static batch_job batch_prepare(const ad_tensor *x, const ad_attr *at) {
     norm_form f = batch_form(x->ndim, x->sizes, at);
@@ -82,122 +84,162 @@ static batch_job batch_prepare(const ad_tensor *x, const ad_attr *at) {
                    .ct = dtype_compute(x->dtype),
                    .training = at->i[0],
                    .eps = f.eps};
-    int64_t n = j.batch * j.space;
-    j.grain = n ? WORK / n : MOST_CHANNELS;
-    if (j.space == 1) j.grain = (j.grain + 63) / 64 * 64; /* whole cache lines of each row */
-    if (j.grain < 1) j.grain = 1;
-    if (j.grain > MOST_CHANNELS) j.grain = MOST_CHANNELS;
+    if (!j.batch || !j.channels || !j.space) return j;
+    int64_t most = j.batch * j.space / PART;
+    /* columns: whole cache lines of each row */
+    j.chunk = j.space == 1 ? (4 * RUN / j.batch + 63) / 64 * 64 : RUN / j.space;
+    if (j.chunk < 1) j.chunk = j.space == 1 ? 64 : 1;
+    if (j.chunk > j.channels) j.chunk = j.channels;
+    j.chunks = ceil_div(j.channels, j.chunk);
+    j.parts = ceil_div(TASKS, j.chunks);
+    if (j.parts > most) j.parts = most;
+    if (j.parts > j.batch) j.parts = j.batch;
+    if (j.parts < 1) j.parts = 1;
+    j.items = ceil_div(j.batch, j.parts);
+    j.parts = ceil_div(j.batch, j.items);
     return j;
 }
 
-typedef struct batch_room { /* of a task, by channel */
-    void *m, *a, *b, *c, *lanes, *lanes2;
-    double *s, *q;
-} batch_room;
-
-static batch_room room_of(const batch_job *j, int64_t first, int64_t n) {
-    char *p = j->room + first * PER_CHANNEL;
-    batch_room r = {.m = p, .a = p + 8 * n, .b = p + 16 * n, .c = p + 24 * n};
-    r.s = (double *)(p + 32 * n);
-    r.q = r.s + n;
-    r.lanes = r.q + n;
-    r.lanes2 = (char *)r.lanes + 64 * n;
-    memset(r.s, 0, (size_t)n * 2 * sizeof(double));
-    memset(r.lanes, 0, (size_t)n * 128);
-    return r;
+/* Room: four constants a channel; two sums, a centre and two vectors of lanes a channel and part. */
+#define CONSTANTS 4
+#define PER_PART (3 * 8 + 2 * 64)
+static size_t batch_room(const batch_job *j) {
+    return (size_t)j->channels * (CONSTANTS * 8 + (size_t)j->parts * PER_PART);
+}
+static void *constants(const batch_job *j, int which, int64_t channel) {
+    return norm_at(j->room + which * 8 * j->channels, j->ct, channel);
+}
+static double *sum_of(const batch_job *j, int which, int64_t part, int64_t channel) {
+    double *p = (double *)(j->room + CONSTANTS * 8 * j->channels);
+    return p + (which * j->parts + part) * j->channels + channel;
+}
+static char *centre_of(const batch_job *j, int64_t part, int64_t channel) {
+    return norm_at(sum_of(j, 2, part, 0), j->ct, channel);
+}
+static char *lanes_of(const batch_job *j, int which, int64_t part, int64_t channel) {
+    return (char *)sum_of(j, 3, 0, 0) + ((which * j->parts + part) * j->channels + channel) * 64;
 }
 
 static const void *channel_at(const batch_job *j, const char *p, int64_t item, int64_t channel, int64_t at) {
     return norm_at(p, j->ct, (item * j->channels + channel) * j->space + at);
 }
 
-/* s and q: the sums over the batch of x - m and (x - m)^2, or of g and g (x - m). */
-static void sums(const batch_job *j, int64_t first, int64_t n, const batch_room *r) {
+/* The sums over items [begin, end) of x - m and (x - m)^2, or of g and g (x - m). */
+static void sums(const batch_job *j, int64_t part, int64_t first, int64_t n, int64_t begin, int64_t end,
+                 const void *m) {
+    double *s = sum_of(j, 0, part, first), *q = sum_of(j, 1, part, first);
+    char *lanes = lanes_of(j, 0, part, first), *lanes2 = lanes_of(j, 1, part, first);
+    memset(s, 0, (size_t)n * sizeof *s);
+    memset(q, 0, (size_t)n * sizeof *q);
     if (j->space == 1) {
-        for (int64_t i = 0; i < j->batch; i += COLS_BLOCK) {
-            int64_t rows = j->batch - i < COLS_BLOCK ? j->batch - i : COLS_BLOCK;
+        for (int64_t i = begin; i < end; i += COLS_BLOCK) {
+            int64_t rows = end - i < COLS_BLOCK ? end - i : COLS_BLOCK;
             kern->nm_cols_sums[j->ct](rows, n, j->channels, channel_at(j, j->x, i, first, 0),
-                                      channel_at(j, j->g, i, first, 0), r->m, r->lanes, r->lanes2);
+                                      channel_at(j, j->g, i, first, 0), m, lanes, lanes2);
             for (int64_t k = 0; k < n; k++) {
-                r->s[k] += norm_get(r->lanes, j->ct, k);
-                r->q[k] += norm_get(r->lanes2, j->ct, k);
+                s[k] += norm_get(lanes, j->ct, k);
+                q[k] += norm_get(lanes2, j->ct, k);
             }
         }
         return;
     }
+    memset(lanes, 0, (size_t)n * 64);
+    memset(lanes2, 0, (size_t)n * 64);
     int64_t held = 0; /* elements of a channel in the lanes */
-    for (int64_t i = 0; i < j->batch; i++)
+    for (int64_t i = begin; i < end; i++)
         for (int64_t at = 0; at < j->space; at += BLOCK) {
             int64_t w = j->space - at < BLOCK ? j->space - at : BLOCK;
             kern->nm_plane_sums[j->ct](n, w, j->space, channel_at(j, j->x, i, first, at),
-                                       channel_at(j, j->g, i, first, at), r->m, r->lanes, r->lanes2);
+                                       channel_at(j, j->g, i, first, at), m, lanes, lanes2);
             held += w;
-            if (held >= BLOCK || (i == j->batch - 1 && at + w == j->space)) {
-                kern->nm_plane_flush[j->ct](n, r->lanes, r->lanes2, r->s, r->q);
+            if (held >= BLOCK || (i == end - 1 && at + w == j->space)) {
+                kern->nm_plane_flush[j->ct](n, lanes, lanes2, s, q);
                 held = 0;
             }
         }
 }
 
-/* Mean and variance of each channel, by sums about a mean that the first sample estimates: what that is off
- * by is at most about sqrt(batch) standard deviations. Matrices go twice over the batch. */
-static void batch_statistics(const batch_job *j, int64_t first, int64_t n, const batch_room *r) {
-    double count = (double)(j->batch * j->space), row[2];
+/* Of a part and channel: the mean, and the sum of squared deviations from it. They are summed about a centre
+ * that the first item estimates: what that is off by is at most about sqrt(items) standard deviations.
+ * Matrices go over the items twice. */
+static void part_statistics(const batch_job *j, int64_t part, int64_t first, int64_t n, int64_t begin,
+                            int64_t end) {
+    double count = (double)((end - begin) * j->space), row[2];
+    char *centre = centre_of(j, part, first);
     for (int64_t k = 0; k < n; k++)
-        if (j->space == 1) norm_put(r->m, j->ct, k, norm_get(j->x, j->ct, first + k));
+        if (j->space == 1) norm_put(centre, j->ct, k, norm_get(j->x, j->ct, begin * j->channels + first + k));
         else {
-            kern->nm_row_stats[j->ct](j->space, channel_at(j, j->x, 0, first + k, 0), false, row);
-            norm_put(r->m, j->ct, k, row[0]);
+            kern->nm_row_stats[j->ct](1, j->space, channel_at(j, j->x, begin, first + k, 0), false, row);
+            norm_put(centre, j->ct, k, row[0]);
         }
+    double *s = sum_of(j, 0, part, first), *q = sum_of(j, 1, part, first);
     for (int pass = j->space == 1; pass >= 0; pass--) {
-        sums(j, first, n, r);
+        sums(j, part, first, n, begin, end, centre);
         for (int64_t k = 0; k < n; k++) {
-            double off = r->s[k] / count, mean = norm_get(r->m, j->ct, k) + off,
-                   var = (r->q[k] - off * r->s[k]) / count;
-            norm_put(r->m, j->ct, k, mean);
-            norm_put(j->stats, j->ct, first + k, mean);
-            var = var < 0 ? 0 : var;
-            norm_put(j->stats, j->ct, j->channels + first + k, 1 / sqrt(var + j->eps));
-            norm_put(j->stats, j->ct, 2 * j->channels + first + k, var);
-            r->s[k] = r->q[k] = 0;
+            double off = s[k] / count;
+            q[k] -= off * s[k];
+            s[k] = norm_get(centre, j->ct, k) + off;
+            if (pass) norm_put(centre, j->ct, k, s[k]);
         }
     }
 }
 
-/* y = (x - m) a + b, or with g: y = g a + (x - m) b + c */
-static void write_channels(const batch_job *j, int64_t first, int64_t n, const batch_room *r) {
-    if (j->space == 1) {
-        kern->nm_cols_apply[j->ct](j->batch, n, j->channels, channel_at(j, j->x, 0, first, 0),
-                                   channel_at(j, j->g, 0, first, 0), r->m, r->a, r->b, r->c,
-                                   (void *)channel_at(j, j->y, 0, first, 0));
-        return;
-    }
-    for (int64_t i = 0; i < j->batch; i++)
-        kern->nm_plane_apply[j->ct](n, j->space, j->space, channel_at(j, j->x, i, first, 0),
-                                    channel_at(j, j->g, i, first, 0), r->m, r->a, r->b, r->c,
-                                    (void *)channel_at(j, j->y, i, first, 0));
-}
-
-static void batch_channels(int64_t begin, int64_t end, void *ctx) {
+static void sum_tasks(int64_t begin, int64_t end, void *ctx) {
     const batch_job *j = ctx;
-    int ct = j->ct;
-    int64_t n = end - begin;
-    batch_room r = room_of(j, begin, n);
-    if (j->training && j->batch > 0 && j->space > 0) batch_statistics(j, begin, n, &r);
-    for (int64_t k = 0; k < n; k++) {
-        double rstd = norm_get(j->stats, ct, j->channels + begin + k);
-        norm_put(r.m, ct, k, norm_get(j->stats, ct, begin + k));
-        norm_put(r.a, ct, k, j->w ? rstd * norm_get(j->w, ct, begin + k) : rstd);
-        norm_put(r.b, ct, k, j->b ? norm_get(j->b, ct, begin + k) : 0);
+    for (int64_t task = begin; task < end; task++) {
+        int64_t part = task / j->chunks, first = task % j->chunks * j->chunk, i = part * j->items,
+                n = j->channels - first < j->chunk ? j->channels - first : j->chunk,
+                last = i + j->items < j->batch ? i + j->items : j->batch;
+        if (j->g) sums(j, part, first, n, i, last, constants(j, 0, first));
+        else part_statistics(j, part, first, n, i, last);
     }
-    write_channels(j, begin, n, &r);
 }
 
-static size_t channel_room(const batch_job *j) { return (size_t)j->channels * PER_CHANNEL; }
+/* Mean and variance of a channel from those of its parts. */
+static void join_statistics(const batch_job *j, int64_t channel) {
+    double mean = 0, m2 = 0, seen = 0;
+    for (int64_t part = 0; part < j->parts; part++) {
+        int64_t items = j->batch - part * j->items < j->items ? j->batch - part * j->items : j->items;
+        double n = (double)(items * j->space), delta = *sum_of(j, 0, part, channel) - mean;
+        m2 += *sum_of(j, 1, part, channel) + delta * delta * seen * n / (seen + n);
+        mean += delta * n / (seen + n);
+        seen += n;
+    }
+    double var = m2 < 0 ? 0 : m2 / seen;
+    norm_put(j->stats, j->ct, channel, mean);
+    norm_put(j->stats, j->ct, j->channels + channel, 1 / sqrt(var + j->eps));
+    norm_put(j->stats, j->ct, 2 * j->channels + channel, var);
+}
+
+/* y = (x - m) a + b, or with g: y = g a + (x - m) b + c; for blocks of channels of an item, in the order in
+ * which they lie in memory */
+static void write_blocks(int64_t begin, int64_t end, void *ctx) {
+    const batch_job *j = ctx;
+    int64_t blocks = (j->channels + j->block - 1) / j->block;
+    for (int64_t k = begin; k < end; k++) {
+        int64_t item = k / blocks, first = k % blocks * j->block,
+                n = j->channels - first < j->block ? j->channels - first : j->block;
+        const void *m = constants(j, 0, first), *a = constants(j, 1, first), *b = constants(j, 2, first),
+                   *c = constants(j, 3, first), *x = channel_at(j, j->x, item, first, 0),
+                   *g = channel_at(j, j->g, item, first, 0);
+        void *y = (void *)channel_at(j, j->y, item, first, 0);
+        if (j->space == 1) kern->nm_cols_apply[j->ct](1, n, n, x, g, m, a, b, c, y);
+        else kern->nm_plane_apply[j->ct](n, j->space, j->space, x, g, m, a, b, c, y);
+    }
+}
+
+static void write_all(batch_job *j) {
+    if (!j->batch || !j->channels || !j->space) return;
+    j->block = WRITE / j->space;
+    if (j->block < 1) j->block = 1;
+    if (j->block > j->channels) j->block = j->channels;
+    int64_t blocks = (j->channels + j->block - 1) / j->block, grain = WRITE / (j->block * j->space);
+    pool_parallel_for(j->batch * blocks, grain < 1 ? 1 : grain, write_blocks, j);
+}
 
 size_t batch_norm_scratch(const ad_call *c) {
     batch_job j = batch_prepare(c->in[0], c->at);
-    return channel_room(&j) + norm_room(c->in[0], j.ct) + norm_room(c->in[1], j.ct) +
+    return batch_room(&j) + norm_room(c->in[0], j.ct) + norm_room(c->in[1], j.ct) +
            norm_room(c->in[2], j.ct) + norm_room(c->out[0], j.ct) + 64;
 }
 void batch_norm_run(const ad_call *c) {
@@ -220,8 +262,15 @@ void batch_norm_run(const ad_call *c) {
         }
     } else if (!c->in[0]->numel) {
         for (int64_t k = 0; k < 3 * j.channels; k++) norm_put(j.stats, j.ct, k, 0);
+    } else pool_parallel_for(j.parts * j.chunks, 1, sum_tasks, &j);
+    for (int64_t k = 0; k < j.channels; k++) {
+        if (j.training && c->in[0]->numel) join_statistics(&j, k);
+        double rstd = norm_get(j.stats, j.ct, j.channels + k);
+        norm_put(constants(&j, 0, k), j.ct, 0, norm_get(j.stats, j.ct, k));
+        norm_put(constants(&j, 1, k), j.ct, 0, j.w ? rstd * norm_get(j.w, j.ct, k) : rstd);
+        norm_put(constants(&j, 2, k), j.ct, 0, j.b ? norm_get(j.b, j.ct, k) : 0);
     }
-    pool_parallel_for(j.channels, j.grain, batch_channels, &j);
+    write_all(&j);
     norm_store(c->out[0], j.ct, j.y);
 }
 void batch_norm_vjp(ad_vjp *v) { normalized_vjp(v, OP_batch_norm_grad, batch_form); }
@@ -230,29 +279,9 @@ void batch_norm_jvp(ad_jvp *j) { normalized_jvp(j, batch_form); }
 /* batch_norm_grad(g, x, statistics, weight or none) -> dx, dweight, dbias */
 int batch_norm_grad_infer(ad_call *c) { return norm_grad_infer(c, c->in[2]->sizes[1]); }
 
-static void batch_grad_channels(int64_t begin, int64_t end, void *ctx) {
-    const batch_job *j = ctx;
-    int ct = j->ct;
-    int64_t n = end - begin;
-    double count = (double)(j->batch * j->space);
-    batch_room r = room_of(j, begin, n);
-    for (int64_t k = 0; k < n; k++) norm_put(r.m, ct, k, norm_get(j->stats, ct, begin + k));
-    if (j->training || j->wanted & 6) sums(j, begin, n, &r);
-    for (int64_t k = 0; k < n; k++) {
-        double rstd = norm_get(j->stats, ct, j->channels + begin + k),
-               w = j->w ? rstd * norm_get(j->w, ct, begin + k) : rstd;
-        if (j->wanted & 2) norm_put(j->dw, ct, begin + k, r.q[k] * rstd);
-        if (j->wanted & 4) norm_put(j->db, ct, begin + k, r.s[k]);
-        norm_put(r.a, ct, k, w);
-        norm_put(r.b, ct, k, j->training ? -w * rstd * rstd * r.q[k] / count : 0);
-        norm_put(r.c, ct, k, j->training ? -w * r.s[k] / count : 0);
-    }
-    if (j->wanted & 1) write_channels(j, begin, n, &r);
-}
-
 size_t batch_norm_grad_scratch(const ad_call *c) {
     batch_job j = batch_prepare(c->in[1], c->at);
-    size_t bytes = channel_room(&j) + norm_room(c->in[3], j.ct) + 64;
+    size_t bytes = batch_room(&j) + norm_room(c->in[3], j.ct) + 64;
     for (int k = 0; k < 2; k++) bytes += norm_room(c->in[k], j.ct);
     for (int k = 0; k < 3; k++) bytes += norm_room(c->out[k], j.ct);
     return bytes;
@@ -266,13 +295,30 @@ void batch_norm_grad_run(const ad_call *c) {
     j.stats = tensor_data(c->in[2]);
     j.w = norm_in(c->in[3], j.ct, &room);
     j.y = norm_out(c->out[0], j.ct, &room);
-    j.dw = norm_out(c->out[1], j.ct, &room);
-    j.db = norm_out(c->out[2], j.ct, &room);
+    void *dw = norm_out(c->out[1], j.ct, &room), *db = norm_out(c->out[2], j.ct, &room);
     j.room = room;
-    pool_parallel_for(j.channels, j.grain, batch_grad_channels, &j);
+    double count = (double)(j.batch * j.space);
+    for (int64_t k = 0; k < j.channels; k++)
+        norm_put(constants(&j, 0, k), j.ct, 0, norm_get(j.stats, j.ct, k));
+    bool summed = j.training || j.wanted & 6;
+    if (summed) pool_parallel_for(j.parts * j.chunks, 1, sum_tasks, &j);
+    for (int64_t k = 0; k < j.channels; k++) {
+        double s = 0, q = 0, rstd = norm_get(j.stats, j.ct, j.channels + k),
+               w = j.w ? rstd * norm_get(j.w, j.ct, k) : rstd;
+        for (int64_t part = 0; part < j.parts && summed; part++) {
+            s += *sum_of(&j, 0, part, k);
+            q += *sum_of(&j, 1, part, k);
+        }
+        if (j.wanted & 2) norm_put(dw, j.ct, k, q * rstd);
+        if (j.wanted & 4) norm_put(db, j.ct, k, s);
+        norm_put(constants(&j, 1, k), j.ct, 0, w);
+        norm_put(constants(&j, 2, k), j.ct, 0, j.training ? -w * rstd * rstd * q / count : 0);
+        norm_put(constants(&j, 3, k), j.ct, 0, j.training ? -w * s / count : 0);
+    }
+    if (j.wanted & 1) write_all(&j);
     norm_store(c->out[0], j.ct, j.y);
-    norm_store(c->out[1], j.ct, j.dw);
-    norm_store(c->out[2], j.ct, j.db);
+    norm_store(c->out[1], j.ct, dw);
+    norm_store(c->out[2], j.ct, db);
 }
 
 /* ---- running_stats(statistics [3, repeats * channels], running mean, running var, count, each or none):

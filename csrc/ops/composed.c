@@ -17,29 +17,33 @@ void composed_vjp(ad_vjp *v, int nin, ad_tensor **in, composition compose) {
     ad_handle roots[MOST], grads[MOST], wanted[MOST], found[MOST];
     int64_t nroots = 0, nwanted = 0;
     int which[MOST];
+    bool history = !tls.no_grad; /* of the gradients */
+    tls.no_grad = false;
     /* Aliases, so that the walk ends where the operation began, and they in turn have the inputs' history. */
     for (int i = 0; i < nin; i++) {
         own[i] = in[i];
         if (!in[i] || !vjp_needs(v, i)) continue;
         own[i] = em1(E, OP_alias, in[i]);
-        if (!own[i]) return;
+        if (!own[i]) goto done;
         which[nwanted] = i;
         wanted[nwanted++] = (ad_handle)own[i];
     }
     compose(E, v->at, own, out);
-    if (E->failed) return;
+    if (E->failed) goto done;
     for (int k = 0; k < v->nout; k++) {
         if (!v->g[k] || !out[k] || !tensor_wants_grad(out[k])) continue;
         roots[nroots] = (ad_handle)out[k];
         grads[nroots++] = (ad_handle)v->g[k];
     }
-    if (!nroots || !nwanted) return;
-    if (ad_backward(roots, grads, nroots, 1, 1, wanted, found, nwanted, 0, 1)) {
+    if (!nroots || !nwanted) goto done;
+    if (ad_backward(roots, grads, nroots, 1, history, wanted, found, nwanted, 0, 1)) {
         E->failed = true;
-        return;
+        goto done;
     }
     for (int64_t k = 0; k < nwanted; k++)
         if (found[k]) v->gin[which[k]] = em_keep(E, (ad_tensor *)found[k]);
+done:
+    tls.no_grad = !history;
 }
 
 void composed_jvp(ad_jvp *j, composition compose) {

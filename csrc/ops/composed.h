@@ -12,7 +12,8 @@ typedef void (*composition)(ad_em *E, const ad_attr *at, ad_tensor **in, ad_tens
 /* The saved inputs of a node, NULL where an input is absent or not saved. */
 void vjp_optional_in(ad_vjp *v, int n, ad_tensor **in);
 
-/* The gradient rule with a history: composes the outputs from the inputs anew and walks back through them. */
+/* The gradient rule: composes the outputs from the inputs anew and walks back through them. The gradients
+ * have a history of their own when the rule is asked for one. */
 void composed_vjp(ad_vjp *v, int nin, ad_tensor **in, composition compose);
 
 /* The tangent rule: the composition on inputs that carry tangents. */

@@ -38,6 +38,7 @@
 #define sigmoid_grad(g, y) DERIVATIVE2(sigmoid_grad, g, y)
 #define digamma(a) DERIVATIVE1(digamma, a)
 #define polygamma(a, n) DERIVATIVE2(polygamma, a, n)
+#define lgamma(a) DERIVATIVE1(lgamma, a)
 #define zeta(a, b) DERIVATIVE2(zeta, a, b)
 #define i0(a) DERIVATIVE1(i0, a)
 #define i0e(a) DERIVATIVE1(i0e, a)
@@ -80,6 +81,8 @@
 /* Second derivatives that are too long for a line. */
 #define pow_grad_a_exponent(g, b, c) em_pow_grad_a_exponent(E, g, b, c)
 #define pow_grad_b_base(g, b, c) em_pow_grad_b_base(E, g, b, c)
+#define igamma_slope(a, x) em_igamma_slope(E, a, x)
+#define refused(what) em_refused(E, what)
 #define atan2_grad_other(b, c) em_atan2_grad_other(E, b, c)
 #define gelu_second(x) em_gelu_second(E, x)
 #define gelu_tanh_second(x) em_gelu_tanh_second(E, x)
@@ -98,6 +101,15 @@ static ad_tensor *em_pow_grad_a_exponent(ad_em *E, em_t g, em_t b, em_t c) {
 static ad_tensor *em_pow_grad_b_base(ad_em *E, em_t g, em_t b, em_t c) {
     ad_tensor *d = mul(g, mul(pow(b, sub(c, K(1))), add(mul(c, log(b)), K(1))));
     return where(both(eq(b, K(0)), ge(c, K(0))), K(0), d);
+}
+/* e^(-x) x^(a-1) / gamma(a) */
+static ad_tensor *em_igamma_slope(ad_em *E, em_t a, em_t x) {
+    return exp(sub(sub(mul(sub(a, K(1)), log(x)), x), lgamma(a)));
+}
+static ad_tensor *em_refused(ad_em *E, const char *what) {
+    ad_fail(AD_ERR_NOT_IMPLEMENTED, "the derivative of %s is not implemented", what);
+    E->failed = true;
+    return NULL;
 }
 /* d/dc of c / (b^2 + c^2) is (b^2 - c^2) / (b^2 + c^2)^2 */
 static ad_tensor *em_atan2_grad_other(ad_em *E, em_t b, em_t c) {

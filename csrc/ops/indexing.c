@@ -241,7 +241,7 @@ static int take_apart(expression *e, ad_tensor *x, const int64_t *codes, int64_t
                 break;
             }
             if (t->ndim == 0 && is_mask(t)) {
-                if (tls.capture) return program_refuse("indexing with a 0-d mask");
+                if (tls.capture && program_refuse("indexing with a 0-d mask")) return -1;
                 keep = 1;
                 list[at] = CODE_NONE;
                 plain = false;

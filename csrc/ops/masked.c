@@ -424,7 +424,7 @@ int one_hot_infer(ad_call *c) {
     if (!x->numel && n <= 0)
         return ad_fail(AD_ERR_RUNTIME, "Can not infer total number of classes from empty tensor.");
     if (n == -1) {
-        if (tls.capture) return program_refuse("one_hot without num_classes");
+        if (tls.capture && program_refuse("one_hot without num_classes")) return -1;
         n = largest(x);
         if (n < INT64_MAX) n++;
     }

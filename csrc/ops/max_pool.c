@@ -88,9 +88,12 @@ static void row_of_lines(const max_job *j, const char *plane, int64_t z, int64_t
         int64_t at = any ? (a.first * g->in[1] + b.first) * g->in[2] + c.first : -1;
         kern->pool_fill[j->ct](1, tile, -INFINITY);
         memcpy(best, tile, 8);
+        bool whole =
+            c.first == 0 && c.end == g->in[2] && c.step == 1 && b.step == 1; /* lines follow each other */
         for (int64_t d = a.first; d < a.end; d += a.step)
-            for (int64_t h = b.first; h < b.end; h += b.step) {
+            for (int64_t h = b.first; h < b.end; h += whole ? b.end : b.step) {
                 int64_t line = (d * g->in[1] + h) * g->in[2], n = (c.end - c.first + c.step - 1) / c.step;
+                if (whole) n *= b.end - b.first;
                 for (int64_t k = 0; k < n; k += TILE) {
                     int64_t part = n - k < TILE ? n - k : TILE, from = line + c.first + k * c.step;
                     const char *x = plane + from * j->size;
@@ -170,19 +173,17 @@ static void max_rows(int64_t begin, int64_t end, void *ctx) {
     }
 }
 
-/* Windows of 2 x 2, 2 apart, all inside; the most common ones. */
-static bool two_by_two(const pool_geo *g, int dtype, bool code) {
-    return code && (dtype == AD_F32 || dtype == AD_F64) && g->n == 2 && g->k[1] == 2 && g->k[2] == 2 &&
-           g->s[1] == 2 && g->s[2] == 2 && !g->p[1] && !g->p[2] && g->d[1] == 1 && g->d[2] == 1 &&
-           2 * g->out[1] <= g->in[1] && 2 * g->out[2] <= g->in[2];
-}
-static void max_2x2_rows(int64_t begin, int64_t end, void *ctx) {
+static void max_pairs(int64_t begin, int64_t end, void *ctx) {
     const max_job *j = ctx;
     const pool_geo *g = &j->g;
-    int64_t n = g->out[2], step = g->in[2] * j->size;
-    for (int64_t r = begin; r < end; r++) {
-        const char *x = j->x + (r / g->out[1] * g->in_plane + r % g->out[1] * 2 * g->in[2]) * j->size;
-        kern->pool_max_2x2[j->ct](n, x, x + step, j->out + r * n * j->size, (uint8_t *)j->where + r * n);
+    int64_t n = g->out[2], width = g->in[2], high = g->n == 2 ? 2 : 1;
+    for (int64_t r = begin, rows; r < end; r += rows) {
+        int64_t y = r % g->out[1];
+        rows = g->out[1] - y < end - r ? g->out[1] - y : end - r;
+        if (high * g->out[1] == g->in[1]) rows = end - r; /* planes follow without a gap */
+        kern->pool_max_2x2[j->ct](rows, n, j->x + (r / g->out[1] * g->in_plane + y * high * width) * j->size,
+                                  high * width, high == 2 ? width : 0, j->out + r * n * j->size,
+                                  (uint8_t *)j->where + r * n);
     }
 }
 
@@ -205,7 +206,7 @@ static void max_run(const ad_call *c) {
     if (g->adaptive) taps = (double)g->in_plane / (double)g->out_plane;
     double work = (double)g->out[2] * (taps + 4);
     int64_t grain = work > 16384 ? 1 : (int64_t)(16384 / work), rows = c->out[0]->numel / g->out[2];
-    pool_parallel_for(rows, grain, two_by_two(g, j.dtype, j.code) ? max_2x2_rows : max_rows, &j);
+    pool_parallel_for(rows, grain, j.code && pool_pairs(g, j.dtype) ? max_pairs : max_rows, &j);
 }
 void max_pool_run(const ad_call *c) { max_run(c); }
 void max_pool_where_run(const ad_call *c) { max_run(c); }
@@ -283,20 +284,14 @@ static void grad_planes(int64_t begin, int64_t end, void *ctx) {
     const where_job *j = ctx;
     const pool_geo *g = &j->g;
     if (j->pairs) {
-        int ct = dtype_compute(j->dtype);
-        int64_t n = g->out[2], step = g->in[2] * j->size, rest = (g->in[2] - 2 * n) * j->size;
+        int64_t n = g->out[2], width = g->in[2], high = g->n == 2 ? 2 : 1, rows = g->out[1];
         for (int64_t p = begin; p < end; p++) {
             char *in = j->in + p * g->in_plane * j->size;
-            for (int64_t y = 0; y < g->out[1]; y++, in += 2 * step) {
-                int64_t o = p * g->out_plane + y * n;
-                kern->pool_max_2x2_grad[ct](n, j->out + o * j->size, (const uint8_t *)j->where + o, in,
-                                            in + step);
-                if (rest) {
-                    memset(in + step - rest, 0, (size_t)rest);
-                    memset(in + 2 * step - rest, 0, (size_t)rest);
-                }
-            }
-            memset(in, 0, (size_t)((g->in[1] - 2 * g->out[1]) * step));
+            kern->pool_max_2x2_grad[dtype_compute(j->dtype)](rows, n, j->out + p * rows * n * j->size,
+                                                             (const uint8_t *)j->where + p * rows * n, in,
+                                                             high * width, high == 2 ? width : 0, width);
+            memset(in + high * rows * width * j->size, 0,
+                   (size_t)((g->in[1] - high * rows) * width * j->size));
         }
     } else if (j->dtype == AD_F32) {
         PLANES(float, in[i] += out[o], false)
@@ -330,7 +325,7 @@ static void where_run(const ad_call *c, const ad_tensor *in, const ad_tensor *ou
     pool_geo *g = &j.g;
     pool_geo_sizes(g, in, out);
     if (!g->planes) return;
-    j.pairs = two_by_two(g, j.dtype, j.code);
+    j.pairs = j.code && pool_pairs(g, j.dtype) && g->out[2] >= 8;
     for (int64_t t = 0; j.code && t < g->k[0] * g->k[1] * g->k[2]; t++)
         j.place[t] =
             (t / g->k[2] / g->k[1] * g->d[0] * g->in[1] + t / g->k[2] % g->k[1] * g->d[1]) * g->in[2] +

@@ -71,17 +71,24 @@ typedef struct row_job {
     int wanted;
 } row_job;
 
+/* Short rows are taken together, which shares the weights and hides latencies; long ones alone, because the
+ * processor reads ahead in few streams only. */
+static int rows_at_once(int64_t n, int64_t left) { return left >= 4 && n <= 128 ? 4 : 1; }
+
 static void layer_rows(int64_t begin, int64_t end, void *ctx) {
     const row_job *j = ctx;
-    double s[2];
-    for (int64_t r = begin; r < end; r++) {
-        const void *x = norm_at(j->x, j->ct, r * j->n);
-        kern->nm_row_stats[j->ct](j->n, x, j->rms, s);
-        norm_put(j->stats, j->ct, r, s[0]);
-        norm_put(j->stats, j->ct, j->rows + r, 1 / sqrt(s[1] / (double)j->n + j->eps));
-        kern->nm_row_apply[j->ct](j->n, x, norm_get(j->stats, j->ct, r),
-                                  norm_get(j->stats, j->ct, j->rows + r), j->w, j->b,
-                                  norm_at(j->y, j->ct, r * j->n));
+    int ct = j->ct;
+    for (int64_t r = begin, rows; r < end; r += rows) {
+        const void *x = norm_at(j->x, ct, r * j->n);
+        double s[8];
+        rows = rows_at_once(j->n, end - r);
+        kern->nm_row_stats[ct]((int)rows, j->n, x, j->rms, s);
+        for (int64_t k = 0; k < rows; k++) {
+            norm_put(j->stats, ct, r + k, s[2 * k]);
+            norm_put(j->stats, ct, j->rows + r + k, 1 / sqrt(s[2 * k + 1] / (double)j->n + j->eps));
+            s[2 * k + 1] = norm_get(j->stats, ct, j->rows + r + k);
+        }
+        kern->nm_row_apply[ct]((int)rows, j->n, x, s, j->w, j->b, norm_at(j->y, ct, r * j->n));
     }
 }
 
@@ -124,23 +131,22 @@ static void layer_grad_rows(int64_t begin, int64_t end, void *ctx) {
     int64_t n = j->n, size = (int64_t)ct_size[j->ct];
     char *dw = j->wanted & 6 ? j->part + begin / j->grain * 2 * n * size : NULL, *db = dw + n * size;
     if (dw) memset(dw, 0, (size_t)(2 * n * size));
-    for (int64_t r = begin; r < end;) {
-        int rows = end - r >= 4 ? 4 : 1;
-        double c[16], s[2];
-        for (int k = 0; k < rows; k++) {
-            double mean = norm_get(j->stats, j->ct, r + k), rstd = norm_get(j->stats, j->ct, j->rows + r + k);
-            if (j->wanted & 1)
-                kern->nm_row_dots[j->ct](n, norm_at(j->g, j->ct, (r + k) * n),
-                                         norm_at(j->x, j->ct, (r + k) * n), mean, j->w, s);
-            else s[0] = s[1] = 0;
-            c[4 * k] = mean;
-            c[4 * k + 1] = rstd;
-            c[4 * k + 2] = -rstd * rstd * rstd * s[1] / (double)n;
-            c[4 * k + 3] = j->rms ? 0 : -rstd * s[0] / (double)n;
+    for (int64_t r = begin, rows; r < end; r += rows) {
+        const void *g = norm_at(j->g, j->ct, r * n), *x = norm_at(j->x, j->ct, r * n);
+        double c[16], s[8] = {0};
+        rows = rows_at_once(n, end - r);
+        for (int64_t k = 0; k < rows; k++) {
+            c[4 * k] = norm_get(j->stats, j->ct, r + k);
+            c[4 * k + 1] = norm_get(j->stats, j->ct, j->rows + r + k);
         }
-        kern->nm_row_grad[j->ct](rows, n, norm_at(j->g, j->ct, r * n), norm_at(j->x, j->ct, r * n), c, j->w,
+        if (j->wanted & 1) kern->nm_row_dots[j->ct]((int)rows, n, g, x, c, j->w, s);
+        for (int64_t k = 0; k < rows; k++) {
+            double rstd = c[4 * k + 1];
+            c[4 * k + 2] = -rstd * rstd * rstd * s[2 * k + 1] / (double)n;
+            c[4 * k + 3] = j->rms ? 0 : -rstd * s[2 * k] / (double)n;
+        }
+        kern->nm_row_grad[j->ct]((int)rows, n, g, x, c, j->w,
                                  j->wanted & 1 ? norm_at(j->y, j->ct, r * n) : NULL, dw, dw ? db : NULL);
-        r += rows;
     }
 }
 
@@ -278,14 +284,15 @@ static void group_rows(int64_t begin, int64_t end, void *ctx) {
         void *y = norm_at(j->y, ct, r * j->n);
         int64_t first = r % j->groups * k; /* channel */
         double s[2];
-        kern->nm_row_stats[ct](j->n, x, false, s);
+        kern->nm_row_stats[ct](1, j->n, x, false, s);
         double var = s[1] / (double)j->n;
         norm_put(j->stats, ct, r, s[0]);
         norm_put(j->stats, ct, j->rows + r, 1 / sqrt(var + j->eps));
         norm_put(j->stats, ct, 2 * j->rows + r, var);
         double mean = norm_get(j->stats, ct, r), rstd = norm_get(j->stats, ct, j->rows + r);
         if (j->space == 1) {
-            kern->nm_row_apply[ct](k, x, mean, rstd, norm_at(j->w, ct, first), norm_at(j->b, ct, first), y);
+            kern->nm_row_apply[ct](1, k, x, (double[]){mean, rstd}, norm_at(j->w, ct, first),
+                                   norm_at(j->b, ct, first), y);
             continue;
         }
         for (int64_t i = 0; i < k; i++) {
@@ -329,9 +336,10 @@ static void group_grad_vector(const group_job *j, int64_t r, double mean, double
     int ct = j->ct;
     int64_t n = j->n, first = r % j->groups * n;
     const void *g = norm_at(j->g, ct, r * n), *x = norm_at(j->x, ct, r * n), *w = norm_at(j->w, ct, first);
-    double s[2] = {0, 0};
-    if (j->wanted & 1) kern->nm_row_dots[ct](n, g, x, mean, w, s);
-    double c[4] = {mean, rstd, -rstd * rstd * rstd * s[1] / (double)n, -rstd * s[0] / (double)n};
+    double s[2] = {0, 0}, c[4] = {mean, rstd};
+    if (j->wanted & 1) kern->nm_row_dots[ct](1, n, g, x, c, w, s);
+    c[2] = -rstd * rstd * rstd * s[1] / (double)n;
+    c[3] = -rstd * s[0] / (double)n;
     if (dw) {
         memset(dw, 0, (size_t)n * ct_size[ct]);
         memset(db, 0, (size_t)n * ct_size[ct]);

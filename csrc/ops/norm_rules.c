@@ -64,6 +64,9 @@ int norm_check_params(const ad_call *c, int n, const char *kernel) {
                 c->op->name, dtype_class[x->dtype], names[k], half ? "Float" : dtype_class[x->dtype],
                 dtype_class[p->dtype]);
     }
+    if (!dtype_is_float(x->dtype)) /* and so are the weights */
+        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"%s\" not implemented for '%s'", kernel,
+                       dtype_class[x->dtype]);
     return 0;
 }
 

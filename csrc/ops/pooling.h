@@ -47,4 +47,13 @@ static inline pool_span pool_span_of(const pool_geo *g, int d, int64_t o) {
     return (pool_span){first, end, step, tap};
 }
 
+/* Windows that are two wide and two apart, one or two lines high, all inside: the most common ones, float32
+ * or float64, have kernels of their own. */
+static inline bool pool_pairs(const pool_geo *g, int dtype) {
+    return (dtype == AD_F32 || dtype == AD_F64) && !g->adaptive && g->n <= 2 && g->k[2] == 2 &&
+           g->s[2] == 2 && !g->p[2] && g->d[2] == 1 && 2 * g->out[2] <= g->in[2] &&
+           (g->n == 1 ||
+            (g->k[1] == 2 && g->s[1] == 2 && !g->p[1] && g->d[1] == 1 && 2 * g->out[1] <= g->in[1]));
+}
+
 #endif

@@ -14,12 +14,13 @@
 #include "declare.h"
 #include "rnn.h"
 
-/* Elements of w beyond which a part of the batch would reread it from far: the products of a step are shared
- * among the threads instead. */
-#define FAR_WEIGHT ((int64_t)1 << 20)
+/* Bytes of w beyond which a part of the batch would reread it from far: the work of a step is shared among
+ * the threads instead. */
+#define FAR_WEIGHT ((int64_t)1 << 19)
 /* Multiply-adds below which one thread works alone, as in the matrix product. */
 #define ALONE ((int64_t)1 << 19)
-#define PART_ROWS 16
+#define PART_ROWS 32   /* most rows of a part */
+#define STEP_ROWS 4096 /* elements of a step's gates in a chunk */
 
 typedef struct sequence {
     int kind, g, ct;
@@ -28,11 +29,23 @@ typedef struct sequence {
     const int64_t *sizes;              /* of each step, or NULL: `batch` */
     int64_t parts, part;               /* how many, and rows of one */
     size_t es;
-    bool flip; /* forward: w is transposed into the workspace first */
+    bool pack; /* weights are packed into the workspace first */
 } sequence;
 
 static size_t round_up(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Rows of a part: those that share a batch best between two threads, and between four, when a tile of r rows
+ * takes r + 2. */
+static int64_t part_rows(int64_t batch, int64_t mr) {
+    int64_t best = batch, least_cost = INT64_MAX;
+    for (int64_t rows = 1; rows <= PART_ROWS && rows < batch; rows++) {
+        int64_t n = (batch + rows - 1) / rows, tiles = (rows + mr - 1) / mr;
+        int64_t cost = ((rows + tiles - 1) / tiles + 2) * tiles * (4 * ((n + 1) / 2) + (n + 3) / 4);
+        if (cost <= least_cost) best = rows, least_cost = cost;
+    }
+    return best;
+}
 
 static sequence sequence_of(const ad_tensor *x, const ad_tensor *h0, const ad_tensor *w, const ad_attr *at) {
     sequence s = {.kind = (int)at->i[0], .reverse = at->i[1]};
@@ -51,13 +64,10 @@ static sequence sequence_of(const ad_tensor *x, const ad_tensor *h0, const ad_te
         s.total = s.steps * s.batch;
     }
     int64_t weight = s.g * s.h * s.p;
-    s.parts = 1;
-    if (s.batch >= 4 && weight <= FAR_WEIGHT && weight * s.total >= ALONE) {
-        s.parts = (s.batch + PART_ROWS - 1) / PART_ROWS;
-        s.parts += s.parts & 1;
-    }
-    s.part = (s.batch + s.parts - 1) / s.parts;
-    s.flip = s.steps > 1 && s.batch > 1;
+    s.pack = s.steps > 1 && s.batch > 1;
+    bool apart = s.pack && s.batch >= 4 && weight * (int64_t)s.es <= FAR_WEIGHT && weight * s.total >= ALONE;
+    s.part = apart ? part_rows(s.batch, kern->gemm[s.ct]->mr) : s.batch;
+    s.parts = s.part ? (s.batch + s.part - 1) / s.part : 1;
     return s;
 }
 
@@ -134,58 +144,139 @@ int rnn_infer(ad_call *c) {
     return 0;
 }
 
+/* ---- products of a step ---- */
+
+/* B of A B: [k, n], as it lies or in panels (kernels/gemm_types.h). */
+typedef struct weights {
+    const char *p;
+    int64_t n, k, rs, cs;
+    bool packed;
+} weights;
+
+static size_t packed_bytes(const sequence *s, int64_t n, int64_t k) {
+    int64_t nr = kern->gemm[s->ct]->nr;
+    return s->pack ? round_up((size_t)((n + nr - 1) / nr * nr * k) * s->es) : 0;
+}
+
+static weights weights_of(const sequence *s, const char *p, int64_t n, int64_t k, int64_t rs, int64_t cs,
+                          char *room) {
+    const gemm_kernels *kernels = kern->gemm[s->ct];
+    int64_t es = (int64_t)s->es;
+    if (!s->pack) return (weights){p, n, k, rs, cs, false};
+    for (int64_t j = 0; j < n; j += kernels->nr)
+        kernels->pack_b(least(kernels->nr, n - j), k, p + j * cs * es, cs, rs, room + j * k * es);
+    return (weights){room, n, k, 0, 0, true};
+}
+
+typedef struct product {
+    const sequence *s;
+    const weights *w;
+    const char *a;
+    char *c;
+    int64_t m, lda, ldc;
+    bool add;
+} product;
+
+static void multiply_panels(int64_t begin, int64_t end, void *ctx) {
+    const product *x = ctx;
+    const gemm_kernels *kernels = kern->gemm[x->s->ct];
+    int64_t es = (int64_t)x->s->es, nr = kernels->nr, tiles = (x->m + kernels->mr - 1) / kernels->mr;
+    gemm_piece piece = {.m = x->m, .rsa = x->lda, .csa = 1, .rsb = nr, .csb = 1, .ldc = x->ldc};
+    piece.tile_rows = (x->m + tiles - 1) / tiles;
+    piece.tile_step = piece.tile_rows * x->lda;
+    for (int64_t j = begin * nr; j < end * nr && j < x->w->n; j += nr) {
+        piece.n = least(nr, x->w->n - j);
+        piece.c = x->c + j * es;
+        for (int64_t k = 0; k < x->w->k; k += kernels->kc) {
+            piece.k = least(kernels->kc, x->w->k - k);
+            piece.a = x->a + k * es;
+            piece.b = x->w->p + (j * x->w->k + k * nr) * es;
+            piece.add = x->add || k > 0;
+            kernels->tiles(&piece, 1);
+        }
+    }
+}
+
+static gemm_args plain_args(const sequence *s, const weights *w, int64_t m, int64_t lda, int64_t ldc) {
+    return (gemm_args){.type = s->ct,
+                       .m = m,
+                       .n = w->n,
+                       .k = w->k,
+                       .rsa = lda,
+                       .csa = 1,
+                       .b = w->p,
+                       .rsb = w->rs,
+                       .csb = w->cs,
+                       .ldc = ldc};
+}
+
+static size_t plain_bytes(const sequence *s, int64_t n, int64_t k, int64_t rs, int64_t cs) {
+    weights w = {NULL, n, k, rs, cs, false};
+    gemm_args g = plain_args(s, &w, s->batch, k, n);
+    return s->pack ? 0 : round_up(gemm_scratch(&g));
+}
+
+/* C[m, n] (+)= A W; shares the panels out among the threads where the caller has not shared out the batch. */
+static void multiply(const sequence *s, int64_t m, const char *a, int64_t lda, const weights *w, char *c,
+                     int64_t ldc, bool add, void *scratch) {
+    if (w->packed) {
+        product x = {s, w, a, c, m, lda, ldc, add};
+        int64_t nr = kern->gemm[s->ct]->nr, work = m * nr * w->k;
+        pool_parallel_for((w->n + nr - 1) / nr, work < ALONE / 2 ? ALONE / 2 / (work + 1) + 1 : 1,
+                          multiply_panels, &x);
+        return;
+    }
+    gemm_epilogue epi = {.accumulate = add};
+    gemm_args g = plain_args(s, w, m, lda, ldc);
+    g.a = a;
+    g.c = c;
+    g.epi = add ? &epi : NULL;
+    g.scratch = scratch;
+    gemm_run(&g);
+}
+
 /* ---- forward ---- */
 
 typedef struct forward {
     sequence s;
-    const char *x, *w, *bias, *proj;
+    const char *x, *bias;
+    weights w, proj; /* proj.p: NULL without */
     char *y, *gates, *cells, *hn, *cn, *room, *gemm;
-    int64_t rsw, csw; /* of w as it is multiplied from the right */
 } forward;
 
-static void multiply(const sequence *s, int64_t m, int64_t n, int64_t k, const char *a, int64_t lda,
-                     const char *b, int64_t rsb, int64_t csb, char *c, int64_t ldc, bool add, void *scratch) {
-    gemm_epilogue epi = {.accumulate = add};
-    gemm_args g = {.type = s->ct,
-                   .m = m,
-                   .n = n,
-                   .k = k,
-                   .a = a,
-                   .rsa = lda,
-                   .csa = 1,
-                   .b = b,
-                   .rsb = rsb,
-                   .csb = csb,
-                   .c = c,
-                   .ldc = ldc,
-                   .epi = add ? &epi : NULL,
-                   .scratch = scratch};
-    gemm_run(&g);
-}
+typedef struct forward_step {
+    const forward *f;
+    int64_t first, from; /* where its rows begin, in the sequence and in the batch */
+} forward_step;
 
-static size_t product_scratch(const sequence *s, int64_t m, int64_t n, int64_t k, int64_t rsa, int64_t csa,
-                              int64_t rsb, int64_t csb) {
-    gemm_args g = {
-        .type = s->ct, .m = m, .n = n, .k = k, .rsa = rsa, .csa = csa, .rsb = rsb, .csb = csb, .ldc = n};
-    return round_up(gemm_scratch(&g));
-}
-
-/* The most that any step's product needs. */
-static size_t multiply_scratch(const sequence *s, int64_t n, int64_t k, int64_t rsb, int64_t csb) {
-    size_t most = product_scratch(s, s->batch, n, k, k, 1, rsb, csb);
-    for (int64_t t = 1; s->sizes && t < s->steps; t++) {
-        if (s->sizes[t] == s->sizes[t - 1]) continue;
-        size_t bytes = product_scratch(s, s->sizes[t], n, k, k, 1, rsb, csb);
-        if (bytes > most) most = bytes;
+static void forward_rows(int64_t begin, int64_t end, void *ctx) {
+    const forward_step *at = ctx;
+    const forward *f = at->f;
+    const sequence *s = &f->s;
+    const rnn_kernels *kernels = &kern->rnn;
+    int64_t es = (int64_t)s->es, h = s->h, p = s->p, gh = s->g * h, saved = 4 * h;
+    for (int64_t r = begin; r < end; r++) {
+        int64_t k = at->first + r, b = at->from + r;
+        const char *x = f->x + k * gh * es;
+        char *gates = f->gates + k * saved * es, *y = f->y + k * p * es;
+        switch (s->kind) {
+        case RNN_LSTM:
+            kernels->lstm[s->ct](h, x, gates, f->cn + b * h * es, f->cells + k * h * es,
+                                 f->proj.p ? f->room + b * h * es : y);
+            break;
+        case RNN_GRU:
+            kernels->gru[s->ct](h, x, f->bias, gates, f->hn + b * p * es, y);
+            break;
+        default:
+            kernels->simple[s->ct](h, x, y, s->kind == RNN_RELU);
+        }
     }
-    return most;
 }
 
 static void forward_part(int64_t begin, int64_t end, void *ctx) {
     const forward *f = ctx;
     const sequence *s = &f->s;
-    const rnn_kernels *kernels = &kern->rnn;
-    int64_t es = (int64_t)s->es, h = s->h, p = s->p, gh = s->g * h, saved = 4 * h;
+    int64_t es = (int64_t)s->es, h = s->h, p = s->p, saved = 4 * h;
     int64_t from = begin * s->part, to = least(end * s->part, s->batch);
     bool gated = s->kind == RNN_LSTM || s->kind == RNN_GRU;
     int64_t row = s->reverse ? s->total : 0; /* where the step begins */
@@ -201,95 +292,57 @@ static void forward_part(int64_t begin, int64_t end, void *ctx) {
         }
         first += from;
         char *into = gated ? f->gates + first * saved * es : f->y + first * h * es;
-        multiply(s, m, gh, p, f->hn + from * p * es, p, f->w, f->rsw, f->csw, into, gated ? saved : h, false,
-                 f->gemm);
-        for (int64_t r = 0; r < m; r++) {
-            const char *x = f->x + (first + r) * gh * es;
-            char *gates = f->gates + (first + r) * saved * es, *y = f->y + (first + r) * p * es;
-            char *hn = f->hn + (from + r) * p * es;
-            switch (s->kind) {
-            case RNN_LSTM:
-                kernels->lstm[s->ct](h, x, gates, f->cn + (from + r) * h * es,
-                                     f->cells + (first + r) * h * es,
-                                     f->proj ? f->room + (from + r) * h * es : y);
-                break;
-            case RNN_GRU:
-                kernels->gru[s->ct](h, x, f->bias, gates, hn, y);
-                break;
-            default:
-                kernels->simple[s->ct](h, x, y, s->kind == RNN_RELU);
-            }
-        }
-        if (f->proj)
-            multiply(s, m, p, h, f->room + from * h * es, h, f->proj, 1, h, f->y + first * p * es, p, false,
-                     f->gemm);
+        multiply(s, m, f->hn + from * p * es, p, &f->w, into, gated ? saved : h, false, f->gemm);
+        forward_step at = {f, first, from};
+        pool_parallel_for(m, STEP_ROWS / h + 1, forward_rows, &at);
+        if (f->proj.p)
+            multiply(s, m, f->room + from * h * es, h, &f->proj, f->y + first * p * es, p, false, f->gemm);
         if (s->kind != RNN_LSTM)
             memcpy(f->cells + first * h * es, f->y + first * h * es, (size_t)(m * h * es));
         memcpy(f->hn + from * p * es, f->y + first * p * es, (size_t)(m * p * es));
     }
 }
 
-static void flip(const sequence *s, const char *w, int64_t rows, int64_t cols, char *out) {
-    for (int64_t i = 0; i < rows; i += 16)
-        for (int64_t j = 0; j < cols; j++)
-            for (int64_t k = i; k < rows && k < i + 16; k++) {
-                if (s->ct == CT_F32) ((float *)out)[j * rows + k] = ((const float *)w)[k * cols + j];
-                else ((double *)out)[j * rows + k] = ((const double *)w)[k * cols + j];
-            }
-}
-
 static sequence sequence_of_call(const ad_call *c) {
     return sequence_of(c->in[RNN_X], c->in[RNN_H0], c->in[RNN_W], c->at);
 }
 
-/* The workspace: w transposed, the states before projection, the products' own. */
-static void forward_room(const ad_call *c, const sequence *s, size_t *room, size_t *gemm, size_t *all) {
+/* The workspace: the weights in panels, the states before projection, what the products want. */
+static size_t forward_room(const ad_call *c, const sequence *s, forward *f) {
+    const ad_tensor *w = c->in[RNN_W], *proj = c->in[RNN_PROJ];
     int64_t gh = s->g * s->h;
-    size_t w = s->flip ? round_up((size_t)(gh * s->p) * s->es) : 0;
-    *room = w;
-    *gemm = *room + (c->in[RNN_PROJ] ? round_up((size_t)(s->batch * s->h) * s->es) : 0);
-    *all = *gemm;
-    if (s->parts > 1) return;
-    size_t a = s->flip ? multiply_scratch(s, gh, s->p, gh, 1) : multiply_scratch(s, gh, s->p, 1, s->p);
-    size_t b = c->in[RNN_PROJ] ? multiply_scratch(s, s->p, s->h, 1, s->h) : 0;
-    *all += a > b ? a : b;
+    size_t panels = packed_bytes(s, gh, s->p), more = proj ? packed_bytes(s, s->p, s->h) : 0,
+           room = proj ? round_up((size_t)(s->batch * s->h) * s->es) : 0,
+           gemm = plain_bytes(s, gh, s->p, 1, s->p), other = proj ? plain_bytes(s, s->p, s->h, 1, s->h) : 0;
+    if (f) {
+        char *base = c->scratch;
+        f->w = weights_of(s, tensor_data(w), gh, s->p, 1, s->p, base);
+        if (proj) f->proj = weights_of(s, tensor_data(proj), s->p, s->h, 1, s->h, base + panels);
+        f->room = base + panels + more;
+        f->gemm = base + panels + more + room;
+    }
+    return panels + more + room + (gemm > other ? gemm : other);
 }
 
 size_t rnn_scratch(const ad_call *c) {
     sequence s = sequence_of_call(c);
-    size_t room, gemm, all;
-    forward_room(c, &s, &room, &gemm, &all);
-    return all;
+    return forward_room(c, &s, NULL);
 }
 
 void rnn_run(const ad_call *c) {
     forward f = {.s = sequence_of_call(c),
                  .x = tensor_data(c->in[RNN_X]),
-                 .w = tensor_data(c->in[RNN_W]),
                  .bias = c->in[RNN_BIAS] ? tensor_data(c->in[RNN_BIAS]) : NULL,
-                 .proj = c->in[RNN_PROJ] ? tensor_data(c->in[RNN_PROJ]) : NULL,
                  .y = tensor_data(c->out[RNN_Y]),
                  .gates = tensor_data(c->out[RNN_GATES]),
                  .cells = tensor_data(c->out[RNN_CELLS]),
                  .hn = tensor_data(c->out[RNN_HN]),
                  .cn = tensor_data(c->out[RNN_CN])};
-    sequence *s = &f.s;
-    size_t room, gemm, all;
-    forward_room(c, s, &room, &gemm, &all);
-    f.room = (char *)c->scratch + room;
-    f.gemm = all > gemm ? (char *)c->scratch + gemm : NULL;
-    if (!s->batch) return;
+    if (!f.s.batch) return;
+    forward_room(c, &f.s, &f);
     tensor_copy_data(c->out[RNN_HN], c->in[RNN_H0]);
-    if (s->kind == RNN_LSTM) tensor_copy_data(c->out[RNN_CN], c->in[RNN_C0]);
-    f.rsw = 1;
-    f.csw = s->p;
-    if (s->flip) {
-        flip(s, f.w, s->g * s->h, s->p, c->scratch);
-        f.w = c->scratch;
-        f.rsw = s->g * s->h;
-        f.csw = 1;
-    }
-    pool_parallel_for(s->parts, 1, forward_part, &f);
+    if (f.s.kind == RNN_LSTM) tensor_copy_data(c->out[RNN_CN], c->in[RNN_C0]);
+    pool_parallel_for(f.s.parts, 1, forward_part, &f);
 }
 
 /* ---- backward: rnn_grad(gy, ghn, gcn, y, gates, cells, h0, c0, w, proj). i[2]: bits of which weights'
@@ -317,7 +370,8 @@ int rnn_grad_infer(ad_call *c) {
 
 typedef struct backward {
     sequence s;
-    const char *gy, *y, *gates, *cells, *h0, *c0, *w, *proj;
+    const char *gy, *y, *gates, *cells, *h0, *c0;
+    weights w, proj; /* proj.p: NULL without */
     char *dx, *dh, *dc, *dgates, *part, *before, *dstate, *out, *room, *gemm;
 } backward;
 
@@ -325,105 +379,131 @@ static sequence backward_sequence(const ad_call *c) {
     return sequence_of(c->in[G_OUT], c->in[G_H0], c->in[G_W], c->at);
 }
 
+static size_t sum_bytes(const sequence *s, int64_t m, int64_t n) { /* of a weight's gradient */
+    gemm_args g = {
+        .type = s->ct, .m = m, .n = n, .k = s->total, .rsa = 1, .csa = m, .rsb = n, .csb = 1, .ldc = n};
+    return round_up(gemm_scratch(&g));
+}
+
+static size_t most(size_t a, size_t b) { return a > b ? a : b; }
+
 /* The workspace, in order: the gradient of the state's products where it is not dx (GRU), a part of its sum,
- * the state before each row, and with a projection the gradient of each state, the state before it is
- * projected, and a row of its gradient for each sequence. */
+ * the state before each row, the weights in panels, and with a projection the gradient of each state, the
+ * state before it is projected, and a row of its gradient for each sequence. */
 static size_t backward_room(const ad_call *c, const sequence *s, backward *b) {
-    int64_t gh = s->g * s->h;
-    size_t used = 0, a = 0, w = 0, sum = 0;
-    char *base = c->scratch;
-    backward none;
-    if (!b) b = &none;
-    b->dgates = base + used;
-    if (s->kind == RNN_GRU) used += round_up((size_t)(s->total * gh) * s->es);
-    b->part = base + used;
-    used += round_up((size_t)gh * s->es);
-    b->before = base + used;
-    used += round_up((size_t)(s->total * s->p) * s->es);
-    b->dstate = base + used;
-    b->out = b->room = NULL;
-    if (c->in[G_PROJ]) {
-        used += round_up((size_t)(s->total * s->p) * s->es);
-        b->out = base + used;
-        used += round_up((size_t)(s->total * s->h) * s->es);
-        b->room = base + used;
-        used += round_up((size_t)(s->batch * s->h) * s->es);
+    const ad_tensor *w = c->in[G_W], *proj = c->in[G_PROJ];
+    int64_t gh = s->g * s->h, total = s->total, h = s->h, p = s->p;
+    size_t sizes[] = {s->kind == RNN_GRU ? round_up((size_t)(total * gh) * s->es) : 0,
+                      round_up((size_t)gh * s->es),
+                      round_up((size_t)(total * p) * s->es),
+                      packed_bytes(s, p, gh),
+                      proj ? packed_bytes(s, h, p) : 0,
+                      proj ? round_up((size_t)(total * p) * s->es) : 0,
+                      proj ? round_up((size_t)(total * h) * s->es) : 0,
+                      proj ? round_up((size_t)(s->batch * h) * s->es) : 0};
+    enum { PARTS = sizeof sizes / sizeof *sizes };
+    char *at[PARTS + 1];
+    at[0] = c->scratch;
+    size_t all = 0;
+    for (int k = 0; k < PARTS; k++) {
+        all += sizes[k];
+        at[k + 1] = (char *)c->scratch + all;
     }
-    b->gemm = base + used;
-    if (s->parts == 1) {
-        a = multiply_scratch(s, s->p, gh, s->p, 1);
-        if (c->in[G_PROJ]) sum = multiply_scratch(s, s->h, s->p, s->h, 1);
+    if (b) {
+        b->dgates = s->kind == RNN_GRU ? at[0] : b->dx;
+        b->part = at[1];
+        b->before = at[2];
+        b->w = weights_of(s, tensor_data(w), p, gh, p, 1, at[3]);
+        if (proj) b->proj = weights_of(s, tensor_data(proj), h, p, h, 1, at[4]);
+        b->dstate = at[5];
+        b->out = at[6];
+        b->room = at[7];
+        b->gemm = at[PARTS];
     }
-    w = product_scratch(s, gh, s->p, s->total, 1, gh, s->p, 1);
-    if (sum > a) a = sum;
-    if (w > a) a = w;
-    if (c->in[G_PROJ]) {
-        w = product_scratch(s, s->p, s->h, s->total, 1, s->p, s->h, 1);
-        if (w > a) a = w;
-    }
-    return used + a;
+    size_t gemm = most(plain_bytes(s, p, gh, p, 1), sum_bytes(s, gh, p));
+    if (proj) gemm = most(gemm, most(plain_bytes(s, h, p, h, 1), sum_bytes(s, p, h)));
+    return all + gemm;
 }
 size_t rnn_grad_scratch(const ad_call *c) {
     sequence s = backward_sequence(c);
-    return backward_room(c, &s, NULL) + 64;
+    return backward_room(c, &s, NULL);
+}
+
+typedef struct backward_step {
+    const backward *b;
+    int64_t first, from;    /* where its rows begin, in the sequence and in the batch */
+    int64_t earlier, known; /* where the step before it in the layer's direction begins, and rows of that */
+} backward_step;
+
+/* What the outputs give to the gradient of the state, and the state before. */
+static void gather_rows(int64_t begin, int64_t end, void *ctx) {
+    const backward_step *at = ctx;
+    const backward *b = at->b;
+    const sequence *s = &b->s;
+    int64_t wide = s->p * (int64_t)s->es;
+    for (int64_t r = begin; r < end; r++) {
+        int64_t k = at->first + r, i = at->from + r;
+        const char *before = i < at->known ? b->y + (at->earlier + i) * wide : b->h0 + i * wide;
+        if (b->gy) kern->rnn.add[s->ct](s->p, b->dh + i * wide, b->gy + k * wide);
+        memcpy(b->before + k * wide, before, (size_t)wide);
+    }
+}
+
+static void backward_rows(int64_t begin, int64_t end, void *ctx) {
+    const backward_step *at = ctx;
+    const backward *b = at->b;
+    const sequence *s = &b->s;
+    const rnn_kernels *kernels = &kern->rnn;
+    int64_t es = (int64_t)s->es, h = s->h, gh = s->g * h;
+    for (int64_t r = begin; r < end; r++) {
+        int64_t k = at->first + r, i = at->from + r;
+        char *dx = b->dx + k * gh * es, *dh = b->dh + i * s->p * es;
+        const char *gates = b->gates + k * 4 * h * es, *cell = b->cells + k * h * es;
+        switch (s->kind) {
+        case RNN_LSTM: {
+            const char *c0 = i < at->known ? b->cells + (at->earlier + i) * h * es : b->c0 + i * h * es;
+            kernels->lstm_grad[s->ct](h, gates, c0, cell, b->proj.p ? b->room + i * h * es : dh,
+                                      b->dc + i * h * es, dx);
+            if (b->proj.p) kernels->lstm_out[s->ct](h, gates, cell, b->out + k * h * es);
+            break;
+        }
+        case RNN_GRU:
+            kernels->gru_grad[s->ct](h, gates, b->before + k * h * es, dh, dx, b->dgates + k * gh * es);
+            break;
+        default:
+            kernels->simple_grad[s->ct](h, b->y + k * h * es, dh, dx, s->kind == RNN_RELU);
+        }
+    }
 }
 
 static void backward_part(int64_t begin, int64_t end, void *ctx) {
     const backward *b = ctx;
     const sequence *s = &b->s;
-    const rnn_kernels *kernels = &kern->rnn;
-    int64_t es = (int64_t)s->es, h = s->h, p = s->p, gh = s->g * h, saved = 4 * h;
-    int64_t from = begin * s->part, to = least(end * s->part, s->batch);
-    size_t wide = (size_t)(p * es);
-    int64_t row = s->reverse ? 0 : s->total;
-    void *gemm = s->parts == 1 ? b->gemm : NULL;
+    int64_t es = (int64_t)s->es, h = s->h, p = s->p, gh = s->g * h;
+    int64_t from = begin * s->part, to = least(end * s->part, s->batch), grain = STEP_ROWS / h + 1;
+    int64_t row = s->reverse ? 0 : s->total, last = s->reverse ? s->steps - 1 : 0;
     for (int64_t step = 0; step < s->steps; step++) { /* against the direction of the layer */
         int64_t t = s->reverse ? step : s->steps - 1 - step, n = rows_at(s, t);
-        int64_t last = s->reverse ? s->steps - 1 : 0, there = s->reverse ? t + 1 : t - 1;
         if (!s->reverse) row -= n;
-        int64_t first = row + from, earlier = s->reverse ? row + n : row - (t ? rows_at(s, t - 1) : 0);
+        backward_step at = {.b = b, .first = row + from, .from = from};
+        if (t != last) {
+            at.known = rows_at(s, s->reverse ? t + 1 : t - 1);
+            at.earlier = s->reverse ? row + n : row - at.known;
+        }
         if (s->reverse) row += n;
-        int64_t m = least(to, n) - from, known = t == last ? 0 : rows_at(s, there);
+        int64_t m = least(to, n) - from;
         if (m <= 0) {
             if (!s->reverse) continue;
             break;
         }
-        for (int64_t r = 0; r < m; r++) {
-            bool inside = from + r < known; /* else the step began from h0 */
-            const char *h0 = inside ? b->y + (earlier + from + r) * p * es : b->h0 + (from + r) * p * es;
-            char *dh = b->dh + (from + r) * p * es;
-            if (b->gy) kernels->add[s->ct](p, dh, b->gy + (first + r) * p * es);
-            memcpy(b->before + (first + r) * p * es, h0, wide);
+        char *dh = b->dh + from * p * es;
+        pool_parallel_for(m, grain, gather_rows, &at);
+        if (b->proj.p) {
+            memcpy(b->dstate + at.first * p * es, dh, (size_t)(m * p * es));
+            multiply(s, m, dh, p, &b->proj, b->room + from * h * es, h, false, b->gemm);
         }
-        if (b->proj) {
-            memcpy(b->dstate + first * p * es, b->dh + from * p * es, (size_t)m * wide);
-            multiply(s, m, h, p, b->dh + from * p * es, p, b->proj, h, 1, b->room + from * h * es, h, false,
-                     gemm);
-        }
-        for (int64_t r = 0; r < m; r++) {
-            bool inside = from + r < known;
-            int64_t at = first + r;
-            char *dx = b->dx + at * gh * es, *dh = b->dh + (from + r) * p * es;
-            const char *gates = b->gates + at * saved * es;
-            switch (s->kind) {
-            case RNN_LSTM: {
-                const char *c0 =
-                    inside ? b->cells + (earlier + from + r) * h * es : b->c0 + (from + r) * h * es;
-                const char *cell = b->cells + at * h * es;
-                kernels->lstm_grad[s->ct](h, gates, c0, cell, b->proj ? b->room + (from + r) * h * es : dh,
-                                          b->dc + (from + r) * h * es, dx);
-                if (b->proj) kernels->lstm_out[s->ct](h, gates, cell, b->out + at * h * es);
-                break;
-            }
-            case RNN_GRU:
-                kernels->gru_grad[s->ct](h, gates, b->before + at * h * es, dh, dx, b->dgates + at * gh * es);
-                break;
-            default:
-                kernels->simple_grad[s->ct](h, b->y + at * h * es, dh, dx, s->kind == RNN_RELU);
-            }
-        }
-        multiply(s, m, p, gh, b->dgates + first * gh * es, gh, b->w, p, 1, b->dh + from * p * es, p,
-                 s->kind == RNN_GRU, gemm);
+        pool_parallel_for(m, grain, backward_rows, &at);
+        multiply(s, m, b->dgates + at.first * gh * es, gh, &b->w, dh, p, s->kind == RNN_GRU, b->gemm);
     }
 }
 
@@ -435,15 +515,12 @@ void rnn_grad_run(const ad_call *c) {
                   .cells = tensor_data(c->in[G_CELLS]),
                   .h0 = tensor_data(c->in[G_H0]),
                   .c0 = c->in[G_C0] ? tensor_data(c->in[G_C0]) : NULL,
-                  .w = tensor_data(c->in[G_W]),
-                  .proj = c->in[G_PROJ] ? tensor_data(c->in[G_PROJ]) : NULL,
                   .dx = tensor_data(c->out[RNN_DX]),
                   .dh = tensor_data(c->out[RNN_DH0]),
                   .dc = tensor_data(c->out[RNN_DC0])};
     const sequence *s = &b.s;
     int64_t gh = s->g * s->h;
     backward_room(c, s, &b);
-    if (s->kind != RNN_GRU) b.dgates = b.dx;
     for (int k = G_HN; k <= G_CN; k++) {
         ad_tensor *to = c->out[k == G_HN ? RNN_DH0 : RNN_DC0];
         if (c->in[k] && to->numel) tensor_copy_data(to, c->in[k]);

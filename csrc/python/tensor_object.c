@@ -5,24 +5,14 @@
  * integer in the slot `_h`, as a class with __slots__ would, so that everything else of the package is
  * Python; it gives the handle back when it is freed, and computes the binary operators of two tensors, or of
  * a tensor and a float or an int. What else may stand beside a tensor goes to the operators' Python form. */
-#include <patchlevel.h>
-#if PY_VERSION_HEX >= 0x030b0000
-#define Py_LIMITED_API 0x030b0000 /* the first with Py_buffer; every function used here is in 3.10 too */
-#endif
-#include <Python.h>
-#include <structmember.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <string.h>
-#include "../autodiffc.h"
-#include "tensor_object.h"
+#include "python.h"
 
 typedef struct handle {
     PyObject_HEAD PyObject *h; /* an int, or NULL before there is one */
 } handle;
 
 static PyTypeObject *handle_class, *tensor_class;
-static PyObject *py_fail, *py_operate, *py_unary, *py_binary, *py_to_numpy;
+PyObject *in_python[IN_PYTHON_COUNT];
 
 static void handle_free(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
@@ -39,17 +29,15 @@ static void handle_free(PyObject *self) {
     Py_DECREF(type);
 }
 
-/* The handle of a Tensor, or 0 for anything else. */
-static inline ad_handle handle_of(PyObject *o) {
+ad_handle handle_of(PyObject *o) {
     if (Py_TYPE(o) != tensor_class && !PyObject_TypeCheck(o, handle_class)) return 0;
     PyObject *h = ((handle *)o)->h;
     return h ? PyLong_AsLongLong(h) : 0;
 }
 
-/* The Tensor of a new reference, or the core's error. */
-static PyObject *wrap(ad_handle h) {
+PyObject *wrap(ad_handle h) {
     if (!h) {
-        PyObject *none = PyObject_CallObject(py_fail, NULL); /* raises */
+        PyObject *none = PyObject_CallObject(in_python[IN_FAIL], NULL); /* raises */
         Py_XDECREF(none);
         return NULL;
     }
@@ -65,7 +53,7 @@ static PyObject *wrap(ad_handle h) {
 }
 
 static PyObject *operate(int op, PyObject *self, PyObject *other, int reversed) {
-    return PyObject_CallFunction(py_operate, "iOOi", op, self, other, reversed);
+    return PyObject_CallFunction(in_python[IN_OPERATE], "iOOi", op, self, other, reversed);
 }
 
 /* t OP number, or number OP t when reversed. */
@@ -140,63 +128,15 @@ static PyObject *compare(PyObject *a, PyObject *b, int which) {
     }
 }
 
-/* function(*args) */
-static PyObject *pass_on(PyObject *function, PyObject *const *args, Py_ssize_t n) {
-    PyObject *all = PyTuple_New(n), *result;
-    if (!all) return NULL;
-    for (Py_ssize_t i = 0; i < n; i++) {
-        Py_INCREF(args[i]);
-        PyTuple_SetItem(all, i, args[i]);
-    }
-    result = PyObject_CallObject(function, all);
-    Py_DECREF(all);
-    return result;
-}
-
 /* The buffer is that of the NumPy array over the same memory, which keeps the memory and knows what cannot be
  * one. */
 static int get_buffer(PyObject *self, Py_buffer *view, int flags) {
-    PyObject *array = PyObject_CallFunctionObjArgs(py_to_numpy, self, NULL);
+    PyObject *array = PyObject_CallFunctionObjArgs(in_python[IN_TO_NUMPY], self, NULL);
     int status = array ? PyObject_GetBuffer(array, view, flags) : -1;
     if (!array) view->obj = NULL;
     Py_XDECREF(array);
     return status;
 }
-
-/* ---- functions of the package that are called most ---- */
-
-static PyObject *function_wrap(PyObject *self, PyObject *h) {
-    ad_handle t = PyLong_AsLongLong(h);
-    return t == -1 && PyErr_Occurred() ? NULL : wrap(t);
-}
-
-static PyObject *function_unary(PyObject *self, PyObject *const *args, Py_ssize_t n) {
-    ad_handle h;
-    if ((n == 2 || (n == 3 && args[2] == Py_None)) && (h = handle_of(args[1]))) {
-        long op = PyLong_AsLong(args[0]);
-        return op == -1 && PyErr_Occurred() ? NULL : wrap(ad_op1((int)op, h));
-    }
-    return pass_on(py_unary, args, n);
-}
-
-static PyObject *function_binary(PyObject *self, PyObject *const *args, Py_ssize_t n) {
-    ad_handle ha, hb;
-    if ((n == 3 || (n == 4 && args[3] == Py_None)) && (ha = handle_of(args[1])) &&
-        (hb = handle_of(args[2]))) {
-        long op = PyLong_AsLong(args[0]);
-        return op == -1 && PyErr_Occurred() ? NULL : wrap(ad_op2((int)op, ha, hb));
-    }
-    return pass_on(py_binary, args, n);
-}
-
-static PyMethodDef functions[] = {
-    {"wrap", function_wrap, METH_O,
-     "wrap(h): the Tensor of a new reference; raises the core's error when there is none."},
-    {"unary", (PyCFunction)(void (*)(void))function_unary, METH_FASTCALL,
-     "unary(op, a, out=None): op(a), a Tensor; `out` receives the result when given."},
-    {"binary", (PyCFunction)(void (*)(void))function_binary, METH_FASTCALL,
-     "binary(op, a, b, out=None): op(a, b) where either may be a Python or NumPy number."},
-};
 
 static int operation(const char *name) {
     for (int k = 0; k < ad_op_count(); k++)
@@ -216,6 +156,8 @@ int make_handle_class(void) {
         {Py_tp_hash, PyType_GetSlot(&PyBaseObject_Type, Py_tp_hash)}, /* by identity: == compares elements */
         {Py_tp_members, members},
         {Py_tp_dealloc, handle_free},
+        {Py_mp_subscript, get_item},
+        {Py_mp_ass_subscript, set_item},
         {Py_bf_getbuffer, get_buffer},
         {0, NULL},
     };
@@ -230,20 +172,14 @@ int make_handle_class(void) {
     PyObject *class = PyType_FromSpec(&spec), *module = PyImport_AddModule("autodiffc._core"); /* borrowed */
     handle_class = (PyTypeObject *)class;
     if (!class || !module || PyObject_SetAttrString(module, "Handle", class)) return -1;
-    for (size_t k = 0; k < sizeof functions / sizeof *functions; k++) {
-        PyObject *f = PyCFunction_NewEx(&functions[k], NULL, NULL);
-        if (!f || PyObject_SetAttrString(module, functions[k].ml_name, f)) return -1;
-        Py_DECREF(f);
-    }
-    return 0;
+    return add_functions(module);
 }
 
-void use_tensor_class(intptr_t tensor, const intptr_t *functions_) {
-    PyObject **to[] = {
-        (PyObject **)&tensor_class, &py_fail, &py_operate, &py_unary, &py_binary, &py_to_numpy};
-    for (size_t k = 0; k < sizeof to / sizeof *to; k++) {
-        PyObject *o = (PyObject *)(k ? functions_[k - 1] : tensor);
-        Py_INCREF(o);
-        *to[k] = o;
+void use_tensor_class(intptr_t tensor, const intptr_t *functions) {
+    Py_INCREF((PyObject *)tensor);
+    tensor_class = (PyTypeObject *)tensor;
+    for (int k = 0; k < IN_PYTHON_COUNT; k++) {
+        in_python[k] = (PyObject *)functions[k];
+        Py_INCREF(in_python[k]);
     }
 }

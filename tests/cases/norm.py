@@ -95,6 +95,7 @@ CASES = [
         raises=(
             (lambda T: _F(T).rms_norm(T.ones(2, 3), [4]), RuntimeError),
             (lambda T: _F(T).rms_norm(T.ones(2, 3).long(), [3]), NotImplementedError),
+            (lambda T: _F(T).rms_norm(T.ones(2, 3).bool(), [3], T.ones(3).bool()), NotImplementedError),
         ),
     ),
     Case(F + "rms_norm/plain", lambda T, x: _F(T).rms_norm(x, (20,), eps=1e-5), _rms, [In(5, 20)], **K),

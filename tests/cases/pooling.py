@@ -57,6 +57,32 @@ def avg_ref(x, k, s, p=0, ceil=False, pad=True, divisor=None, n=2):
     return pooled(x, [places(size, k, s, p, 1, ceil) for size in x.shape[-n:]], reduce)[0]
 
 
+def unpooled(x, pooled):
+    values, places = pooled
+    out = np.zeros(x.shape[:2] + (x.shape[2] * x.shape[3],))
+    np.put_along_axis(out, places.reshape(*x.shape[:2], -1), values.reshape(*x.shape[:2], -1), -1)
+    return out.reshape(x.shape)
+
+
+def fractional_ref(x, u):
+    out = np.zeros((2, 3, 3, 4))
+    for n, c in itertools.product(range(2), range(3)):
+        starts = []
+        for size, k, s in ((6, 3, u[n, c, 1]), (9, 4, u[n, c, 0])):
+            alpha = (size - 2) / (k - 1)
+            starts.append([int((i + s) * alpha) - int(s * alpha) for i in range(k - 1)] + [size - 2])
+        for i, j in itertools.product(range(3), range(4)):
+            h, w = starts[0][i], starts[1][j]
+            out[n, c, i, j] = x[n, c, h : h + 2, w : w + 2].max()
+    return out
+
+
+def neighbours(x):
+    """The mean of a channel and those beside it."""
+    padded = np.pad(x.transpose(0, 2, 1), ((0, 0), (0, 0), (1, 1)))
+    return avg_ref(padded, 3, 1, n=1).transpose(0, 2, 1)
+
+
 CASES = [
     Case(
         "nn.functional.max_pool2d",
@@ -165,4 +191,45 @@ CASES = [
         )
         for n, shape, out, sizes in ((1, (7,), 3, (3,)), (2, (5, 7), (None, 3), (5, 3)), (3, (3, 2, 5), 2, (2, 2, 2)))
     ],
+    Case(
+        "nn.functional.max_unpool2d",
+        lambda T, x: T.nn.functional.max_unpool2d(
+            *T.nn.functional.max_pool2d(x, 2, return_indices=True), 2, output_size=(5, 6)
+        ),
+        lambda x: unpooled(x, max_ref(x, 2, 2)),
+        [In(2, 3, 5, 6, distinct=True)],
+        raises=(
+            (lambda T: T.nn.functional.max_unpool2d(T.zeros(1, 1, 1), T.full((1, 1, 1), 4), 2), RuntimeError),
+            (lambda T: T.nn.functional.max_unpool2d(T.zeros(1, 1, 1), T.zeros(1, 1, 1), 2), RuntimeError),
+            (
+                lambda T: T.nn.functional.max_unpool2d(T.zeros(1, 1, 1), T.zeros(1, 1, 1).long(), 2, None, 0, (9, 9)),
+                ValueError,
+            ),
+        ),
+    ),
+    Case(
+        "nn.functional.fractional_max_pool2d",
+        lambda T, x, u: T.nn.functional.fractional_max_pool2d(x, 2, (3, 4), _random_samples=u),
+        fractional_ref,
+        [In(2, 3, 6, 9, distinct=True), In(2, 3, 2, lo=0, hi=1, requires_grad=False)],
+        raises=(
+            (lambda T: T.nn.functional.fractional_max_pool2d(T.zeros(1, 3, 3), 2), ValueError),
+            (lambda T: T.nn.functional.fractional_max_pool2d(T.zeros(1, 3, 3), 2, 3), RuntimeError),
+        ),
+    ),
+    Case(
+        "nn.functional.lp_pool2d",
+        lambda T, x: T.nn.functional.lp_pool2d(x, 3.0, 2),
+        lambda x: np.cbrt(avg_ref(x**3, 2, 2, divisor=1)),
+        [In(2, 3, 4, 6, lo=0.2, hi=2)],
+        tol=1e-5,
+    ),
+    Case(
+        "nn.functional.local_response_norm",
+        lambda T, x: T.nn.functional.local_response_norm(x, 3, 0.1, 0.7, 1.2),
+        lambda x: x / (1.2 + 0.1 * neighbours(x * x)) ** 0.7,
+        [In(2, 5, 4)],
+        tol=1e-5,
+        raises=((lambda T: T.nn.functional.local_response_norm(T.zeros(2, 2), 2), ValueError),),
+    ),
 ]

@@ -1,4 +1,4 @@
-"""Activations as modules. Each has the shape of its input; the formulas are in
+"""Activations as modules, each with the shape of its input, and multi-head attention; the formulas are in
 :mod:`autodiffc.nn.functional`.
 """
 from __future__ import annotations
@@ -7,8 +7,11 @@ import warnings
 from typing import Any
 
 from .. import functional as F
+from .. import init
+from .._attention_functional import attend
 from .._base import Tensor, ops
 from ..parameter import Parameter
+from .linear import NonDynamicallyQuantizableLinear
 from .module import Module
 
 
@@ -367,3 +370,94 @@ class Softmax2d(Module):
         if input.dim() not in (3, 4):
             raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.dim()}D instead")
         return F.softmax(input, -3, _stacklevel=5)
+
+
+class MultiheadAttention(Module):
+    """Attention by ``num_heads`` heads between a projection of query, key and value, and one of the result.
+
+    Query ``(L, N, embed_dim)``, key ``(S, N, kdim)``, value ``(S, N, vdim)``, with ``batch_first`` ``N`` before them,
+    or without ``N``; returns the output and, with ``need_weights``, the weights ``(N, L, S)``. Parameters:
+    ``in_proj_weight`` ``(3 embed_dim, embed_dim)``, or ``q_proj_weight``, ``k_proj_weight`` and ``v_proj_weight`` where
+    ``kdim`` or ``vdim`` differ, ``in_proj_bias``, ``out_proj``; ``add_bias_kv`` adds a learned key and value,
+    ``add_zero_attn`` ones of zeros. Masks as in :func:`~autodiffc.nn.functional.multi_head_attention_forward`.
+    """
+
+    __constants__ = ["batch_first"]
+    bias_k: Tensor | None
+    bias_v: Tensor | None
+
+    def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True,
+                 add_bias_kv: bool = False, add_zero_attn: bool = False, kdim: int | None = None,
+                 vdim: int | None = None, batch_first: bool = False, device: Any = None, dtype: Any = None) -> None:
+        if embed_dim <= 0 or num_heads <= 0:
+            raise ValueError("embed_dim and num_heads must be greater than 0, got "
+                             f"embed_dim={embed_dim} and num_heads={num_heads} instead")
+        super().__init__()
+        self.embed_dim = embed_dim
+        self.kdim = kdim if kdim is not None else embed_dim
+        self.vdim = vdim if vdim is not None else embed_dim
+        self._qkv_same_embed_dim = self.kdim == embed_dim and self.vdim == embed_dim
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.batch_first = batch_first
+        self.head_dim = embed_dim // num_heads
+        if self.head_dim * num_heads != embed_dim:
+            raise AssertionError("embed_dim must be divisible by num_heads")
+
+        def parameter(*shape: int) -> Parameter:
+            return Parameter(ops.empty(shape, device=device, dtype=dtype))
+
+        same = self._qkv_same_embed_dim
+        self.register_parameter("in_proj_weight", parameter(3 * embed_dim, embed_dim) if same else None)
+        for name, width in (("q", embed_dim), ("k", self.kdim), ("v", self.vdim)):
+            self.register_parameter(name + "_proj_weight", None if same else parameter(embed_dim, width))
+        self.register_parameter("in_proj_bias", parameter(3 * embed_dim) if bias else None)
+        self.out_proj = NonDynamicallyQuantizableLinear(embed_dim, embed_dim, bias=bias, device=device, dtype=dtype)
+        if add_bias_kv:
+            self.bias_k = parameter(1, 1, embed_dim)
+            self.bias_v = parameter(1, 1, embed_dim)
+        else:
+            self.bias_k = self.bias_v = None
+        self.add_zero_attn = add_zero_attn
+        self._reset_parameters()
+
+    def _reset_parameters(self) -> None:
+        for weight in (self.in_proj_weight, self.q_proj_weight, self.k_proj_weight, self.v_proj_weight):
+            if weight is not None:
+                init.xavier_uniform_(weight)
+        if self.in_proj_bias is not None:
+            init.constant_(self.in_proj_bias, 0.0)
+            init.constant_(self.out_proj.bias, 0.0)
+        if self.bias_k is not None:
+            init.xavier_normal_(self.bias_k)
+        if self.bias_v is not None:
+            init.xavier_normal_(self.bias_v)
+
+    def __setstate__(self, state: dict) -> None:
+        state.setdefault("_qkv_same_embed_dim", True)  # checkpoints of old
+        super().__setstate__(state)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Tensor | None = None,
+                need_weights: bool = True, attn_mask: Tensor | None = None, average_attn_weights: bool = True,
+                is_causal: bool = False) -> tuple[Tensor, Tensor | None]:
+        separate = not self._qkv_same_embed_dim
+        weight = ((self.q_proj_weight, self.k_proj_weight, self.v_proj_weight) if separate
+                  else self.in_proj_weight)
+        return attend(query, key, value, self.embed_dim, self.num_heads, weight, self.in_proj_bias, self.bias_k,
+                      self.bias_v, self.add_zero_attn, self.dropout if self.training else 0.0, self.out_proj.weight,
+                      self.out_proj.bias, key_padding_mask, need_weights, attn_mask, separate, None, None,
+                      average_attn_weights, is_causal, self.batch_first)
+
+    def merge_masks(self, attn_mask: Tensor | None, key_padding_mask: Tensor | None,
+                    query: Tensor) -> tuple[Tensor | None, int | None]:
+        """Both masks as one, and its kind: 1 for ``key_padding_mask`` alone, else 2, and then it is ``(N, H, L, L)``;
+        ``query`` is ``(N, L, E)``.
+        """
+        if attn_mask is None:
+            return key_padding_mask, None if key_padding_mask is None else 1
+        batch, length = query.shape[:2]
+        merged = (attn_mask.view(batch, -1, length, length) if attn_mask.dim() == 3
+                  else attn_mask.view(1, 1, length, length).expand(batch, self.num_heads, -1, -1))
+        if key_padding_mask is not None:
+            merged = merged + key_padding_mask.view(batch, 1, 1, length).expand(-1, self.num_heads, -1, -1)
+        return merged, 2

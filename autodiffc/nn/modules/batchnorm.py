@@ -7,7 +7,8 @@ from ..._dtype import int64
 from .. import functional as F
 from .. import init
 from .._base import Tensor, ops
-from ..parameter import Parameter
+from ..parameter import Parameter, UninitializedBuffer, UninitializedParameter
+from .lazy import LazyModuleMixin
 from .module import Module
 
 
@@ -85,7 +86,7 @@ class _BatchNorm(_NormBase):
     def forward(self, input: Tensor) -> Tensor:
         self._check_input_dim(input)
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
-            F._check_batch(input.size())
+            F._verify_batch_size(input.size())
             return ops.batch_norm_counted(input, self.weight, self.bias, self.running_mean, self.running_var,
                                           self.num_batches_tracked, self.momentum, self.eps)
         # in training without tracking running statistics are neither read nor written
@@ -94,6 +95,45 @@ class _BatchNorm(_NormBase):
         return F.batch_norm(input, self.running_mean if keep else None, self.running_var if keep else None,
                             self.weight, self.bias, training, 0.0 if self.momentum is None else self.momentum,
                             self.eps)
+
+
+class _LazyNormBase(LazyModuleMixin, _NormBase):
+    """Parameters and statistics without data until the first input says how many channels it has."""
+
+    weight: UninitializedParameter
+    bias: UninitializedParameter | None
+
+    def __init__(self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+                 track_running_stats: bool = True, device: Any = None, dtype: Any = None, *,
+                 bias: bool = True) -> None:
+        factory = {"device": device, "dtype": dtype}
+        super().__init__(0, eps, momentum, False, False, **factory)
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+        if affine:
+            self.weight = UninitializedParameter(**factory)
+            if bias:
+                self.bias = UninitializedParameter(**factory)
+        if track_running_stats:
+            self.running_mean = UninitializedBuffer(**factory)
+            self.running_var = UninitializedBuffer(**factory)
+            self.num_batches_tracked = ops.tensor(0, dtype=int64, device=device)
+
+    def reset_parameters(self) -> None:
+        if not self.has_uninitialized_params() and self.num_features != 0:
+            super().reset_parameters()
+
+    def initialize_parameters(self, input: Tensor) -> None:
+        if not self.has_uninitialized_params():
+            return
+        self.num_features = input.shape[1]
+        tensors = (self.weight, self.bias) if self.affine else ()
+        if self.track_running_stats:
+            tensors += (self.running_mean, self.running_var)
+        for tensor in tensors:
+            if tensor is not None:
+                tensor.materialize((self.num_features,))
+        self.reset_parameters()
 
 
 class BatchNorm1d(_BatchNorm):
@@ -151,3 +191,24 @@ class SyncBatchNorm(_BatchNorm):
         for name, child in module.named_children():
             result.add_module(name, cls.convert_sync_batchnorm(child, process_group))
         return result
+
+
+class LazyBatchNorm1d(_LazyNormBase, _BatchNorm):
+    """A :class:`BatchNorm1d` whose ``num_features`` is that of its first input."""
+
+    cls_to_become = BatchNorm1d
+    _check_input_dim = BatchNorm1d._check_input_dim
+
+
+class LazyBatchNorm2d(_LazyNormBase, _BatchNorm):
+    """A :class:`BatchNorm2d` whose ``num_features`` is that of its first input."""
+
+    cls_to_become = BatchNorm2d
+    _check_input_dim = BatchNorm2d._check_input_dim
+
+
+class LazyBatchNorm3d(_LazyNormBase, _BatchNorm):
+    """A :class:`BatchNorm3d` whose ``num_features`` is that of its first input."""
+
+    cls_to_become = BatchNorm3d
+    _check_input_dim = BatchNorm3d._check_input_dim

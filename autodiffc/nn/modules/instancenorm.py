@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import functional as F
 from .._base import Tensor
-from .batchnorm import _NormBase
+from .batchnorm import _LazyNormBase, _NormBase
 
 
 class _InstanceNorm(_NormBase):
@@ -75,4 +75,25 @@ class InstanceNorm2d(_InstanceNorm):
 class InstanceNorm3d(_InstanceNorm):
     """Instance norm of ``(N, C, D, H, W)`` or ``(C, D, H, W)``. ValueError for other numbers of dimensions."""
 
+    _dims = 5
+
+
+class LazyInstanceNorm1d(_LazyNormBase, _InstanceNorm):
+    """An :class:`InstanceNorm1d` whose ``num_features`` is that of its first input."""
+
+    cls_to_become = InstanceNorm1d
+    _dims = 3
+
+
+class LazyInstanceNorm2d(_LazyNormBase, _InstanceNorm):
+    """An :class:`InstanceNorm2d` whose ``num_features`` is that of its first input."""
+
+    cls_to_become = InstanceNorm2d
+    _dims = 4
+
+
+class LazyInstanceNorm3d(_LazyNormBase, _InstanceNorm):
+    """An :class:`InstanceNorm3d` whose ``num_features`` is that of its first input."""
+
+    cls_to_become = InstanceNorm3d
     _dims = 5

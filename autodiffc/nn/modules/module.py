@@ -18,7 +18,7 @@ from .._hooks import (  # noqa: F401
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
-from .._registry import Registry, changes
+from .._registry import HookDict, Registry, changes
 from ..parameter import Buffer, Parameter
 
 _Self = TypeVar("_Self", bound="Module")
@@ -81,6 +81,8 @@ class Module:
             registry.attach(self)
         namespace["_non_persistent_buffers_set"] = set()
         namespace["_is_full_backward_hook"] = None
+        for name in _run_hooks:
+            namespace[name] = HookDict(self)
         for name in _hook_dicts:
             namespace[name] = OrderedDict()
         namespace["_hooked"] = False        # whether there may be hooks to run: set when one is registered
@@ -97,7 +99,7 @@ class Module:
             return _hooks.call(self, args, kwargs)
         return self.forward(*args, **kwargs)
 
-    _call_impl = __call__
+    _call_impl = _wrapped_call_impl = __call__
 
     # ---- attributes
 
@@ -157,9 +159,10 @@ class Module:
         elif name in _registries and isinstance(value, dict):
             self._set_registry(name, value)
         else:
-            if name in _hook_dicts:
+            if name in _run_hooks:
+                value = HookDict(self, value)
                 namespace["_hooked"] = True
-            elif name == "training":
+            if name in _noted:
                 changes[0] += 1
             object.__setattr__(self, name, value)
 
@@ -186,6 +189,8 @@ class Module:
         if name not in namespace and not hasattr(type(self), name):
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
         object.__delattr__(self, name)
+        if name in _noted:
+            changes[0] += 1
 
     def __dir__(self) -> list[str]:
         names = set(dir(type(self))) | set(self.__dict__)
@@ -212,6 +217,10 @@ class Module:
             registry.attach(self)
         namespace.setdefault("_non_persistent_buffers_set", set())
         namespace.setdefault("_is_full_backward_hook", None)
+        for name in _run_hooks:
+            hooks = namespace.get(name, ())
+            if not (isinstance(hooks, HookDict) and hooks.has_owner()):
+                namespace[name] = HookDict(self, hooks)
         for name in _hook_dicts:
             namespace.setdefault(name, OrderedDict())
         namespace["_hooked"] = True
@@ -502,6 +511,18 @@ class Module:
         """AssertionError, as in a build of PyTorch without CUDA, unless there is nothing to move."""
         return self._apply(lambda t: t.cuda(device))
 
+    def xpu(self: _Self, device: Any = None) -> _Self:
+        """AssertionError, as in a build of PyTorch without XPU."""
+        raise AssertionError("Torch not compiled with XPU enabled")
+
+    def mtia(self: _Self, device: Any = None) -> _Self:
+        """AssertionError, as in a build of PyTorch without MTIA."""
+        raise AssertionError("Torch not compiled with MTIA enabled")
+
+    def ipu(self: _Self, device: Any = None) -> _Self:
+        """RuntimeError, as in a build of PyTorch without IPU."""
+        raise RuntimeError("PyTorch is not linked with support for ipu devices")
+
     def to_empty(self: _Self, *, device: Any, recurse: bool = True) -> _Self:
         """Replace everything by uninitialised tensors of the same shapes."""
         return self._apply(lambda t: ops.empty_like(t, device=device), recurse=recurse)
@@ -614,7 +635,13 @@ class Module:
         return f"{self._get_name()}(\n  " + "\n  ".join(lines + children) + "\n)"
 
 
-_hook_dicts = ("_backward_pre_hooks", "_backward_hooks", "_forward_hooks", "_forward_hooks_with_kwargs",
-               "_forward_hooks_always_called", "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs",
+_run_hooks = ("_backward_pre_hooks", "_backward_hooks", "_forward_hooks", "_forward_pre_hooks")   # at a call
+_hook_dicts = ("_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_pre_hooks_with_kwargs",
                "_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks",
                "_load_state_dict_post_hooks")
+_noted = {"training", "forward", *_run_hooks}
+
+# PyTorch's names, which scripts import
+_addindent = _indent
+_IncompatibleKeys = _state.IncompatibleKeys
+_EXTRA_STATE_KEY_SUFFIX = "_extra_state"

@@ -109,3 +109,50 @@ class RMSNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+class LocalResponseNorm(Module):
+    """:func:`~autodiffc.nn.functional.local_response_norm` of ``(N, C, *)``."""
+
+    __constants__ = ["size", "alpha", "beta", "k"]
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(Module):
+    """``x / (k + alpha / size * sum x^2)^beta`` of ``(N, C, H, W)``, the sum over neighbouring channels.
+
+    The numbers are PyTorch's: ``h = (size - 1) // 2`` neighbours on each side, whether ``size`` is even or odd, and the
+    first channel stays in the sum of all that lie further than that behind it. The gradient is that of this formula.
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Tensor) -> Tensor:
+        h = (self.size - 1) // 2
+        n, c = input.shape[:2]
+        square = (input * input).reshape(n, 1, c, -1)
+        total = F.avg_pool2d(F.pad(square, (0, 0, h, h)), (2 * h + 1, 1), 1, divisor_override=1)
+        if c > h + 1:
+            first = square[:, :, :1].expand(-1, -1, c - h - 1, -1)
+            total = total + F.pad(first, (0, 0, h + 1, 0))
+        return input * (total.reshape(input.shape) * (self.alpha / self.size) + self.k).pow(-self.beta)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

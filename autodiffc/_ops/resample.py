@@ -1,0 +1,157 @@
+"""Resampling of grids: interpolate and its relatives, grid_sample, pixel and channel shuffle."""
+
+import math
+import warnings
+
+from ._call import OP, TensorBase, apply, not_a_tensor
+
+_MODES = ("nearest", "linear", "bilinear", "bicubic", "trilinear", "lanczos", "area", "nearest-exact")
+_WANTS = {"linear": 3, "bilinear": 4, "trilinear": 5, "bicubic": 4, "lanczos": 4}
+_CODES = {"nearest": 0, "nearest-exact": 1, "linear": 2, "bilinear": 2, "trilinear": 2, "bicubic": 3}
+_SMOOTH = {"bilinear": 4, "bicubic": 5, "lanczos": 6}
+
+
+def _each(value, n, what, shape):
+    """n values of one or of a sequence of n; ValueError for another number of them."""
+    if not isinstance(value, (tuple, list)):
+        return [value] * n
+    if len(value) != n:
+        raise ValueError(
+            f"Input and {what} must have the same number of spatial dimensions, but got input with spatial dimensions "
+            f"of {list(shape)} and {what} of shape {tuple(value)}. Please provide input tensor in (N, C, d1, d2, "
+            "...,dK) format and one value for each of d1 to dK."
+        )
+    return list(value)
+
+
+def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None,
+                antialias=False):
+    """input ``(N, C, *)`` resampled to ``size``, or by ``scale_factor``, along its last one, two or three dimensions.
+
+    mode: "nearest" (as OpenCV and older PyTorch place it), "nearest-exact", "linear" (3-D input), "bilinear",
+    "bicubic" (4-D), "trilinear" (5-D), "area" (adaptive average pooling) and "lanczos" (4-D, antialiased only).
+    With ``align_corners`` the centres of the corner elements coincide, otherwise their outer edges. ``antialias``
+    widens the filter of bilinear and bicubic where the result is smaller. ``recompute_scale_factor`` takes the scale
+    from the sizes instead of ``scale_factor``. Floats and uint8. (Antialiased to a width of 1, PyTorch 2.13 repeats
+    the first row; this does not.) ValueError for arguments that exclude each other,
+    NotImplementedError for a mode that does not fit the input, RuntimeError for sizes below 1.
+    """
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor("interpolate", input)
+    n, shape = input.dim() - 2, input.shape[2:]
+    if mode in ("nearest", "area", "nearest-exact"):
+        if align_corners is not None:
+            raise ValueError("align_corners option can only be set with the interpolating modes: linear | bilinear | "
+                             "bicubic | trilinear")
+    elif align_corners is None:
+        align_corners = False
+    if size is not None and scale_factor is not None:
+        raise ValueError("only one of size or scale_factor should be defined")
+    if size is None and scale_factor is None:
+        raise ValueError("either size or scale_factor should be defined")
+    if antialias and (mode not in _SMOOTH or n != 2):
+        raise ValueError("Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D "
+                         "tensor as input")
+    if mode == "lanczos" and not antialias:
+        raise ValueError("Lanczos mode requires antialias=True")
+    if mode not in _MODES or not 1 <= n <= 3:
+        raise NotImplementedError("Input Error: Only 3D, 4D and 5D input Tensors supported "
+                                  f"(got {n + 2}D) for the modes: {' | '.join(_MODES)} (got {mode})")
+    if _WANTS.get(mode, n + 2) != n + 2:
+        raise NotImplementedError(f"Got {n + 2}D input, but {mode} mode needs {_WANTS[mode]}D input")
+    factors = [0.0] * n
+    if size is not None:
+        if recompute_scale_factor:
+            raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
+        sizes = _each(size, n, "output size", shape)
+        for k in sizes:
+            if not hasattr(k, "__index__"):
+                raise TypeError(f"interpolate(): argument 'size' must be an int or a tuple of ints, but found "
+                                f"{type(k).__name__}")
+    else:
+        factors = [float(f) for f in _each(scale_factor, n, "scale_factor", shape)]
+        sizes = [math.floor(s * f) for s, f in zip(shape, factors)]
+        if recompute_scale_factor or mode == "area":
+            factors = [0.0] * n
+    if mode == "area":
+        from . import pooling
+
+        return getattr(pooling, f"adaptive_avg_pool{n}d")(input, tuple(sizes))
+    code = _SMOOTH[mode] if antialias else _CODES[mode]
+    return apply(OP["interpolate"], (input,), (n, code, bool(align_corners)), factors, sizes)
+
+
+def upsample(input, size=None, scale_factor=None, mode="nearest", align_corners=None):
+    """:func:`interpolate`; deprecated."""
+    warnings.warn("`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
+    return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def upsample_nearest(input, size=None, scale_factor=None):
+    """:func:`interpolate` with mode "nearest"; deprecated."""
+    warnings.warn("`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.",
+                  stacklevel=2)
+    return interpolate(input, size, scale_factor, mode="nearest")
+
+
+def upsample_bilinear(input, size=None, scale_factor=None):
+    """:func:`interpolate` with mode "bilinear" and aligned corners; deprecated."""
+    warnings.warn("`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.",
+                  stacklevel=2)
+    return interpolate(input, size, scale_factor, mode="bilinear", align_corners=True)
+
+
+def pixel_shuffle(input, upscale_factor):
+    """``(*, C r^2, H, W)`` to ``(*, C, H r, W r)``, r the factor; RuntimeError when C is not a multiple of r^2."""
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor("pixel_shuffle", input)
+    r = upscale_factor.__index__()
+    if input.dim() < 3:
+        raise RuntimeError("pixel_shuffle expects input to have at least 3 dimensions, but got input with "
+                           f"{input.dim()} dimension(s)")
+    if r <= 0:
+        raise RuntimeError(f"pixel_shuffle expects a positive upscale_factor, but got {r}")
+    *lead, c, h, w = input.shape
+    if c % (r * r):
+        raise RuntimeError("pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
+                           f"upscale_factor, but input.size(-3)={c} is not divisible by {r * r}")
+    n = len(lead)
+    split = input.reshape(*lead, c // (r * r), r, r, h, w)
+    order = (*range(n), n, n + 3, n + 1, n + 4, n + 2)
+    return split.permute(order).reshape(*lead, c // (r * r), h * r, w * r)
+
+
+def pixel_unshuffle(input, downscale_factor):
+    """The inverse of :func:`pixel_shuffle`: ``(*, C, H r, W r)`` to ``(*, C r^2, H, W)``."""
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor("pixel_unshuffle", input)
+    r = downscale_factor.__index__()
+    if input.dim() < 3:
+        raise RuntimeError("pixel_unshuffle expects input to have at least 3 dimensions, but got input with "
+                           f"{input.dim()} dimension(s)")
+    if r <= 0:
+        raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}")
+    *lead, c, h, w = input.shape
+    for what, at, size in (("height", -2, h), ("width", -1, w)):
+        if size % r:
+            raise RuntimeError(f"pixel_unshuffle expects {what} to be divisible by downscale_factor, but "
+                               f"input.size({at})={size} is not divisible by {r}")
+    n = len(lead)
+    split = input.reshape(*lead, c, h // r, r, w // r, r)
+    order = (*range(n), n, n + 2, n + 4, n + 1, n + 3)
+    return split.permute(order).reshape(*lead, c * r * r, h // r, w // r)
+
+
+def channel_shuffle(input, groups):
+    """``(N, C, *)`` with the channels of ``groups`` groups dealt out in turn; RuntimeError when they do not fit."""
+    if not isinstance(input, TensorBase):
+        raise not_a_tensor("channel_shuffle", input)
+    g = groups.__index__()
+    if input.dim() < 3:
+        raise RuntimeError(f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.shape)}")
+    if g <= 0:
+        raise RuntimeError(f"Number of groups to divide channels in must be positive. Value of groups:{g}")
+    n, c, *rest = input.shape
+    if c % g:
+        raise RuntimeError(f"Number of channels must be divisible by groups. Got {c} channels and {g} groups.")
+    return input.reshape(n, g, c // g, *rest).transpose(1, 2).reshape(n, c, *rest)

@@ -1,0 +1,8 @@
+"""torch.backends.miopen: the library does not use it."""
+
+enabled = False
+
+
+def is_available() -> bool:
+    """False."""
+    return False

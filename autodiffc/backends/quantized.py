@@ -1,0 +1,4 @@
+"""torch.backends.quantized: there are no quantized operations."""
+
+engine = "none"
+supported_engines = ["none"]

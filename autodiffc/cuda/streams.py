@@ -1,0 +1,3 @@
+"""torch.cuda.streams."""
+
+from . import Event, ExternalStream, Stream  # noqa: F401

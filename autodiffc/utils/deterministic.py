@@ -1,0 +1,3 @@
+"""torch.utils.deterministic: remembered; memory from torch.empty is not filled."""
+
+fill_uninitialized_memory = True

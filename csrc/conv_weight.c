@@ -1,0 +1,169 @@
+/* The gradient of a convolution's weight: for each channel of x and tap, and each channel of y, a sum over
+ * all positions of all images.
+ *
+ * y is transposed first, so that the channels of a position lie side by side and fill vectors; x is read
+ * where it lies, an element for a whole vector. Images are shared out in chunks whose sums are added in
+ * order. */
+#include "conv_internal.h"
+
+#include "pool.h"
+
+#include <string.h>
+
+#define BLOCK 128                         /* positions summed up before the sums go back to memory */
+#define MOST_CHUNKS 8                     /* of images */
+#define CHUNK_ELEMENTS ((int64_t)1 << 20) /* of the sums of all chunks */
+#define PIECES 16                         /* at least so many pieces of work, where there is enough of it */
+
+typedef struct job {
+    const conv_shape *s;
+    const conv_kernels *kernels;
+    const void *x, *y; /* y: group, image, position, channel */
+    void *sums, *w;
+    const int64_t *off;
+    const conv_line *lines;
+    int64_t k, width; /* rows of the sums; their columns, whole vectors */
+    int64_t positions, image_lines;
+    int64_t chunks, chunk; /* images of a chunk */
+    int64_t rows, down;    /* of a piece of work; pieces in k */
+    int64_t tile, x_group;
+} job;
+
+static void add_up(int64_t begin, int64_t end, void *ctx) {
+    const job *j = ctx;
+    const conv_shape *s = j->s;
+    for (int64_t u = begin; u < end; u++) {
+        int64_t down = u % j->down, group = u / j->down % s->groups, chunk = u / j->down / s->groups;
+        int64_t first = down * j->rows, last = min64(j->k, first + j->rows);
+        int64_t line = chunk * j->chunk * j->image_lines,
+                line_end = min64(s->n, (chunk + 1) * j->chunk) * j->image_lines;
+        const void *y = at(j->y, (group * s->n + chunk * j->chunk) * j->positions * j->width, s->type);
+        conv_sums sum = {.ldy = j->width, .ldo = j->width, .x = at(j->x, group * j->x_group, s->type)};
+        while (line < line_end) {
+            int64_t count = 0, n = 0;
+            while (line + n < line_end && (n == 0 || count + j->lines[line + n].n <= BLOCK))
+                count += j->lines[line + n++].n;
+            sum.lines = j->lines + line;
+            sum.nlines = n;
+            int64_t vl = j->kernels->vl, vecs = j->width / vl, step = even(vecs, j->kernels->most_vecs);
+            for (int64_t v = 0; v < vecs; v += step) {
+                sum.vecs = (int)min64(vecs - v, step);
+                sum.y = at(y, v * vl, s->type);
+                for (int64_t i = first; i < last; i += j->tile) {
+                    sum.rows = (int)min64(last - i, j->tile);
+                    sum.off = j->off + i;
+                    sum.out =
+                        at(j->sums, ((chunk * s->groups + group) * j->k + i) * j->width + v * vl, s->type);
+                    j->kernels->sums(&sum);
+                }
+            }
+            sum.add = 1;
+            line += n;
+            y = at(y, count * j->width, s->type);
+        }
+    }
+}
+
+#define FINISH_ROWS 64
+
+/* The chunks added to the first one, and that transposed into w. */
+static void finish(int64_t begin, int64_t end, void *ctx) {
+    const job *j = ctx;
+    const conv_shape *s = j->s;
+    int64_t blocks = ceil_div(j->k, FINISH_ROWS), chunk = s->groups * j->k * j->width;
+    for (int64_t u = begin; u < end; u++) {
+        int64_t group = u / blocks, i = u % blocks * FINISH_ROWS, rows = min64(FINISH_ROWS, j->k - i);
+        void *sum = at(j->sums, (group * j->k + i) * j->width, s->type);
+        for (int64_t c = 1; c < j->chunks; c++) {
+            const void *more = at(sum, c * chunk, s->type);
+            if (s->type == CT_F32)
+                for (int64_t q = 0; q < rows * j->width; q++) ((float *)sum)[q] += ((const float *)more)[q];
+            else
+                for (int64_t q = 0; q < rows * j->width; q++) ((double *)sum)[q] += ((const double *)more)[q];
+        }
+        j->kernels->transpose(rows, s->co, rows, sum, j->width, at(j->w, group * s->co * j->k + i, s->type),
+                              j->k);
+    }
+}
+
+typedef struct turn_job {
+    const job *j;
+    const void *y;
+    void *to;
+    int64_t blocks;
+} turn_job;
+
+#define TURN_POSITIONS 256
+
+static void turn(int64_t begin, int64_t end, void *ctx) {
+    const turn_job *t = ctx;
+    const job *j = t->j;
+    const conv_shape *s = j->s;
+    for (int64_t u = begin; u < end; u++) { /* group, image, block of positions */
+        int64_t p = u % t->blocks * TURN_POSITIONS, image = u / t->blocks % s->n,
+                group = u / t->blocks / s->n;
+        j->kernels->transpose(
+            s->co, min64(TURN_POSITIONS, j->positions - p), j->width,
+            at(t->y, (image * s->groups + group) * s->co * j->positions + p, s->type), j->positions,
+            at(t->to, ((group * s->n + image) * j->positions + p) * j->width, s->type), j->width);
+    }
+}
+
+void conv_w_sums(const conv_shape *s, conv_room *r, const void *y, const void *x, void *w) {
+    conv_stage g;
+    stage_of_x(&g, s);
+    int64_t taps = volume(s->k), size = size_of(s->type), t[3];
+    const conv_kernels *kernels = kern->conv[s->type];
+    job j = {.s = s, .kernels = kernels, .w = w, .k = s->ci * taps, .positions = volume(s->out)};
+    j.width = ceil_div(s->co, kernels->vl) * kernels->vl;
+    j.x_group = s->ci * g.plane;
+    j.tile = even(j.k, CONV_SUM_ROWS);
+
+    int64_t len = s->out[2], height = s->out[1]; /* rows that follow each other are one */
+    if (g.ext[2] == len) len *= height, height = 1;
+    int64_t part = even(len, BLOCK);
+    j.image_lines = s->out[0] * height * ceil_div(len, part);
+
+    int64_t sums = s->groups * j.k * j.width, tiles = ceil_div(j.k, j.tile);
+    j.chunks = max64(1, min64(min64(s->n, MOST_CHUNKS), CHUNK_ELEMENTS / sums));
+    j.chunk = ceil_div(s->n, j.chunks);
+    j.chunks = ceil_div(s->n, j.chunk);
+    double work = (double)s->n * (double)s->groups * (double)j.k * (double)j.width * (double)j.positions;
+    int64_t want = work >= (double)(PIECES * CONV_PIECE) ? PIECES : max64(1, (int64_t)(work / CONV_PIECE));
+    int64_t down = min64(tiles, max64(1, want / (j.chunks * s->groups)));
+    j.rows = ceil_div(tiles, down) * j.tile;
+    j.down = ceil_div(j.k, j.rows);
+
+    void *staged = room_take(r, stage_elements(&g), size);
+    void *turned = room_take(r, s->n * s->groups * j.positions * j.width, size);
+    j.sums = room_take(r, j.chunks * sums, size);
+    int64_t *off = room_take(r, j.k, 8);
+    conv_line *lines = room_take(r, s->n * j.image_lines, sizeof *lines);
+    if (!r->base) return;
+
+    j.off = off;
+    for (int64_t c = 0; c < s->ci; c++)
+        for (t[0] = 0; t[0] < s->k[0]; t[0]++)
+            for (t[1] = 0; t[1] < s->k[1]; t[1]++)
+                for (t[2] = 0; t[2] < s->k[2]; t[2]++) *off++ = c * g.plane + stage_tap(&g, t);
+    j.lines = lines;
+    for (int64_t image = 0; image < s->n; image++)
+        for (int64_t a = 0; a < s->out[0]; a++)
+            for (int64_t b = 0; b < height; b++)
+                for (int64_t q = 0; q < len; q += part)
+                    *lines++ =
+                        (conv_line){image * s->groups * s->ci * g.plane + (a * g.ext[1] + b) * g.ext[2] + q,
+                                    min64(part, len - q)};
+    j.x = stage_run(&g, x, staged);
+    turn_job turns = {&j, y, turned, ceil_div(j.positions, TURN_POSITIONS)};
+    int64_t each = min64(j.positions, TURN_POSITIONS) * j.width;
+    pool_parallel_for(s->n * s->groups * turns.blocks, max64(1, 32768 / each), turn, &turns);
+    j.y = turned;
+    int64_t pieces = j.chunks * s->groups * j.down;
+    int64_t grain = work < (double)CONV_PARALLEL_MIN
+                        ? pieces
+                        : max64(1, (int64_t)((double)CONV_PIECE * (double)pieces / work));
+    pool_parallel_for(pieces, grain, add_up, &j);
+    pool_parallel_for(s->groups * ceil_div(j.k, FINISH_ROWS), max64(1, 32768 / (FINISH_ROWS * j.width)),
+                      finish, &j);
+}

@@ -1,0 +1,76 @@
+/* What the convolution's driver (conv*.c) and its kernels (kernels/conv.h) tell each other. */
+#ifndef AD_KERNELS_CONV_TYPES_H
+#define AD_KERNELS_CONV_TYPES_H
+
+#include <stdint.h>
+
+/* `n` elements in a row, from `from` in the image to lane `at` of a panel and on; within one of its vectors.
+ */
+typedef struct conv_span {
+    int64_t from;
+    int32_t at, n;
+} conv_span;
+
+/* Positions that follow each other in the image: the first one's place, and how many. */
+typedef struct conv_line {
+    int64_t at, n;
+} conv_line;
+
+enum { CONV_SUM_ROWS = 6 }; /* rows of the register tile of conv_kernels.sums */
+
+/* out[r * ldo + j] = sum over the lines and their positions q, p = 0, 1, ... through all lines:
+ * x[line.at + q + off[r]] * y[p * ldy + j], for r < rows <= CONV_SUM_ROWS, j < vecs vectors. `add`: += */
+typedef struct conv_sums {
+    int rows, vecs, add;
+    const int64_t *off;
+    const void *x, *y;
+    int64_t ldy, nlines;
+    const conv_line *lines;
+    void *out;
+    int64_t ldo;
+} conv_sums;
+
+/* One plane of a convolution in which each result has one image: taps[t] from place off[t] of the image.
+ * out[i * ldo + j] = bias + sum over t of taps[t] * x[i * ldx + j + off[t]] */
+typedef struct conv_plane {
+    int64_t rows, cols, ntaps;
+    const void *taps;
+    const int64_t *off;
+    const void *x;
+    int64_t ldx;
+    void *out;
+    int64_t ldo;
+    double bias;
+    /* when set: the taps are the rows and columns of a kernel of this size, in order, and off[0] tells it all
+     */
+    int kernel;
+} conv_plane;
+
+typedef struct conv_kernels {
+    int vl;        /* elements of a vector */
+    int most_vecs; /* of `sums` */
+
+    /* panel[k * nr + lane] for k < n, nr the matrix product's: what the runs, in the order of their lanes,
+     * read at off[k]. Lanes after the last span, up to a whole vector, become 0; `lanes` of them all are in
+     * use. Writes up to a vector past the panel's end. */
+    void (*pack)(int64_t n, const int64_t *off, const void *x, const conv_span *runs, int64_t nruns,
+                 int64_t lanes, void *panel);
+
+    void (*sums)(const conv_sums *s);
+
+    /* out[j * ldo + i] = x[i * ldx + j] for i < rows, j < cols; zeros for rows <= i < fill. */
+    void (*transpose)(int64_t rows, int64_t cols, int64_t fill, const void *x, int64_t ldx, void *out,
+                      int64_t ldo);
+
+    /* to[r * ldt + i] = from[r * ldf + i * step] for r < rows, i < n */
+    void (*pick)(int64_t rows, int64_t n, const void *from, int64_t ldf, int64_t step, void *to, int64_t ldt);
+    /* to[2 i] = a[i] and to[2 i + 1] = b[i], n elements in all */
+    void (*zip)(int64_t n, const void *a, const void *b, void *to);
+
+    void (*plane)(const conv_plane *p);
+    /* sums[t] += sum over i, j of y[i * ldo + j] * x[i * ldx + j + off[t]], where y is `out`; `part` is room
+     * for ntaps vectors, zeros before the first call; with `last` they are added up into taps */
+    void (*plane_sums)(const conv_plane *p, void *part, int last);
+} conv_kernels;
+
+#endif
