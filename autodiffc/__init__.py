@@ -584,7 +584,14 @@ from ._ops.pooling import (
     max_pool3d,
 )
 from ._ops.pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
-from ._ops.resample import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from ._ops.resample import (
+    channel_shuffle,
+    grid_sampler,
+    grid_sampler_2d,
+    grid_sampler_3d,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
 
 # ---- random numbers ----
 from . import random
@@ -705,6 +712,9 @@ _LAZY_NAMES = {
 
 def __getattr__(name):
     """Submodules, and functions of some, that are imported when first named: the package itself imports quickly."""
+    if name == "__all__":  # `from torch import *` gives the functions that are not imported yet as well
+        hooks = {n for n, m in _LAZY_NAMES.items() if m == "_hook"}
+        return sorted({n for n in (*globals(), *_LAZY_NAMES) if not n.startswith("_")} - hooks)
     module = name if name in _LAZY else _LAZY_NAMES.get(name)
     if module is not None:
         import importlib

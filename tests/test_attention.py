@@ -163,6 +163,7 @@ MISTAKES = [
     (RuntimeError, lambda q: F.scaled_dot_product_attention(q, q, q, ad.ones(7, 5, dtype=ad.bool))),
     (RuntimeError, lambda q: F.scaled_dot_product_attention(q, q[:, :2], q[:, :2], enable_gqa=True)),
     (RuntimeError, lambda q: F.scaled_dot_product_attention(q, q, q, dropout_p=2.0)),
+    (RuntimeError, lambda q: F.scaled_dot_product_attention(ad.cat([q, q], 1), q, q)),
 ]
 # fmt: on
 

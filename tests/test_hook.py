@@ -60,6 +60,11 @@ def test_code_and_module(tmp_path):
     assert run("-m", "prog", cwd=tmp_path).stdout == "__main__ autodiffc\n"
 
 
+def test_star_import(tmp_path):
+    done = run("-c", "from torch import *; from torch.nn import *; save; load; print(Linear(2, 1)(zeros(1, 2)).shape)")
+    assert done.stdout == "torch.Size([1, 1])\n", done.stderr
+
+
 def test_import_without_a_hook():
     code = "import autodiffc as torch; F = torch.nn.functional; print(F.relu(torch.tensor([-1., 2.])).tolist())"
     assert python("-c", code).stdout == "[0.0, 2.0]\n"
@@ -211,7 +216,8 @@ def test_child_processes(tmp_path, method):
 
 
 def notebook(path, *cells):
-    listed = [{"cell_type": "code", "source": textwrap.dedent(c).strip("\n").splitlines(True)} for c in cells]
+    listed = [{"cell_type": "code", "metadata": {"tags": ["raises-exception"] if "# fails" in c else []},
+               "source": textwrap.dedent(c).strip("\n").splitlines(True)} for c in cells]
     listed.insert(1, {"cell_type": "markdown", "source": ["# Text\n"]})
     path.write_text(json.dumps({"cells": listed, "nbformat": 4, "metadata": {}}))
     return path
@@ -241,6 +247,8 @@ def test_notebook_errors_name_the_cell(tmp_path):
     lines = done.stderr.splitlines()
     assert lines[1] == f'  File "{tmp_path}/n.ipynb, cell 2", line 4, in <module>' and lines[2] == "    f()"
     assert lines[-1] == "ZeroDivisionError: division by zero"
+    done = run(notebook(tmp_path / "n.ipynb", "1 / 0  # fails", "print(2)"))
+    assert done.returncode == 0 and done.stdout == "2\n" and done.stderr.count("ZeroDivisionError") == 1
     done = run(notebook(tmp_path / "n.ipynb", "x = (1"))
     assert done.returncode == 1 and "SyntaxError" in done.stderr and "cell 1" in done.stderr
 

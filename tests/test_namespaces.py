@@ -522,3 +522,30 @@ def test_custom_operators_are_their_functions():
     x.grad = None
     double(x).sum().backward()
     assert x.grad.tolist() == [5, 5]
+
+
+def test_nested_structures():
+    from collections import OrderedDict, namedtuple
+
+    from autodiffc.utils import _pytree as p
+
+    Pair = namedtuple("Pair", "a b")
+    tree = {"x": [1, (2, None)], "y": Pair(3, OrderedDict(z=4))}
+    leaves, spec = p.tree_flatten(tree)
+    assert leaves == [1, 2, None, 3, 4] and p.tree_unflatten(leaves, spec) == tree and spec.num_leaves == 5
+    assert p.tree_map(lambda x, y: (x, y), [1, 2], [3, 4]) == [(1, 3), (2, 4)]
+    assert p.tree_map_only(int, lambda x: -x, tree)["y"].b["z"] == -4 and p.tree_structure(tree) == spec
+    assert p.tree_leaves([1, (2, 3)], is_leaf=lambda x: isinstance(x, tuple)) == [1, (2, 3)]
+    assert p.tree_any(lambda x: x == 4, tree) and not p.tree_all(lambda x: x == 4, tree)
+
+    class Mine:
+        def __init__(self, a, b):
+            self.a, self.b = a, b
+
+    p.register_pytree_node(Mine, lambda m: ([m.a], m.b), lambda children, b: Mine(children[0], b))
+    mapped = p.tree_map(lambda x: x + 1, [Mine(1, "keep")])
+    assert mapped[0].a == 2 and mapped[0].b == "keep"
+    with pytest.raises(ValueError, match="already registered"):
+        p.register_pytree_node(Mine, None, None)
+    with pytest.raises(ValueError, match="leaves"):
+        p.tree_unflatten([1], spec)

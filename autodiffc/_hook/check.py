@@ -297,7 +297,9 @@ _unique = {}
 
 
 def unique(name):
-    """Whether only tensors have an attribute of a name."""
+    """Whether only tensors have an attribute of a name. A single word is anybody's: solver.solve()."""
+    if "_" not in name:
+        return False
     if not _unique:
         others = _others()
         _unique.update((n, n not in others) for n in missing.torch_names()["torch.Tensor"])
@@ -314,7 +316,7 @@ def source_of(path):
                 cells = notebook.cells(path)
             except run.CannotRun as e:
                 raise ValueError(str(e)) from None
-            return "\n".join(notebook.python(text, None) for _, text in cells)
+            return "\n".join(notebook.python(text, None) for _, text, _ in cells)
         with open(path, "rb") as f:
             return f.read()
     except OSError as e:

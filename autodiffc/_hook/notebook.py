@@ -6,6 +6,7 @@ import linecache
 import os
 import re
 import sys
+import warnings
 
 from . import run
 
@@ -52,7 +53,9 @@ def python(source, place):
     while True:
         text = "\n".join(lines)
         try:
-            ast.parse(text)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SyntaxWarning)  # compile() gives them
+                ast.parse(text)
             return text
         except SyntaxError as e:
             k = _offender(lines, e.lineno)
@@ -102,12 +105,17 @@ def cells(path):
             listed = [c for sheet in found["worksheets"] for c in sheet["cells"]]
         else:
             listed = found["cells"]
-        code = [c.get("source", c.get("input", "")) for c in listed if c["cell_type"] == "code"]
-        return [(k, "".join(c)) for k, c in enumerate(code, 1)]
+        code = [c for c in listed if c["cell_type"] == "code"]
+        return [(k, "".join(c.get("source", c.get("input", ""))), _may_fail(c)) for k, c in enumerate(code, 1)]
     except OSError as e:
         raise run.CannotRun(f"can't open file {os.path.abspath(path)!r}: [Errno {e.errno}] {e.strerror}", 2) from None
     except (ValueError, KeyError, TypeError, AttributeError) as e:
         raise run.CannotRun(f"{path} is no notebook: {type(e).__name__}: {e}", 2) from None
+
+
+def _may_fail(cell):
+    """Whether a cell is marked as one that raises: the notebook goes on after it."""
+    return "raises-exception" in cell.get("metadata", {}).get("tags", ())
 
 
 class _Cells:
@@ -117,12 +125,12 @@ class _Cells:
         self.path, self.found = path, found
 
     def __iter__(self):
-        for number, source in self.found:
+        for number, source, may_fail in self.found:
             place = f"{os.path.basename(self.path)}, cell {number}"
             name = f"{self.path}, cell {number}"
             text = python(source, place)
             linecache.cache[name] = (len(text), None, text.splitlines(True), name)
-            yield text, name
+            yield text, name, may_fail
 
 
 def notebook(path):

@@ -3,13 +3,9 @@
 import importlib.machinery
 import importlib.util
 import io
-import linecache
 import os
-import signal
 import sys
-import traceback
 import types
-import zipfile
 
 
 class CannotRun(Exception):
@@ -63,7 +59,11 @@ def script(path):
 
 
 def _is_zip(path):
-    return not path.endswith(".py") and os.path.isfile(path) and zipfile.is_zipfile(path)
+    if path.endswith((".py", ".pyw")) or not os.path.isfile(path):
+        return False
+    import zipfile
+
+    return zipfile.is_zipfile(path)
 
 
 def _found(spec, path):
@@ -117,10 +117,15 @@ def execute(main, parts):
     begins with the script's own frame, SystemExit passes, Ctrl-C ends the process by its signal."""
     names = main.__dict__
     try:
-        for code, name in parts:
-            if not isinstance(code, types.CodeType):
-                code = compile(code, name, "exec", dont_inherit=True)
-            exec(code, names)
+        for code, name, *may_fail in parts:
+            try:
+                if not isinstance(code, types.CodeType):
+                    code = compile(code, name, "exec", dont_inherit=True)
+                exec(code, names)
+            except Exception as e:
+                if not any(may_fail):
+                    raise
+                report(e)
         return 0
     except SystemExit as e:
         e.__traceback__ = None
@@ -138,7 +143,9 @@ def report(raised):
     raised.__traceback__ = tb
     sys.last_type, sys.last_value, sys.last_traceback = type(raised), raised, tb
     try:
-        if sys.excepthook is sys.__excepthook__ and any(name in linecache.cache for name in _files(tb)):
+        if sys.excepthook is sys.__excepthook__ and _has_cells(tb):
+            import traceback
+
             traceback.print_exception(type(raised), raised, tb)  # of a notebook, whose lines linecache alone has
         else:
             sys.excepthook(type(raised), raised, tb)
@@ -154,13 +161,20 @@ def report(raised):
     return 1
 
 
-def _files(tb):
-    return [frame.f_code.co_filename for frame, _ in traceback.walk_tb(tb)]
+def _has_cells(tb):
+    """Whether a traceback goes through code whose lines linecache alone has."""
+    cache = getattr(sys.modules.get("linecache"), "cache", {})
+    while tb is not None and cache:
+        if cache.get(tb.tb_frame.f_code.co_filename, (0, 0))[1] is None:
+            return True
+        tb = tb.tb_next
+    return False
 
 
 def _die_of_interrupt():
     """Ends by SIGINT after all that runs at exit, so that the shell sees an interrupted program."""
     import atexit
+    import signal
     import threading
 
     threading._shutdown()

@@ -13,7 +13,6 @@ import builtins
 import contextlib
 import ctypes
 import importlib._bootstrap
-import importlib.abc
 import importlib.util
 import sys
 import threading
@@ -46,7 +45,7 @@ def switch(usual, special, leave):
     return made
 
 
-class _Loader(importlib.abc.Loader):
+class _Loader:
     """Gives an existing module under another name, and leaves its own spec in place."""
 
     def __init__(self, module):
@@ -59,7 +58,7 @@ class _Loader(importlib.abc.Loader):
         module.__spec__ = self.spec
 
 
-class TorchFinder(importlib.abc.MetaPathFinder):
+class TorchFinder:
     """Finds torch and torch.* among the modules of this package, for importers in scope."""
 
     def __init__(self, worlds):

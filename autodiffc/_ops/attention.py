@@ -82,12 +82,21 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
     Returns (*, L, D). Floating point; RuntimeError for sizes or dtypes that do not fit. Memory grows with L, not
     with L S, but for dropout.
     """
-    dropout_p = number(dropout_p, "scaled_dot_product_attention", "dropout_p", 5)
+    if type(dropout_p) is not float:
+        dropout_p = number(dropout_p, "scaled_dot_product_attention", "dropout_p", 5)
     return sdpa(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
 
 
 def sdpa(query, key, value, attn_mask, dropout_p, is_causal, scale=None, enable_gqa=False, rows_first=False):
     """scaled_dot_product_attention(); with rows_first the result lies in memory with L outside of all else."""
+    if attn_mask is None and scale is None and dropout_p == 0.0 and not enable_gqa:  # the core takes the usual case
+        try:
+            handles = (query._h, key._h, value._h, 0)
+            h = lib.ad_opn(_ATTENTION, handles, 4, (bool(is_causal), rows_first), 2, (), 0, (), 0)
+        except AttributeError:
+            h = 0
+        if h:
+            return wrap(h)
     _check(query, key, value, attn_mask, dropout_p, is_causal, enable_gqa)
     width = query.shape[-1]
     if scale is None:
@@ -111,4 +120,4 @@ def sdpa(query, key, value, attn_mask, dropout_p, is_causal, scale=None, enable_
         attn_mask = attn_mask.expand(*lead, query.shape[-2], key.shape[-2])
     query, key, value = (t if t.stride(-1) == 1 else t.contiguous() for t in (query, key, value))
     handles = (query._h, key._h, value._h, attn_mask._h if attn_mask is not None else 0)
-    return wrap(lib.ad_opn(_ATTENTION, handles, 4, (bool(is_causal), rows_first), 2, (scale,), 1, (), 0))
+    return wrap(lib.ad_opn(_ATTENTION, handles, 4, (bool(is_causal), rows_first, 1, shared), 4, (scale,), 1, (), 0))

@@ -1,10 +1,12 @@
 /* Scaled dot product attention, softmax(q k^T scale + mask) v, without ever holding all scores.
  *
  * attention(q, k, v, mask) -> out, lse. q [*, L, E], k [*, S, E], v [*, S, D], mask [*, L, S] of bool or of
- * q's dtype, or none; i[0]: causal, key j for query i when j <= i; i[1]: out
- * lies with L outside of the leading dimensions; f[0]: scale. The leading dimensions agree,
- * but that the last of q's may be a multiple of k's and v's: then neighbouring heads share a key head. Rows
- * of q, k and v have unit stride. lse keeps log(sum(exp(scores))) for the gradient.
+ * q's dtype, or none. Rows of q, k and v have unit stride. lse keeps log(sum(exp(scores))) for the gradient.
+ *   i[0]  causal: key j for query i when j <= i
+ *   i[1]  out lies with L outside of the leading dimensions
+ *   i[2]  f[0] is the scale, else 1 / sqrt(E)
+ *   i[3]  the last leading dimension of q may be a multiple of k's and v's: neighbouring heads share a key
+ * head
  *
  * Blocks of QUERIES and KEYS go through an online softmax (Dao et al., "FlashAttention", 2022; Rabe and
  * Staats, "Self-attention does not need O(n^2) memory", 2021). A block of scores is held with a key in each
@@ -42,7 +44,7 @@ static attention describe(const ad_tensor *q, const ad_tensor *k, const ad_tenso
     int n = q->ndim;
     attention a = {.ct = dtype_compute(q->dtype),
                    .causal = at->i[0],
-                   .scale = at->f[0],
+                   .scale = at->i[2] ? at->f[0] : attention_scale(q),
                    .lead = n - 2,
                    .sizes = q->sizes,
                    .heads = 1,
@@ -116,7 +118,7 @@ int attention_infer(ad_call *c) {
     if (k->dtype != q->dtype || v->dtype != q->dtype) return misfit(c, "dtypes differ");
     for (int i = 0; i < n - 2; i++) {
         int64_t x = q->sizes[i], y = k->sizes[i];
-        bool shared = i == n - 3 && y > 0 && x % y == 0;
+        bool shared = c->at->i[3] && i == n - 3 && y > 0 && x % y == 0;
         if (y != v->sizes[i] || (x != y && !shared)) return misfit(c, "leading dimensions differ");
     }
     if (q->sizes[n - 1] != k->sizes[n - 1] || k->sizes[n - 2] != v->sizes[n - 2])
@@ -212,26 +214,47 @@ typedef struct block {
                          vectors */
 } block;
 
+/* Queries of a mask's row have it changed key by key; a row that changes nothing, as most do in a mask that
+ * is causal or for padding, is passed over. */
 #define MASK_LOOP(T, value)                                                                                  \
-    for (int64_t j = 0; j < b->nk; j++) {                                                                    \
-        T *line = (T *)s + j * QUERIES;                                                                      \
-        for (int64_t i = b->c0; i < b->nq; i++) {                                                            \
-            const char *m = p + ((b->q0 + i) * rs + (b->k0 + j) * cs) * size;                                \
-            value;                                                                                           \
-        }                                                                                                    \
+    for (int64_t i = b->c0; i < b->nq; i++) {                                                                \
+        const char *m = p + ((b->q0 + i) * rs + b->k0 * cs) * size;                                          \
+        if (cs == 1 && !memcmp(m, nothing, (size_t)(b->nk * size))) continue;                                \
+        T *score = (T *)s + i;                                                                               \
+        for (int64_t j = 0; j < b->nk; j++, m += cs * size, score += QUERIES) value;                         \
     }
+
+static void apply_bool(const attention *a, const block *b, const char *p, int64_t rs, int64_t cs, char *s) {
+    static const char nothing[KEYS] = {[0 ... KEYS - 1] = 1};
+    int64_t size = 1;
+    if (rs == 0) { /* the same for all queries */
+        for (int64_t j = 0; j < b->nk; j++)
+            if (!p[(b->k0 + j) * cs]) fill(a, s + (j * QUERIES + b->c0) * (int64_t)a->es, b->cols, -INFINITY);
+    } else if (a->ct == CT_F32) MASK_LOOP(float, if (!*m) *score = -INFINITY)
+    else MASK_LOOP(double, if (!*m) *score = -INFINITY)
+}
+
+static void apply_added(const attention *a, const block *b, const char *p, int64_t rs, int64_t cs, char *s) {
+    static const double nothing[KEYS];
+    int64_t size = (int64_t)a->es;
+    if (rs == 0) {
+        for (int64_t j = 0; j < b->nk; j++) {
+            const char *m = p + (b->k0 + j) * cs * size, *line = s + (j * QUERIES + b->c0) * size;
+            if (a->ct == CT_F32 && *(const float *)m != 0)
+                for (int64_t i = 0; i < b->cols; i++) ((float *)line)[i] += *(const float *)m;
+            if (a->ct == CT_F64 && *(const double *)m != 0)
+                for (int64_t i = 0; i < b->cols; i++) ((double *)line)[i] += *(const double *)m;
+        }
+    } else if (a->ct == CT_F32) MASK_LOOP(float, *score += *(const float *)m)
+    else MASK_LOOP(double, *score += *(const double *)m)
+}
 
 /* The mask and what lies behind a causal query, on scores of a block; s is its first row. */
 static void apply_mask(const attention *a, const block *b, char *s) {
     if (a->mask) {
         const ad_tensor *t = a->mask;
-        const char *p = head_of(a, t, b->head, false);
-        int64_t rs = t->strides[t->ndim - 2], cs = t->strides[t->ndim - 1], size = dtype_size[t->dtype];
-        if (t->dtype == AD_BOOL) {
-            if (a->ct == CT_F32) MASK_LOOP(float, line[i] = *m ? line[i] : -INFINITY)
-            else MASK_LOOP(double, line[i] = *m ? line[i] : -INFINITY)
-        } else if (a->ct == CT_F32) MASK_LOOP(float, line[i] += *(const float *)m)
-        else MASK_LOOP(double, line[i] += *(const double *)m)
+        int64_t rs = t->strides[t->ndim - 2], cs = t->strides[t->ndim - 1];
+        (t->dtype == AD_BOOL ? apply_bool : apply_added)(a, b, head_of(a, t, b->head, false), rs, cs, s);
     }
     if (!a->causal) return;
     for (int64_t j = 0; j < b->nk; j++) {

@@ -26,8 +26,8 @@ static ad_tensor *em_fill(ad_em *E, ad_tensor *t, ad_tensor *where, double v) {
 static void compose(ad_em *E, const ad_attr *at, ad_tensor **in, ad_tensor **out) {
     ad_tensor *q = in[0], *mask = in[3];
     ad_tensor *k = em_repeat(E, in[1], q), *v = em_repeat(E, in[2], q);
-    ad_tensor *s =
-        em2(E, OP_matmul, em2(E, OP_mul, q, em_const(E, at->f[0])), em1i(E, OP_transpose, k, -2, -1, 0));
+    ad_tensor *s = em2(E, OP_matmul, em2(E, OP_mul, q, em_const(E, at->i[2] ? at->f[0] : attention_scale(q))),
+                       em1i(E, OP_transpose, k, -2, -1, 0));
     if (mask && mask->dtype == AD_BOOL) s = em_fill(E, s, em1(E, OP_logical_not, mask), -INFINITY);
     else if (mask) s = em2(E, OP_add, s, mask);
     if (!s) return;
