@@ -8,8 +8,8 @@ from .shape import broadcast_tensors
 
 
 def _drawn(op, name, inputs, generator):
-    h = lib.ad_opn(OP[op], [t._h for t in inputs], len(inputs), (0, 0, 0, 0, 0, 0, 0, _handle(generator, name)), 8, (), 0,
-                   (), 0)
+    ints = (0, 0, 0, 0, 0, 0, 0, _handle(generator, name))
+    h = lib.ad_opn(OP[op], [t._h for t in inputs], len(inputs), ints, 8, (), 0, (), 0)
     if not h:
         fail()
     return wrap(h)
@@ -35,7 +35,7 @@ def binomial(count, prob, generator=None):
 
 
 def _standard_gamma(input, generator=None):
-    """Gamma numbers of shape `input` and scale 1, float32 or float64. Their gradient by the shape is the pathwise one."""
+    """Gamma numbers of shape `input` and scale 1, float32 or float64, with the pathwise gradient by the shape."""
     return _drawn("standard_gamma", "_standard_gamma", [_tensor(input, "_standard_gamma")], generator)
 
 

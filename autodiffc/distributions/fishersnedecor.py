@@ -58,10 +58,7 @@ class FisherSnedecor(Distribution):
         shape, tiny = self._extended_shape(sample_shape), finfo(self.df2.dtype).tiny
         x1 = self._gamma1.rsample(sample_shape).view(shape)
         x2 = self._gamma2.rsample(sample_shape).view(shape)
-        x2.clamp_(min=tiny)
-        y = x1 / x2
-        y.clamp_(min=tiny)
-        return y
+        return (x1 / x2.clamp(min=tiny)).clamp(min=tiny)
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:

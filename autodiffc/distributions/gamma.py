@@ -48,7 +48,7 @@ class Gamma(ExponentialFamily):
     def rsample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
         shape = self._extended_shape(sample_shape)
         value = T._standard_gamma(self.concentration.expand(shape)) / self.rate.expand(shape)
-        value.detach().clamp_(min=finfo(value.dtype).tiny)     # the gradient is that of the number as drawn
+        value.data.clamp_(min=finfo(value.dtype).tiny)     # the gradient is that of the number as drawn
         return value
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -135,8 +135,10 @@ class Wishart(ExponentialFamily):
             if not again.any():
                 break
             fresh = self._bartlett_sampling(Size((int(again.sum()),)))
-            sample = T.index_put(sample, (again,), fresh)
-            again = T.index_put(again, (again,), ~self._regular(fresh))
+            sample, singular = sample.clone(), again.clone()
+            sample[again] = fresh
+            singular[again] = ~self._regular(fresh)
+            again = singular
         return sample
 
     def _regular(self, sample: Tensor) -> Tensor:
