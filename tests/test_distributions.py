@@ -320,8 +320,9 @@ def test_stick_breaking_determinant():
 
 
 @pytest.mark.parametrize("constraint", [constraints.positive, constraints.unit_interval, constraints.real,
-                                        constraints.interval(-2.0, 3.0), constraints.less_than(4.0), constraints.greater_than(4.0),
-                                        constraints.simplex, constraints.real_vector, constraints.corr_cholesky])
+                                        constraints.interval(-2.0, 3.0), constraints.less_than(4.0),
+                                        constraints.greater_than(4.0), constraints.simplex, constraints.real_vector,
+                                        constraints.corr_cholesky])
 def test_registries(constraint):
     x = ad.from_numpy(RNG.standard_normal((5, 3)))
     for registry in (D.biject_to, D.transform_to):
