@@ -18,6 +18,7 @@
 #include "optim.h"
 #include "pooling.h"
 #include "resample.h"
+#include "grid.h"
 #include "rnn.h"
 #include "attention.h"
 #undef CT
@@ -37,6 +38,7 @@
 #include "optim.h"
 #include "pooling.h"
 #include "resample.h"
+#include "grid.h"
 #include "rnn.h"
 #include "attention.h"
 #undef CT
@@ -181,6 +183,9 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .resample_add = FLOAT_ROW(resample_add),
     .resample_line = FLOAT_ROW(resample_line),
     .resample_band = FLOAT_ROW(resample_band),
+    .grid_read = FLOAT_ROW(grid_read),
+    .grid_write = FLOAT_ROW(grid_write),
+    .grid_slopes = FLOAT_ROW(grid_slopes),
     .resample_twice = FLOAT_ROW(resample_twice),
 #undef POOL_ROW
 #undef FLOAT_ROW

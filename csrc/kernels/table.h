@@ -77,6 +77,12 @@ typedef struct resample_line_taps {
     int64_t taps;  /* how many each has, or 0 */
     bool doubling; /* linear to twice the size */
 } resample_line_taps;
+/* Planes that are sampled at places of a grid. */
+typedef struct grid_plane {
+    int64_t width, height, plane, channels,
+        samples;        /* plane, samples: elements from one channel to the next */
+    int padding, align; /* 0: zeros, 1: border, 2: reflection */
+} grid_plane;
 typedef void (*pool_sums_kernel)(int64_t n, const void *x, const int64_t *lo, const int64_t *hi,
                                  const int64_t *cols, int64_t rows, int64_t all, void *out);
 /* Steps of recurrent layers (kernels/rnn.h), for float32 and float64. */
@@ -200,6 +206,10 @@ typedef struct kern_table {
                              const int64_t *at, const void *w, void *out);
     void (*resample_band[2])(const resample_line_taps *c, const resample_line_taps *b, int64_t y0, int64_t y1,
                              int64_t row0, int64_t row1, const void *x, void *mid, void *out);
+    void (*grid_read[2])(const grid_plane *p, int64_t n, const void *grid, const void *x, void *out);
+    void (*grid_write[2])(const grid_plane *p, int64_t n, const void *grid, const void *g, void *x);
+    void (*grid_slopes[2])(const grid_plane *p, int64_t n, const void *grid, const void *g, const void *x,
+                           void *out);
     void (*resample_twice[2])(int64_t n, const void *x, void *out);
     rnn_kernels rnn;
     attention_kernels attention;
