@@ -180,6 +180,7 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .pool_codes64 = POOL_ROW(pool_codes64),
     .pool_sums = POOL_ROW(pool_sums),
     .pool_spread = FLOAT_ROW(pool_spread),
+    .pad_rows = FLOAT_ROW(pad_rows),
     .resample_add = FLOAT_ROW(resample_add),
     .resample_line = FLOAT_ROW(resample_line),
     .resample_band = FLOAT_ROW(resample_band),

@@ -200,7 +200,9 @@ typedef struct kern_table {
     void (*pool_codes8[CT_COUNT])(int64_t n, const void *code, uint8_t *out);
     void (*pool_codes64[CT_COUNT])(int64_t n, const void *code, int64_t *out);
     pool_sums_kernel pool_sums[CT_COUNT], pool_spread[2];
-    /* resampling (kernels/resample.h) */
+    /* resampling and padding (kernels/resample.h); pad_rows by 4 and 8 bytes an element */
+    void (*pad_rows[2])(int64_t rows, int64_t before, int64_t n, int64_t after, const void *x, int64_t pitch,
+                        const void *value, void *out);
     void (*resample_add[2])(int64_t n, double weight, const void *x, int first, void *line);
     void (*resample_line[2])(int64_t n, int64_t taps, const void *line, int64_t from, const int64_t *first,
                              const int64_t *at, const void *w, void *out);
