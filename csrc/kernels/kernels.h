@@ -35,6 +35,7 @@
 #include "norm.h"
 #include "gemm.h"
 #include "conv.h"
+#include "wino.h"
 #include "optim.h"
 #include "pooling.h"
 #include "resample.h"
@@ -159,6 +160,7 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #undef RNN_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
     .conv = {&c_kernels_f32, &c_kernels_f64, NULL},
+    .wino = &w_kernels_f32,
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
     .mask_count = k_mask_count,
     .index_in = k_index_in,

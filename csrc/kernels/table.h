@@ -11,6 +11,7 @@
 
 #include "conv_types.h"
 #include "gemm_types.h"
+#include "wino_types.h"
 
 /* The types that elementwise kernels compute in. Narrower types are converted tile by tile. */
 enum { CT_F32, CT_F64, CT_I64, CT_COUNT };
@@ -163,6 +164,7 @@ typedef struct kern_table {
                              const void *m, const void *a, const void *b, const void *c, void *y);
     const gemm_kernels *gemm[CT_COUNT]; /* NULL for i64 */
     const conv_kernels *conv[CT_COUNT]; /* the same */
+    const wino_kernels *wino;           /* float32 */
     /* out[k] = m[k] ? *value : x[k], by the logarithm of an element's size; and how many of m are set */
     void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);
     int64_t (*mask_count)(int64_t n, const uint8_t *m);

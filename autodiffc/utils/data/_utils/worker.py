@@ -3,6 +3,7 @@
 import os
 import random
 import sys
+import tempfile
 import traceback
 from multiprocessing import connection, parent_process
 
@@ -141,6 +142,7 @@ def loop(worker, workers, kind, dataset, batched, collate_fn, drop_last, seed, i
 def clean(prefix):
     """Removes the files of workers that ended before the main process had opened them."""
     folder, name = os.path.split(prefix)
-    for entry in os.listdir(folder):
-        if entry.startswith(name + "-"):
-            os.unlink(os.path.join(folder, entry))
+    for place in {folder, tempfile.gettempdir()}:
+        for entry in os.listdir(place):
+            if entry.startswith(name + "-"):
+                os.unlink(os.path.join(place, entry))
