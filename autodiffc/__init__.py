@@ -584,7 +584,14 @@ from ._ops.pooling import (
     max_pool3d,
 )
 from ._ops.pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
-from ._ops.resample import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from ._ops.resample import (
+    channel_shuffle,
+    grid_sampler,
+    grid_sampler_2d,
+    grid_sampler_3d,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
 
 # ---- random numbers ----
 from . import random
@@ -605,7 +612,6 @@ from ._ops.random import (
     alpha_dropout,
     alpha_dropout_,
     bernoulli,
-    binomial,
     dropout,
     dropout_,
     feature_alpha_dropout,
@@ -615,7 +621,6 @@ from ._ops.random import (
     multinomial,
     native_dropout,
     normal,
-    poisson,
     rand,
     rand_like,
     randint,
@@ -623,6 +628,14 @@ from ._ops.random import (
     randn,
     randn_like,
     randperm,
+)
+from ._ops.sampling import (
+    _dirichlet_grad,
+    _sample_dirichlet,
+    _standard_gamma,
+    _standard_gamma_grad,
+    binomial,
+    poisson,
 )
 from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 

@@ -29,7 +29,7 @@ class Pickler(pickle._Pickler):
         module = getattr(obj, "__module__", None)
         if not isinstance(module, str) or module.partition(".")[0] not in (_OURS, "torch"):
             return super().save_global(obj, name)
-        self._write_name(obj, *_public(obj, module, name or obj.__qualname__))
+        self._write_name(obj, *public(obj, module, name or obj.__qualname__))
 
     def _write_name(self, obj, module, name):
         if self.proto >= 4:
@@ -119,11 +119,11 @@ def _integers(sizes):
 _TUPLES = (b")", b"\x85", b"\x86", b"\x87")
 
 
-def _public(obj, module, name):
+def public(obj, module, name):
     """The place of an object of ours where PyTorch has it: private modules' functions under their public names."""
     rest = module[len(_OURS) :] if module.startswith(_OURS) else module[len("torch") :]
     if rest.startswith("._"):
-        for home in ("", ".nn.functional", ".linalg", ".special"):
+        for home in (".nn.functional", "", ".linalg", ".special"):
             found = sys.modules.get(_OURS + home)
             if getattr(found, name, None) is obj:
                 return "torch" + home, name

@@ -7,11 +7,11 @@ The opcodes are described in the pickletools module of Python's standard library
 """
 
 import collections
-import pickletools
 import struct
 from pickle import UnpicklingError
 
-from . import _core, _dtype, _utils, storage
+from . import _core, _dtype, _pickle_names, _utils, storage
+from ._pickle_tables import MODULES
 
 _MARK = object()
 _DEEPEST_KEY = 16
@@ -205,14 +205,16 @@ def listed():
     return _listed
 
 
-def public_name(obj, name=None):
-    """The name under which pickles refer to a class or function; what is ours goes by PyTorch's name."""
+def public_name(obj):
+    """The name under which pickles refer to a class or function; what is ours goes by PyTorch's name. Of a pair of one
+    and a name, that name."""
     if isinstance(obj, tuple):
-        obj, name = obj
-        return name
+        return obj[1]
     module = getattr(obj, "__module__", None) or "builtins"
-    module = "torch" + module[len("autodiffc") :] if module.split(".")[0] == "autodiffc" else module
-    return f"{module}.{name or getattr(obj, '__qualname__', type(obj).__name__)}"
+    name = getattr(obj, "__qualname__", type(obj).__name__)
+    if module.partition(".")[0] in (__package__, "torch"):
+        module, name = _pickle_names.public(obj, module, name)
+    return f"{module}.{name}"
 
 
 def _check_key(key):
@@ -322,6 +324,9 @@ class Machine:
 
     def find(self, module, name):
         full = f"{module}.{name}"
+        if full not in self.safe and module in MODULES:  # PyTorch's inner module for what is public
+            other = f"{MODULES[module]}.{name}"
+            full = other if other in self.safe else full
         if full in self.safe:
             value = self.safe[full]
             return _Named(full, value, lambda machine, args: value(*args))
@@ -595,6 +600,8 @@ _STEPS = _steps()
 
 def unsafe_globals(data, safe=(), at=0):
     """The names in a pickle that are neither on the list nor among `safe`; nothing is made or called."""
+    import pickletools
+
     known = {public_name(obj) for obj in safe} | set(listed())
     texts, memo, names = [], {}, []
     try:

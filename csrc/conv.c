@@ -141,7 +141,8 @@ size_t conv_workspace(const conv_shape *s, int what) {
         if (what == CONV_Y) conv_y_depth(s, &r, NULL, NULL, NULL, NULL);
         else if (what == CONV_X) conv_x_depth(s, &r, NULL, NULL, NULL, NULL);
         else conv_w_depth(s, &r, NULL, NULL, NULL);
-    } else if (what == CONV_Y) conv_y_product(s, &r, NULL, NULL, NULL, NULL);
+    } else if (what != CONV_W && wino_fits(s, what)) conv_wino(s, what, &r, NULL, NULL, NULL, NULL);
+    else if (what == CONV_Y) conv_y_product(s, &r, NULL, NULL, NULL, NULL);
     else if (what == CONV_X) conv_x_product(s, &r, NULL, NULL, NULL, NULL);
     else conv_w_sums(s, &r, NULL, NULL, NULL);
     return r.used;
@@ -151,6 +152,7 @@ void conv_y(const conv_shape *s, const void *x, const void *w, const void *bias,
     conv_room r = {.base = scratch};
     if (is_plain(s)) conv_plain(s, CONV_Y, x, w, y, bias);
     else if (is_depthwise(s)) conv_y_depth(s, &r, x, w, bias, y);
+    else if (wino_fits(s, CONV_Y)) conv_wino(s, CONV_Y, &r, x, w, bias, y);
     else conv_y_product(s, &r, x, w, bias, y);
 }
 
@@ -158,6 +160,7 @@ void conv_x(const conv_shape *s, const void *y, const void *w, const void *bias,
     conv_room r = {.base = scratch};
     if (is_plain(s)) conv_plain(s, CONV_X, x, w, y, bias);
     else if (is_depthwise(s)) conv_x_depth(s, &r, y, w, bias, x);
+    else if (wino_fits(s, CONV_X)) conv_wino(s, CONV_X, &r, y, w, bias, x);
     else conv_x_product(s, &r, y, w, bias, x);
 }
 

@@ -282,7 +282,7 @@ enum {
     AD_OP_CONTIG = 128,     /* apply makes every input contiguous before run */
     AD_OP_NONDIFF = 256,    /* no output is differentiable */
     AD_OP_SYNC = 512,       /* the output's shape depends on the data: cannot be captured */
-    AD_OP_VALUES = 1024, /* infer refuses some values of its inputs too: a replay asks it again */
+    AD_OP_VALUES = 1024,    /* infer refuses some values of its inputs too: a replay asks it again */
     AD_OP_FIRST = 4096, /* outputs after the first serve the gradient rule alone: callers do not see them */
 };
 
@@ -373,6 +373,9 @@ typedef struct ad_tls {
     ad_tensor **results; /* outputs of the last call with several */
 } ad_tls;
 extern _Thread_local ad_tls tls;
+/* Whether a gradient rule may emit rows that have neither gradient nor tangent: nothing is recorded, and no
+ * tangents pass through. */
+static inline bool grad_is_final(void) { return tls.no_grad && !tls.forward; }
 
 /* ---- emitting, for gradient rules -------------------------------------------------------------- */
 

@@ -57,7 +57,7 @@ def test_missing_names_are_found_with_their_lines():
         from torch.fx import symbolic_trace
         x = torch.zeros(3)
         y = x.to_mkldnn()
-        z = x.dequantize(x)
+        z = x.dequantize()
         torch.no_such_function(x)
         def f(a: torch.Tensor):
             return (a * 2).T.to_mkldnn()
@@ -77,7 +77,7 @@ def test_names_of_others_are_no_tensors_methods():
             def to_mkldnn(self):
                 return 1
 
-        frame.values(); text.split(); array.astype(int); queue.put(1); thing.to_mkldnn()
+        frame.values(); text.split(); array.astype(int); queue.put(1); thing.to_mkldnn(); solver.dequantize()
     """)
     assert all(kind == coverage.SUPPORTED for kind in names.values())
 
@@ -160,7 +160,7 @@ def test_every_name_of_the_census_is_told_right():
             continue
         kind, _ = coverage.status(path)
         said = kind in (coverage.SUPPORTED, coverage.PARTLY)
-        if path.rpartition(".")[2] in coverage._REFUSES or "tensorboard" in path:
+        if "tensorboard" in path:
             continue
         if said != works(path):
             wrong.append((path, kind))

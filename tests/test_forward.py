@@ -222,3 +222,29 @@ def test_tangents_are_let_go(stats):
     del z
     gc.collect()
     assert stats()["tensors"] == before
+
+
+HESSIANS = {
+    "layer_norm": lambda F, x: F.layer_norm(x, (4,)).sin().sum(),
+    "batch_norm": lambda F, x: F.batch_norm(x, None, None, training=True).sin().sum(),
+    "group_norm": lambda F, x: F.group_norm(x, 1).sin().sum(),
+    "softmax": lambda F, x: F.softmax(x, -1).sin().sum(),
+    "log_softmax": lambda F, x: F.log_softmax(x, 0).sin().sum(),
+    "cross_entropy": lambda F, x: F.cross_entropy(x.sin(), T.tensor([1, 3, 0])),
+    "mse_loss": lambda F, x: F.mse_loss(x.sin(), x.detach() * 2),
+    "attention": lambda F, x: F.scaled_dot_product_attention(x[None], x[None].sin(), x[None].cos()).sin().sum(),
+    "cdist": lambda F, x: T.cdist(x.sin(), T.ones(2, 4).double()).sum(),
+}
+
+
+@pytest.mark.parametrize("name", HESSIANS)
+def test_forward_over_reverse(name):
+    """A gradient that one row computes has tangents too: the Hessian is that of reverse over reverse."""
+
+    def fn(x):
+        return HESSIANS[name](T.nn.functional, x)
+
+    x = T.randn(3, 4, dtype=T.float64)
+    twice = T.func.jacrev(T.func.jacrev(fn))(x)
+    np.testing.assert_allclose(T.func.hessian(fn)(x).numpy(), twice.numpy(), rtol=1e-9, atol=1e-11)
+    assert twice.abs().max() > 1e-3

@@ -138,6 +138,56 @@ def test_uninitialized():
     assert type(buffer) is ad.Tensor and tuple(buffer.shape) == (2, 3) and buffer.dtype is ad.int64
 
 
+WAYS = {   # input, weight, options: each is computed another way
+    "winograd": ((2, 32, 26, 23), (48, 32, 3, 3), {"padding": 1}),
+    "winograd-wide": ((1, 32, 6, 230), (32, 32, 3, 3), {"padding": (0, 2)}),
+    "product": ((3, 20, 19, 21), (37, 20, 3, 3), {"padding": 1}),
+    "merged": ((5, 40, 7, 7), (50, 40, 3, 3), {"padding": 1}),
+    "strided": ((3, 17, 20, 19), (33, 17, 3, 5), {"padding": (1, 2), "stride": 2}),
+    "pointwise": ((3, 70, 9, 11), (60, 70, 1, 1), {"stride": 2}),
+    "grouped": ((2, 24, 15, 15), (36, 6, 3, 3), {"groups": 4, "padding": 2, "dilation": 2}),
+    "depthwise": ((3, 20, 21, 37), (20, 1, 3, 3), {"groups": 20, "padding": 1}),
+    "depthwise-strided": ((3, 9, 21, 38), (18, 1, 5, 5), {"groups": 9, "padding": 2, "stride": 2}),
+    "long": ((2, 6, 1, 3000), (20, 6, 1, 9), {"padding": (0, 4)}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_float32_is_float64_rounded(way):
+    size, kernel, options = WAYS[way]
+    rng = np.random.default_rng(3)
+    x, w = rng.standard_normal(size), rng.standard_normal(kernel) / np.prod(kernel[1:]) ** 0.5
+    found = []
+    for dtype in (ad.float32, ad.float64):
+        leaves = [ad.tensor(a, dtype=dtype, requires_grad=True) for a in (x, w, np.ones(kernel[0]))]
+        y = nn.functional.conv2d(*leaves, **options)
+        direction = ad.tensor(np.random.default_rng(4).standard_normal(tuple(y.shape)), dtype=dtype)
+        found.append([t.detach().double().numpy() for t in (y, *ad.autograd.grad(y, leaves, direction))])
+    for a, b in zip(*found):
+        assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max()
+
+
+def test_bits_do_not_depend_on_threads():
+    def results():
+        ad.manual_seed(0)
+        found = []
+        for size, kernel, options in WAYS.values():
+            leaves = [ad.randn(size, requires_grad=True), ad.randn(kernel, requires_grad=True)]
+            y = nn.functional.conv2d(*leaves, **options)
+            found += [y, *ad.autograd.grad(y, leaves, ad.ones_like(y))]
+        return found
+
+    threads = ad.get_num_threads()
+    try:
+        ad.set_num_threads(1)
+        one = results()
+        ad.set_num_threads(3)
+        three = results()
+    finally:
+        ad.set_num_threads(threads)
+    assert all((a == b).all() for a, b in zip(one, three))
+
+
 def test_captured_step_gives_the_same_bits():
     def build():
         ad.manual_seed(0)

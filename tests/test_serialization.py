@@ -161,6 +161,20 @@ def test_safe_globals():
         ad.load(io.BytesIO(file.getvalue()))
 
 
+def test_functions_go_by_pytorchs_public_names():
+    layer = nn.TransformerEncoderLayer(4, 2, 8)
+    file = io.BytesIO()
+    ad.save(layer, file)
+    names = get_unsafe_globals_in_checkpoint(io.BytesIO(file.getvalue()))
+    assert "torch.nn.functional.relu" in names and not [n for n in names if "_ops" in n]
+    gelu = b"\x80\2ctorch._C._nn\ngelu\n."  # as PyTorch writes it
+    with safe_globals([nn.TransformerEncoderLayer, nn.MultiheadAttention, nn.Linear, nn.LayerNorm, nn.Dropout, ad.relu,
+                       nn.modules.linear.NonDynamicallyQuantizableLinear, nn.functional.gelu]):  # fmt: skip
+        assert type(ad.load(io.BytesIO(file.getvalue()))) is nn.TransformerEncoderLayer
+        assert ad.load(io.BytesIO(with_pickle(gelu))) is nn.functional.gelu
+    refused(with_pickle(gelu), "torch._C._nn.gelu")
+
+
 def test_files(tmp_path):
     x = ad.arange(5.0)
     for path in (tmp_path / "a.pt", str(tmp_path / "b.tar.gz")):

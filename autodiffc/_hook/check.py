@@ -297,7 +297,9 @@ _unique = {}
 
 
 def unique(name):
-    """Whether only tensors have an attribute of a name."""
+    """Whether only tensors have an attribute of a name. A single word is anybody's: solver.solve()."""
+    if "_" not in name:
+        return False
     if not _unique:
         others = _others()
         _unique.update((n, n not in others) for n in missing.torch_names()["torch.Tensor"])

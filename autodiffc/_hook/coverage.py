@@ -6,7 +6,7 @@ import inspect
 import sys
 import types
 
-from .. import _absent
+from .. import _absent, _dtype
 from . import missing
 
 _PACKAGE = missing._PACKAGE
@@ -28,8 +28,8 @@ PARTS = {
     "torch.utils.model_zoo.load_url": "files that are there already; nothing is downloaded",
     "torch.utils.tensorboard.SummaryWriter": "needs tensorboardX; add_graph writes no graph",
     "torch.utils.tensorboard.writer.SummaryWriter": "needs tensorboardX; add_graph writes no graph",
-    "torch.distributed.init_process_group": "groups of one process",
-    "torch.nn.parallel.DistributedDataParallel": "groups of one process",
+    "torch.distributed.init_process_group": "gloo, between processes on CPUs; no other backends, no stores",
+    "torch.nn.parallel.DistributedDataParallel": "gradients are exchanged after the backward pass; no join, no hooks",
     "torch.profiler.profile": "counts and times by operation; no shapes, stacks, memory or flops",
     "torch.autograd.profiler.profile": "counts and times by operation; no shapes, stacks, memory or flops",
     "torch.library.Library": "definitions and implementations have no effect",
@@ -38,8 +38,6 @@ PARTS = {
     "torch.set_flush_denormal": "denormal numbers are always kept",
 }
 """What is there and does less than PyTorch's, by path."""
-
-_REFUSES = ("download_url_to_file", "_download_url_to_file")
 
 
 class _Nothing:
@@ -79,6 +77,8 @@ def is_absent(found):
     """Whether an object stands for what is not supported."""
     if isinstance(found, types.ModuleType):
         return getattr(getattr(found, "__getattr__", None), "__module__", "") == _absent.__name__
+    if isinstance(found, types.FunctionType):  # one that only says what to do instead
+        return found.__code__.co_names == ("NotImplementedError",)
     return isinstance(found, _absent.Absent)
 
 
@@ -88,7 +88,9 @@ def status(path):
     if path in PARTS:
         return PARTLY, PARTS[path]
     found = resolve(path, _Nothing)
-    if found is not _Nothing and not is_absent(found) and path.rpartition(".")[2] not in _REFUSES:
+    if isinstance(found, _dtype._AbsentDtype):
+        return PARTLY, "can be named and compared; there are no tensors of it"
+    if found is not _Nothing and not is_absent(found):
         return SUPPORTED, ""
     parent, _, name = path.rpartition(".")
     known = (name in missing.torch_names().get(parent, ()) or path in missing.torch_names() or found is not _Nothing

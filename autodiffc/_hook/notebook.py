@@ -6,6 +6,7 @@ import linecache
 import os
 import re
 import sys
+import warnings
 
 from . import run
 
@@ -52,7 +53,9 @@ def python(source, place):
     while True:
         text = "\n".join(lines)
         try:
-            ast.parse(text)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SyntaxWarning)  # compile() gives them
+                ast.parse(text)
             return text
         except SyntaxError as e:
             k = _offender(lines, e.lineno)

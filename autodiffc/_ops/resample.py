@@ -155,3 +155,90 @@ def channel_shuffle(input, groups):
     if c % g:
         raise RuntimeError(f"Number of channels must be divisible by groups. Got {c} channels and {g} groups.")
     return input.reshape(n, g, c // g, *rest).transpose(1, 2).reshape(n, c, *rest)
+
+
+_SAMPLING = {"bilinear": 0, "nearest": 1, "bicubic": 2}
+_PADDING = {"zeros": 0, "border": 1, "reflection": 2}
+
+
+def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corners=None):
+    """input read at the places that a grid gives: ``(N, C, H, W)`` and ``(N, H', W', 2)`` to ``(N, C, H', W')``.
+
+    The grid holds (x, y) in [-1, 1], from edge to edge of the input or, with ``align_corners``, between the centres of
+    its corner elements. 5-D input: ``(N, C, D, H, W)``, ``(N, D', H', W', 3)`` with (x, y, z); "bilinear" is then
+    trilinear, and "bicubic" is not there. What lies outside is 0, the nearest element at the border, or the
+    reflection at it. Floats. ValueError for an unknown mode, RuntimeError for sizes that do not fit. It can be
+    differentiated twice.
+    """
+    if mode not in _SAMPLING:
+        raise ValueError("nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but "
+                         f"got: '{mode}'")
+    if padding_mode not in _PADDING:
+        raise ValueError("nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', "
+                         f"but got: '{padding_mode}'")
+    for k, (argument, t) in enumerate((("input", input), ("grid", grid)), 1):
+        if not isinstance(t, TensorBase):
+            raise not_a_tensor("grid_sample", t, argument, k)
+    if align_corners is None:
+        warnings.warn("Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. "
+                      "Please specify align_corners=True if the old behavior is desired. See the documentation of "
+                      "grid_sample for details.", stacklevel=2)
+    return apply(OP["grid_sample"], (input, grid, None), (_SAMPLING[mode], _PADDING[padding_mode], bool(align_corners)))
+
+
+def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
+    """:func:`grid_sample` with modes by number: bilinear, nearest, bicubic; zeros, border, reflection."""
+    for argument, value in (("interpolation_mode", interpolation_mode), ("padding_mode", padding_mode)):
+        if value not in (0, 1, 2):
+            raise ValueError(f"grid_sampler(): {argument} must be 0, 1 or 2, got {value}")
+    modes, paddings = list(_SAMPLING), list(_PADDING)
+    return grid_sample(input, grid, modes[interpolation_mode], paddings[padding_mode], bool(align_corners))
+
+
+grid_sampler_2d = grid_sampler_3d = grid_sampler
+
+
+def _line(n, align_corners, dtype):
+    """n coordinates from -1 to 1: of the centres, or of the edges, of the first and the last."""
+    from .creation import linspace, zeros
+
+    if n <= 1:
+        return zeros(n, dtype=dtype)
+    line = linspace(-1, 1, n, dtype=dtype)
+    return line if align_corners else line * (n - 1) / n
+
+
+def affine_grid(theta, size, align_corners=None):
+    """The grid of an affine map for :func:`grid_sample`: theta ``(N, 2, 3)`` and size ``(N, C, H, W)`` to
+    ``(N, H, W, 2)``, or ``(N, 3, 4)`` and ``(N, C, D, H, W)`` to ``(N, D, H, W, 3)``.
+
+    ValueError for a theta that does not fit, NotImplementedError for other numbers of dimensions.
+    """
+    from .creation import ones
+    from .shape import broadcast_tensors, stack
+
+    if not isinstance(theta, TensorBase):
+        raise not_a_tensor("affine_grid", theta, "theta")
+    if not theta.dtype.is_floating_point:
+        raise ValueError(f"Expected theta to have floating point type, but got {theta.dtype}")
+    if align_corners is None:
+        warnings.warn("Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. "
+                      "Please specify align_corners=True if the old behavior is desired. See the documentation of "
+                      "grid_sample for details.", stacklevel=2)
+    size = tuple(k.__index__() for k in size)
+    n = len(size) - 2
+    if n not in (2, 3):
+        raise NotImplementedError("affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, "
+                                  f"respectively. Got size {size}.")
+    if theta.dim() != 3 or theta.shape[-2] != n or theta.shape[-1] != n + 1:
+        raise ValueError(f"Expected a batch of {n}D affine matrices of shape Nx{n}x{n + 1} for size {size}. Got "
+                         f"{theta.shape}.")
+    if min(size) <= 0:
+        raise ValueError(f"Expected non-zero, positive output size. Got {size}")
+    if theta.shape[0] != size[0]:
+        raise RuntimeError(f"affine_grid: expected theta for a batch of {size[0]}, got {theta.shape[0]}")
+    sizes = size[2:]
+    lines = [_line(k, align_corners, theta.dtype).reshape([-1 if e == d else 1 for e in range(n)])
+             for d, k in enumerate(sizes)]
+    base = stack(broadcast_tensors(*reversed(lines), ones([1] * n, dtype=theta.dtype)), -1)
+    return base.reshape(1, -1, n + 1).matmul(theta.transpose(1, 2)).reshape(size[0], *sizes, n)

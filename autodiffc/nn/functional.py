@@ -91,7 +91,9 @@ from .._ops.pooling import (  # noqa: F401
     max_unpool3d,
 )
 from .._ops.resample import (  # noqa: F401
+    affine_grid,
     channel_shuffle,
+    grid_sample,
     interpolate,
     pixel_shuffle,
     pixel_unshuffle,
@@ -254,7 +256,9 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
     return _masked(input, p, training, inplace, tuple(input.shape), True)
 
 
-def _feature_shape(input: Tensor) -> tuple:
+def _feature_shape(input: Tensor, p: float) -> tuple:
+    if p == 1.0:        # nothing is kept, whatever the dimensions
+        return ()
     if input.dim() < 2:
         raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
     return (*input.shape[:2], *(1,) * (input.dim() - 2))
@@ -266,7 +270,7 @@ def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
     _check_probability(p)
     if not training or p == 0.0:
         return input
-    return _masked(input, p, training, inplace, _feature_shape(input), True)
+    return _masked(input, p, training, inplace, _feature_shape(input, p), True)
 
 
 def _channel_dropout(input: Tensor, p: float, training: bool, inplace: bool, batched: bool) -> Tensor:
@@ -276,7 +280,7 @@ def _channel_dropout(input: Tensor, p: float, training: bool, inplace: bool, bat
         return input if inplace else result.squeeze(0)
     if not training or p == 0.0:
         return input
-    return _masked(input, p, training, inplace, _feature_shape(input), False)
+    return _masked(input, p, training, inplace, _feature_shape(input, p), False)
 
 
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -305,7 +309,7 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     if input.dim() not in (4, 5):
         warnings.warn(f"dropout3d: Received a {input.dim()}-D input to dropout3d, which is deprecated; "
                       "it takes 4-D or 5-D inputs.", stacklevel=2)
-    return _channel_dropout(input, p, training, inplace, input.dim() != 4)
+    return _channel_dropout(input, p, training, inplace, input.dim() == 5)
 
 
 # ---- softmax

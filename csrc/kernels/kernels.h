@@ -18,6 +18,7 @@
 #include "optim.h"
 #include "pooling.h"
 #include "resample.h"
+#include "grid.h"
 #include "rnn.h"
 #include "attention.h"
 #undef CT
@@ -34,9 +35,11 @@
 #include "norm.h"
 #include "gemm.h"
 #include "conv.h"
+#include "wino.h"
 #include "optim.h"
 #include "pooling.h"
 #include "resample.h"
+#include "grid.h"
 #include "rnn.h"
 #include "attention.h"
 #undef CT
@@ -157,6 +160,7 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #undef RNN_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},
     .conv = {&c_kernels_f32, &c_kernels_f64, NULL},
+    .wino = &w_kernels_f32,
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
     .mask_count = k_mask_count,
     .index_in = k_index_in,
@@ -178,9 +182,13 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .pool_codes64 = POOL_ROW(pool_codes64),
     .pool_sums = POOL_ROW(pool_sums),
     .pool_spread = FLOAT_ROW(pool_spread),
+    .pad_rows = FLOAT_ROW(pad_rows),
     .resample_add = FLOAT_ROW(resample_add),
     .resample_line = FLOAT_ROW(resample_line),
     .resample_band = FLOAT_ROW(resample_band),
+    .grid_read = FLOAT_ROW(grid_read),
+    .grid_write = FLOAT_ROW(grid_write),
+    .grid_slopes = FLOAT_ROW(grid_slopes),
     .resample_twice = FLOAT_ROW(resample_twice),
 #undef POOL_ROW
 #undef FLOAT_ROW

@@ -55,7 +55,7 @@ void attention_vjp(ad_vjp *v) {
     if (!g) return;
     vjp_optional_in(v, 4, in);
     if (E->failed) return;
-    if (!tls.no_grad || (in[3] && vjp_needs(v, 3))) {
+    if (!grad_is_final() || (in[3] && vjp_needs(v, 3))) {
         composed_vjp(v, 4, in, compose); /* the kernel has no gradient of the mask */
         return;
     }

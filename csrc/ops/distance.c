@@ -154,7 +154,7 @@ void cdist_vjp(ad_vjp *v) {
     ad_em *E = &v->E;
     ad_tensor *g = v->g[0], *a = vjp_in(v, 0), *b = vjp_in(v, 1), *y = vjp_out(v, 0);
     if (!a || !b || !y) return;
-    if (!tls.no_grad) { /* from operations that have gradients of their own */
+    if (!grad_is_final()) { /* from operations that have gradients of their own */
         ad_tensor *d = slope(E, a, b, y, v->at->f[0]);
         d = em2(E, OP_mul, em1i(E, OP_unsqueeze, g, -1, 0, 0), d);
         if (vjp_needs(v, 0)) v->gin[0] = em_sum_dim(E, d, -2);

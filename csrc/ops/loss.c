@@ -226,6 +226,10 @@ void nll_grad_vjp(ad_vjp *v) {
             &v->E, em_op(&v->E, OP_nll, 3, (ad_tensor *[]){v->g[0], target, optional_in(v, 2)}, v->at),
             m->ndim, m->sizes);
 }
+void nll_grad_jvp(ad_jvp *j) {
+    const ad_call *c = j->c;
+    j->tout[0] = em_nll_grad(&j->E, j->t[0], c->in[1], c->in[2], c->in[3], c->at);
+}
 void nll_jvp(ad_jvp *j) {
     if (j->t[0])
         j->tout[0] = em_op(&j->E, OP_nll, 3, (ad_tensor *[]){j->t[0], j->c->in[1], j->c->in[2]}, j->c->at);
@@ -255,7 +259,7 @@ void cross_entropy_vjp(ad_vjp *v) {
     ad_em *E = &v->E;
     ad_tensor *target = vjp_in(v, 1), *weight = optional_in(v, 2), *x = vjp_in(v, 0);
     if (!x || !target) return;
-    if (tls.no_grad) {
+    if (grad_is_final()) {
         ad_tensor *logp = vjp_out(v, 1);
         if (logp)
             v->gin[0] =

@@ -161,7 +161,7 @@ void normalized_vjp(ad_vjp *v, int grad,
     if (!x || !stats || !g) return;
     ad_attr at = *v->at;
     for (int k = 0; k < 3; k++) at.i[7] |= (int64_t)vjp_needs(v, k) << k;
-    if (tls.no_grad) {
+    if (grad_is_final()) {
         ad_tensor *out[3];
         g = em_cast(E, g, x->dtype);
         if (E->failed || ad_apply(&ad_ops[grad], 4, (ad_tensor *[]){g, x, stats, w}, &at, out) < 0) {

@@ -163,7 +163,7 @@ void pair_loss_vjp(ad_vjp *v) {
     if (!a || !b) return;
     for (int which = 0; which < 2; which++) {
         if (!vjp_needs(v, which)) continue;
-        if (tls.no_grad) {
+        if (grad_is_final()) {
             ad_attr at = *v->at;
             at.i[2] = which;
             v->gin[which] = em_op(E, OP_pair_loss_grad, 3, (ad_tensor *[]){g, a, b}, &at);

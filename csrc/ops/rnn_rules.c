@@ -79,7 +79,7 @@ void rnn_vjp(ad_vjp *v) {
     ad_tensor *in[RNN_INPUTS];
     vjp_optional_in(v, RNN_INPUTS, in);
     if (E->failed) return;
-    if (!tls.no_grad) {
+    if (!grad_is_final()) {
         composed_vjp(v, RNN_INPUTS, in, compose);
         return;
     }

@@ -168,6 +168,20 @@ void softmax_grad_vjp(ad_vjp *v) {
     v->gin[1] = em2(E, OP_sub, a, em2(E, OP_mul, g, em_sum_line(E, em2(E, OP_mul, h, y), dim)));
 }
 
+void softmax_grad_jvp(ad_jvp *j) { /* its gradient by y, of t, is symmetric in g and t */
+    ad_em *E = &j->E;
+    int64_t dim = j->c->at->i[0];
+    ad_tensor *g = j->c->in[0], *y = j->c->in[1], *tg = j->t[0], *ty = j->t[1], *sum = NULL;
+    if (tg) sum = em_grad(E, OP_softmax_grad, tg, y, dim);
+    if (!ty) {
+        j->tout[0] = sum;
+        return;
+    }
+    ad_tensor *a = em2(E, OP_mul, ty, em2(E, OP_sub, g, em_sum_line(E, em2(E, OP_mul, g, y), dim)));
+    a = em2(E, OP_sub, a, em2(E, OP_mul, y, em_sum_line(E, em2(E, OP_mul, g, ty), dim)));
+    j->tout[0] = sum ? em2(E, OP_add, sum, a) : a;
+}
+
 /* log_softmax_grad(g, y) = g - exp(y) * sum(g) */
 int log_softmax_grad_infer(ad_call *c) { return infer(c); }
 size_t log_softmax_grad_scratch(const ad_call *c) { return bytes(c); }
@@ -178,4 +192,16 @@ void log_softmax_grad_vjp(ad_vjp *v) {
     ad_tensor *h = v->g[0], *g = vjp_in(v, 0), *e = em2(E, OP_mul, h, em1(E, OP_exp, vjp_in(v, 1)));
     v->gin[0] = em2(E, OP_sub, h, em_sum_line(E, e, dim));
     if (vjp_needs(v, 1)) v->gin[1] = em1(E, OP_neg, em2(E, OP_mul, e, em_sum_line(E, g, dim)));
+}
+void log_softmax_grad_jvp(ad_jvp *j) {
+    ad_em *E = &j->E;
+    int64_t dim = j->c->at->i[0];
+    ad_tensor *y = j->c->in[1], *sum = NULL;
+    if (j->t[0]) sum = em_grad(E, OP_log_softmax_grad, j->t[0], y, dim);
+    if (j->t[1]) {
+        ad_tensor *e = em2(E, OP_mul, em1(E, OP_exp, y), j->t[1]);
+        e = em1(E, OP_neg, em2(E, OP_mul, e, em_sum_line(E, j->c->in[0], dim)));
+        sum = sum ? em2(E, OP_add, sum, e) : e;
+    }
+    j->tout[0] = sum;
 }

@@ -62,6 +62,46 @@ def row(name, sizes, out, mode, kind, dtypes="f", raises=(), **how):
     )
 
 
+def affine(theta, sizes):
+    """The grid of the maps theta over (height, width)."""
+    y, x = np.meshgrid(*[(2 * np.arange(n) + 1) / n - 1 for n in sizes], indexing="ij")
+    return np.einsum("nij,hwj->nhwi", theta, np.stack([x, y, np.ones_like(x)], -1))
+
+
+def reflected(x, low, high):
+    span = high - low
+    if not span:
+        return 0.0
+    x = abs(x - low) % (2 * span)
+    return (2 * span - x if x > span else x) + low
+
+
+def sampled(x, grid, mode, padding, align):
+    """grid_sample, a sample and an element at a time."""
+    sizes = x.shape[2:]
+    out = np.zeros(x.shape[:2] + grid.shape[1:-1])
+
+    def place(v, size):
+        if padding == "reflection":
+            v = reflected(v, *((0, size - 1) if align else (-0.5, size - 0.5)))
+        return v if padding == "zeros" else min(max(v, 0), size - 1)
+
+    for at in np.ndindex(grid.shape[:-1]):
+        taps = [((), 1.0)]
+        for c, size in zip(grid[at][::-1], sizes):
+            v = (c + 1) / 2 * (size - 1) if align else ((c + 1) * size - 1) / 2
+            if mode == "bicubic":
+                one = [(int(round(place(i, size))), float(cubic(v - i))) for i in np.floor(v) + np.arange(-1, 3)]
+            else:
+                v = place(v, size)
+                low = int(np.floor(v))
+                one = [(int(np.rint(v)), 1.0)] if mode == "nearest" else [(low, low + 1 - v), (low + 1, v - low)]
+            taps = [((*i, k), w * u) for i, w in taps for k, u in one if 0 <= k < size]
+        for i, w in taps:
+            out[(at[0], slice(None), *at[1:])] += w * x[(at[0], slice(None), *i)]
+    return out
+
+
 CASES = [
     row(
         "nearest", (3, 5), (6, 10), "nearest", "nearest", dtypes="fh",
@@ -112,5 +152,51 @@ CASES = [
         [In(2, 6, 4)],
         dtypes="fhi",
         raises=((lambda T: T.nn.functional.channel_shuffle(T.zeros(1, 4, 2), 3), RuntimeError),),
+    ),
+    *[
+        Case(
+            f"nn.functional.grid_sample/{name}",
+            lambda T, x, grid, how=how: T.nn.functional.grid_sample(x, grid, *how),
+            lambda x, grid, how=how: sampled(x, grid, *how),
+            [In(2, 3, 4, 5), In(2, 3, 2, 2, lo=-1.3, hi=1.3)],
+            dtypes=dtypes,
+            tol={"float32": 1e-4, "float16": 3e-2, "bfloat16": 2e-1, "float64": 1e-9},
+            gradgrad=how[0] != "nearest",
+            raises=raises,
+        )
+        for name, how, dtypes, raises in (
+            ("bilinear", ("bilinear", "zeros", False), "f", (
+                (lambda T: T.nn.functional.grid_sample(T.zeros(1, 1, 2, 2), T.zeros(1, 1, 1, 2), "cubic"), ValueError),
+                (lambda T: T.nn.functional.grid_sample(T.zeros(1, 1, 2, 2), T.zeros(2, 1, 1, 2), align_corners=True),
+                 RuntimeError),
+                (lambda T: T.nn.functional.grid_sample(T.zeros(1, 1, 2, 2), T.zeros(1, 1, 1, 3), align_corners=True),
+                 RuntimeError),
+                (lambda T: T.nn.functional.grid_sample(T.zeros(1, 1, 0, 2), T.zeros(1, 1, 1, 2), align_corners=True),
+                 RuntimeError),
+            )),
+            ("corners", ("bilinear", "zeros", True), "f", ()),
+            ("border", ("bilinear", "border", False), "f", ()),
+            ("reflection", ("bilinear", "reflection", True), "f", ()),
+            ("nearest", ("nearest", "zeros", False), "f", ()),
+            ("bicubic", ("bicubic", "reflection", False), "f", ()),
+        )
+    ],
+    Case(
+        "nn.functional.grid_sample/volume",
+        lambda T, x, grid: T.nn.functional.grid_sample(x, grid, "bilinear", "zeros", False),
+        lambda x, grid: sampled(x, grid, "bilinear", "zeros", False),
+        [In(1, 2, 2, 3, 4), In(1, 2, 2, 1, 3, lo=-1.3, hi=1.3)],
+        tol=1e-4,
+    ),
+    Case(
+        "nn.functional.affine_grid",
+        lambda T, theta: T.nn.functional.affine_grid(theta, (2, 1, 3, 4), False),
+        lambda theta: affine(theta, (3, 4)),
+        [In(2, 2, 3)],
+        raises=(
+            (lambda T: T.nn.functional.affine_grid(T.zeros(2, 2, 3), (2, 1, 3), False), NotImplementedError),
+            (lambda T: T.nn.functional.affine_grid(T.zeros(2, 3, 3), (2, 1, 3, 3), False), ValueError),
+            (lambda T: T.nn.functional.affine_grid(T.zeros(2, 2, 3), (2, 1, 0, 3), False), ValueError),
+        ),
     ),
 ]

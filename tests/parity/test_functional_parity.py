@@ -112,6 +112,15 @@ def test_random_functions(dtype):
         check(lambda T: value_and_grads(T, lambda t: getattr(T.nn.functional, name)(t, *args), array))
 
 
+@pytest.mark.parametrize("sizes", [(7,), (3, 4), (2, 3, 5), (2, 3, 4, 5), (2, 3, 2, 2, 3)])
+@pytest.mark.parametrize("p", [0.0, 0.5, 1.0])
+def test_channel_dropout_of_any_sizes(sizes, p):
+    x = RNG.standard_normal(sizes).astype("f")
+    for name in ("dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"):
+        for training in (True, False):
+            check(lambda T: value_and_grads(T, lambda t: getattr(T.nn.functional, name)(t, p, training), x))
+
+
 LABELS = np.array([1, 0, 5, 2])
 SIGNS = np.array([1.0, -1.0, -1.0, 1.0], np.float32)
 PROBS = (np.abs(X) / (1 + np.abs(X))).astype(np.float32)

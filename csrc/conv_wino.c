@@ -1,0 +1,188 @@
+/* Winograd's convolution for kernels of 3 by 3 without stride: a quarter of the multiplications.
+ *
+ * Channels are brought side by side first, so that every transform works on vectors of them. A piece of work
+ * takes some tiles of the image through all three steps (transform, 36 matrix products, transform back) while
+ * they are in its processor's cache. */
+#include "conv_internal.h"
+
+#include "pool.h"
+
+#include <string.h>
+
+#define STRIPS 16             /* pieces that tiles are shared out in; each has room of its own */
+#define STRIP_ELEMENTS (5461) /* tiles at a time, times the channels of both sides: what the cache holds */
+#define ROOM_ELEMENTS ((int64_t)12 << 20) /* of all strips */
+
+/* One side computed from the other: x to y, or, with the kernel turned round, y to x. */
+typedef struct wino {
+    int turned;
+    int64_t n, from, to;                         /* images; channels */
+    int64_t in[2], out[2], pad[2];               /* height and width */
+    int64_t tiles[2];                            /* down and across */
+    int64_t across, parts;                       /* tiles of a part of a row, and the parts of a row */
+    int64_t units, group;                        /* parts of rows in all, and how many are taken at a time */
+    int64_t strips, strip;                       /* and their units */
+    int64_t from_pitch, to_pitch, width, height; /* of the image with channels side by side */
+    const float *x, *bias;
+    float *y, *turned_x, *points, *room;
+    const float *w;
+    int64_t room_each;
+} wino;
+
+static int wino_of(wino *p, const conv_shape *s, int what) {
+    memset(p, 0, sizeof *p);
+    p->turned = what == CONV_X;
+    p->n = s->n;
+    p->from = p->turned ? s->co : s->ci;
+    p->to = p->turned ? s->ci : s->co;
+    if (s->type != CT_F32 || s->groups != 1 || s->in[0] != 1 || s->out[0] != 1 || s->k[0] != 1 ||
+        p->from % 16 || p->to % 16 || p->from < 32 || p->to < 32)
+        return 0;
+    if (s->stride[0] != 1 || s->pad[0] != 0) return 0;
+    for (int d = 0; d < 2; d++) {
+        if (s->k[d + 1] != 3 || s->stride[d + 1] != 1 || s->dil[d + 1] != 1 || s->pad[d + 1] > 2) return 0;
+        p->in[d] = p->turned ? s->out[d + 1] : s->in[d + 1];
+        p->out[d] = p->turned ? s->in[d + 1] : s->out[d + 1];
+        p->pad[d] = p->turned ? 2 - s->pad[d + 1] : s->pad[d + 1];
+        p->tiles[d] = ceil_div(p->out[d], WINO_OUT);
+    }
+    int64_t covered = p->tiles[0] * p->tiles[1] * WINO_OUT * WINO_OUT, positions = p->out[0] * p->out[1];
+    /* the transforms of the weight must be worth it, and the tiles not too empty */
+    if (positions * p->n < 1024 || positions * 5 < covered * 3) return 0;
+    int64_t most = max64(24, min64(48, STRIP_ELEMENTS / (p->from + p->to)));
+    p->across = even(p->tiles[1], most);
+    p->parts = ceil_div(p->tiles[1], p->across);
+    p->units = p->n * p->tiles[0] * p->parts;
+    p->group = max64(1, most / p->across);
+    p->from_pitch = p->from + 16; /* rows a power of two apart would share lines of the cache */
+    p->to_pitch = p->to + 16;
+    p->width = WINO_OUT * p->tiles[1] + 2;
+    p->height = WINO_OUT * p->tiles[0] + 2;
+    int64_t tiles = p->group * p->across;
+    p->room_each = WINO_POINTS * tiles * (p->from_pitch + p->to_pitch) + 16 * p->across * p->to_pitch;
+    p->strips = max64(1, min64(STRIPS, ROOM_ELEMENTS / p->room_each));
+    p->strip = ceil_div(ceil_div(p->units, p->group), p->strips) * p->group;
+    p->strips = ceil_div(p->units, p->strip);
+    return 1;
+}
+
+int wino_fits(const conv_shape *s, int what) {
+    wino p;
+    return wino_of(&p, s, what);
+}
+
+/* A row of the image, from channel after channel to channels side by side, with zeros around. */
+static void turn_rows(int64_t begin, int64_t end, void *ctx) {
+    const wino *p = ctx;
+    for (int64_t u = begin; u < end; u++) {
+        int64_t image = u / p->height, h = u % p->height - p->pad[0];
+        float *to = p->turned_x + u * p->width * p->from;
+        if (h < 0 || h >= p->in[0]) {
+            memset(to, 0, (size_t)(p->width * p->from) * sizeof *to);
+            continue;
+        }
+        int64_t first = min64(p->pad[1], p->width), cols = min64(p->in[1], p->width - first);
+        memset(to, 0, (size_t)(first * p->from) * sizeof *to);
+        kern->conv[CT_F32]->transpose(p->from, cols, p->from,
+                                      p->x + (image * p->from * p->in[0] + h) * p->in[1], p->in[0] * p->in[1],
+                                      to + first * p->from, p->from);
+        memset(to + (first + cols) * p->from, 0, (size_t)((p->width - first - cols) * p->from) * sizeof *to);
+    }
+}
+
+/* The weight's points, in panels of the matrix product: point, panel, channel from, channel to. */
+static void turn_weight(int64_t begin, int64_t end, void *ctx) {
+    const wino *p = ctx;
+    const conv_kernels *conv = kern->conv[CT_F32];
+    const wino_kernels *kernels = kern->wino;
+    float block[9 * 64];
+    int64_t nr = kern->gemm[CT_F32]->nr, vl = conv->vl, panels = ceil_div(p->to, nr);
+    for (int64_t u = begin; u < end; u++) {
+        for (int64_t c = 0; c < p->to; c += 64) {
+            int64_t n = min64(64, p->to - c);
+            /* w is [to, from, 9], or turned [from, to, 9] */
+            if (p->turned) conv->transpose(n, 9, n, p->w + (u * p->to + c) * 9, 9, block, 64);
+            else conv->transpose(n, 9, n, p->w + (c * p->from + u) * 9, p->from * 9, block, 64);
+            for (int64_t v = 0; v < n; v += vl) {
+                int64_t panel = (c + v) / nr;
+                kernels->weight(block + v, 64, p->turned,
+                                p->points + (panel * p->from + u) * nr + (c + v) % nr, panels * p->from * nr);
+            }
+        }
+    }
+}
+
+static void tiles_of_strip(const wino *p, int64_t unit, int64_t units, float *room) {
+    const gemm_kernels *gemm = kern->gemm[CT_F32];
+    const conv_kernels *conv = kern->conv[CT_F32];
+    const wino_kernels *kernels = kern->wino;
+    int64_t nr = gemm->nr, panels = ceil_div(p->to, nr), kb = even(p->from, gemm->kc);
+    int64_t place[48 + 1], tiles = 0, most = p->group * p->across;
+    int64_t step = most * p->from_pitch, sums_step = most * p->to_pitch;
+    float *sums = room + WINO_POINTS * step, *rows = sums + WINO_POINTS * sums_step;
+    for (int64_t u = 0; u < units; u++) {
+        int64_t part = (unit + u) % p->parts, line = (unit + u) / p->parts; /* image and row of tiles */
+        int64_t first = part * p->across, count = min64(p->across, p->tiles[1] - first);
+        int64_t row = (line / p->tiles[0]) * p->height + line % p->tiles[0] * WINO_OUT;
+        kernels->image(count, p->from, p->turned_x + (row * p->width + WINO_OUT * first) * p->from,
+                       p->width * p->from, p->from, room + tiles * p->from_pitch, step, p->from_pitch);
+        place[u] = tiles;
+        tiles += count;
+    }
+    for (int point = 0; point < WINO_POINTS; point++) {
+        int64_t tile_rows = even(tiles, gemm->mr);
+        gemm_piece s = {.m = tiles,
+                        .n = p->to,
+                        .rsa = p->from_pitch,
+                        .csa = 1,
+                        .tile_rows = tile_rows,
+                        .tile_step = tile_rows * p->from_pitch,
+                        .rsb = nr,
+                        .csb = 1,
+                        .panel_step = nr * p->from,
+                        .c = sums + point * sums_step,
+                        .ldc = p->to_pitch};
+        for (int64_t k = 0; k < p->from; k += kb) {
+            s.k = min64(kb, p->from - k);
+            s.a = room + point * step + k;
+            s.b = p->points + (point * panels * p->from + k) * nr;
+            s.add = k > 0;
+            gemm->tiles(&s, 1);
+        }
+    }
+    for (int64_t u = 0; u < units; u++) {
+        int64_t part = (unit + u) % p->parts, line = (unit + u) / p->parts;
+        int64_t first = part * p->across, count = min64(p->across, p->tiles[1] - first);
+        int64_t image = line / p->tiles[0], h = line % p->tiles[0] * WINO_OUT, w = first * WINO_OUT;
+        kernels->result(count, p->to, sums + place[u] * p->to_pitch, sums_step, p->to_pitch, p->bias, rows,
+                        p->across * WINO_OUT * p->to_pitch, p->to_pitch);
+        int64_t cols = min64(count * WINO_OUT, p->out[1] - w), area = p->out[0] * p->out[1];
+        for (int64_t i = 0; i < WINO_OUT && h + i < p->out[0]; i++)
+            conv->transpose(cols, p->to, cols, rows + i * p->across * WINO_OUT * p->to_pitch, p->to_pitch,
+                            p->y + image * p->to * area + (h + i) * p->out[1] + w, area);
+    }
+}
+
+static void strips(int64_t begin, int64_t end, void *ctx) {
+    const wino *p = ctx;
+    for (int64_t u = begin; u < end; u++) {
+        int64_t last = min64(p->units, (u + 1) * p->strip);
+        for (int64_t unit = u * p->strip; unit < last; unit += p->group)
+            tiles_of_strip(p, unit, min64(p->group, last - unit), p->room + u * p->room_each);
+    }
+}
+
+void conv_wino(const conv_shape *s, int what, conv_room *r, const void *from, const void *w, const void *bias,
+               void *to) {
+    wino p;
+    int64_t nr = kern->gemm[CT_F32]->nr;
+    if (!wino_of(&p, s, what)) return;
+    p.turned_x = room_take(r, p.n * p.height * p.width * p.from, 4);
+    p.points = room_take(r, WINO_POINTS * ceil_div(p.to, nr) * nr * p.from, 4);
+    p.room = room_take(r, p.strips * p.room_each, 4);
+    if (!r->base) return;
+    p.x = from, p.w = w, p.bias = bias, p.y = to;
+    pool_parallel_for(p.n * p.height, max64(1, 32768 / (p.width * p.from)), turn_rows, &p);
+    pool_parallel_for(p.from, max64(1, 4096 / p.to), turn_weight, &p);
+    pool_parallel_for(p.strips, 1, strips, &p);
+}
