@@ -3,13 +3,10 @@
 import os
 import random
 import sys
-import tempfile
 import traceback
-from multiprocessing import connection, parent_process
 
 import numpy as np
 
-from .exchange import Slot, pack
 from .fetch import IterableFetcher, MapFetcher, tensor_fetcher
 
 _info = None
@@ -71,8 +68,10 @@ def loop(worker, workers, kind, dataset, batched, collate_fn, drop_last, seed, i
     """Answers tasks until None or until the main process has gone. A task is (number, slot, index); a resumption is
     (number,). What is sent back is (number, slot, message of pack())."""
     import signal
+    from multiprocessing import connection, parent_process
 
     from .... import manual_seed, set_num_threads
+    from .exchange import Slot, pack
 
     global _info
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process answers it, and ends this one
@@ -141,6 +140,8 @@ def loop(worker, workers, kind, dataset, batched, collate_fn, drop_last, seed, i
 
 def clean(prefix):
     """Removes the files of workers that ended before the main process had opened them."""
+    import tempfile
+
     folder, name = os.path.split(prefix)
     for place in {folder, tempfile.gettempdir()}:
         for entry in os.listdir(place):
