@@ -47,7 +47,8 @@ def test_shapes():
         (z.unsqueeze(-1), a[..., None]), (z[:, :1].squeeze(1), a[:, 0]), (z.transpose(0, -1), a.swapaxes(0, -1)),
         (z.permute(2, 0, 1), a.transpose(2, 0, 1)), (z[:, 0, 1:3], a[:, 0, 1:3]), (z[..., -1], a[..., -1]),
         (z[z.real > 0], a[a.real > 0]), (z.unbind(1)[2], a[:, 2]), (z.narrow(2, 1, 2), a[:, :, 1:3]),
-        (z[:1].expand(5, 3, 4), np.broadcast_to(a[:1], (5, 3, 4))), (z.flip(0), a[::-1]), (z.roll(1, 2), np.roll(a, 1, 2)),
+        (z[:1].expand(5, 3, 4), np.broadcast_to(a[:1], (5, 3, 4))), (z.flip(0), a[::-1]),
+        (z.roll(1, 2), np.roll(a, 1, 2)),
         (z.mH, a.swapaxes(1, 2).conj()), (z.select(1, 2), a[:, 2]), (list(z)[1], a[1]), (z.contiguous(), a),
     ):  # fmt: skip
         same(mine, theirs)

@@ -14,6 +14,7 @@ from .op_cases import CASES
 
 HERE = pathlib.Path(__file__).parent
 PLACES = {
+    "test_distributions.py": "binomial",
     "test_complex.py": (
         "complex polar view_as_complex view_as_real fft.fft fft.ifft fft.fft2 fft.ifft2 fft.fftn fft.ifftn "
         "fft.rfft fft.irfft fft.rfft2 fft.irfft2 fft.rfftn fft.irfftn fft.hfft fft.ihfft"

@@ -14,7 +14,7 @@ SUPPORTED, PARTLY, MISSING, UNKNOWN = "supported", "partly supported", "missing"
 
 PARTS = {
     **dict.fromkeys(["torch.complex32", "torch.complex64", "torch.complex128", "torch.chalf", "torch.cfloat",
-                     "torch.cdouble"], "of what complex(), polar(), view_as_complex() and torch.fft make; few operations"),
+                     "torch.cdouble"], "of what complex(), polar() and torch.fft make; few operations"),
     "torch.sparse.mm": "of a sparse and a dense matrix",
     "torch.nn.functional.embedding": "with sparse=True the gradient is dense",
     "torch.nn.functional.embedding_bag": "with sparse=True the gradient is dense",
