@@ -87,10 +87,12 @@ void stage_of_y(conv_stage *g, const conv_shape *s) {
     *g = (conv_stage){.type = s->type, .planes = s->n * s->groups * s->co};
     for (int d = 0; d < 3; d++) {
         int64_t lo = 0, end = s->out[d], e;
-        for (int64_t r = 0; r < s->stride[d] && r < s->in[d]; r++) {
-            int64_t n = with_rest(s, d, r);
-            for (int64_t t = 0; t < s->k[d]; t++)
-                if (tap_back(s, d, r, t, &e)) lo = max64(lo, -e), end = max64(end, n + e);
+        for (int64_t t = 0; t < s->k[d]; t++) { /* of the rests, the one that tap t meets */
+            int64_t r = (t * s->dil[d] - s->pad[d]) % s->stride[d];
+            if (r < 0) r += s->stride[d];
+            if (r >= s->in[d] || !tap_back(s, d, r, t, &e)) continue;
+            lo = max64(lo, -e);
+            end = max64(end, with_rest(s, d, r) + e);
         }
         g->size[d] = s->out[d];
         g->step[d] = g->dil[d] = g->phases[d] = 1;
