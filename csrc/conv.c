@@ -141,8 +141,10 @@ size_t conv_workspace(const conv_shape *s, int what) {
         if (what == CONV_Y) conv_y_depth(s, &r, NULL, NULL, NULL, NULL);
         else if (what == CONV_X) conv_x_depth(s, &r, NULL, NULL, NULL, NULL);
         else conv_w_depth(s, &r, NULL, NULL, NULL);
-    } else if (what != CONV_W && wino_fits(s, what)) conv_wino(s, what, &r, NULL, NULL, NULL, NULL);
-    else if (what == CONV_Y) conv_y_product(s, &r, NULL, NULL, NULL, NULL);
+    } else if (wino_fits(s, what)) {
+        if (what == CONV_W) conv_wino_w(s, &r, NULL, NULL, NULL);
+        else conv_wino(s, what, &r, NULL, NULL, NULL, NULL);
+    } else if (what == CONV_Y) conv_y_product(s, &r, NULL, NULL, NULL, NULL);
     else if (what == CONV_X) conv_x_product(s, &r, NULL, NULL, NULL, NULL);
     else conv_w_sums(s, &r, NULL, NULL, NULL);
     return r.used;
@@ -168,5 +170,6 @@ void conv_w(const conv_shape *s, const void *y, const void *x, void *w, void *sc
     conv_room r = {.base = scratch};
     if (is_plain(s)) conv_plain(s, CONV_W, x, w, y, NULL);
     else if (is_depthwise(s)) conv_w_depth(s, &r, y, x, w);
+    else if (wino_fits(s, CONV_W)) conv_wino_w(s, &r, y, x, w);
     else conv_w_sums(s, &r, y, x, w);
 }
