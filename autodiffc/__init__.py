@@ -612,7 +612,6 @@ from ._ops.random import (
     alpha_dropout,
     alpha_dropout_,
     bernoulli,
-    binomial,
     dropout,
     dropout_,
     feature_alpha_dropout,
@@ -622,7 +621,6 @@ from ._ops.random import (
     multinomial,
     native_dropout,
     normal,
-    poisson,
     rand,
     rand_like,
     randint,
@@ -630,6 +628,14 @@ from ._ops.random import (
     randn,
     randn_like,
     randperm,
+)
+from ._ops.sampling import (
+    _dirichlet_grad,
+    _sample_dirichlet,
+    _standard_gamma,
+    _standard_gamma_grad,
+    binomial,
+    poisson,
 )
 from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 

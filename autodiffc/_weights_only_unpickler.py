@@ -7,7 +7,6 @@ The opcodes are described in the pickletools module of Python's standard library
 """
 
 import collections
-import pickletools
 import struct
 from pickle import UnpicklingError
 
@@ -601,6 +600,8 @@ _STEPS = _steps()
 
 def unsafe_globals(data, safe=(), at=0):
     """The names in a pickle that are neither on the list nor among `safe`; nothing is made or called."""
+    import pickletools
+
     known = {public_name(obj) for obj in safe} | set(listed())
     texts, memo, names = [], {}, []
     try:

@@ -19,8 +19,6 @@ from .storage import TypedStorage, UntypedStorage, storage_of
 
 DEFAULT_PROTOCOL = 2
 
-MAP_LOCATION = "a function, device, text, dict or None"
-
 
 class LoadEndianness(Enum):
     """The byte order of files that do not name theirs."""
@@ -398,7 +396,8 @@ def _restorer(map_location):
         place = map_location.decode() if isinstance(map_location, bytes) else str(map_location)
         return lambda storage, location: default_restore_location(storage, place)
     if not callable(map_location):
-        raise TypeError(f"map_location must be {MAP_LOCATION}, not {type(map_location).__name__}")
+        raise TypeError("map_location must be a function, device, text, dict or None, not "
+                        f"{type(map_location).__name__}")
 
     def restore(storage, location):
         result = map_location(storage, location)

@@ -508,10 +508,10 @@ int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int r
     walk_room room;
     walk_start(&w, &room);
     reach r = {0};
-    bool was = tls.no_grad, fresh;
+    bool was = tls.no_grad, was_off = tls.grad_off, fresh;
     int status = -1, cast = autocast_pause(); /* gradients have the dtypes that the operands had */
     for (int64_t k = 0; k < ninputs; k++) out[k] = 0;
-    tls.no_grad = !create_graph;
+    tls.no_grad = tls.grad_off = !create_graph; /* both: Python that runs in between may set and restore it */
     running = &w;
     if (ninputs) {
         for (int64_t k = 0; k < ninputs; k++) {
@@ -562,6 +562,7 @@ int ad_backward(const ad_handle *roots, const ad_handle *grads, int64_t n, int r
     status = 0;
 done:
     tls.no_grad = was;
+    tls.grad_off = was_off;
     autocast_resume(cast);
     running = w.outer;
     walk_free(&w);

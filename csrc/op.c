@@ -81,8 +81,8 @@ bool call_is_long(const ad_call *c) {
 
 /* Whether infer reads the values of the inputs, and may refuse them. */
 bool call_reads_values(const ad_call *c) {
-    return c->op->flags & AD_OP_VALUES || (c->op->flags & AD_OP_EW && c->op->promo & P_DIVISOR &&
-                                           !dtype_is_float(c->out[0]->dtype));
+    return c->op->flags & AD_OP_VALUES ||
+           (c->op->flags & AD_OP_EW && c->op->promo & P_DIVISOR && !dtype_is_float(c->out[0]->dtype));
 }
 
 /* Runs a call whose outputs are in place: scratch, run, and the program that is being captured. */
@@ -239,7 +239,8 @@ ad_tensor *ad_apply1(int op, int nin, ad_tensor *const *in, const ad_attr *at) {
 
 ad_tensor *ad_apply_inplace(int op, int nin, ad_tensor *const *in, const ad_attr *at) {
     ad_tensor *out;
-    if (ad_ops[op].flags & AD_OP_CONTIG && nin && !tensor_is_contiguous(in[0])) { /* it writes rows of its own */
+    if (ad_ops[op].flags & AD_OP_CONTIG && nin &&
+        !tensor_is_contiguous(in[0])) { /* it writes rows of its own */
         ad_tensor *made = ad_apply1(op, nin, in, at);
         out = made ? ad_apply_inplace(OP_copy, 2, (ad_tensor *[]){in[0], made}, NULL) : NULL;
         tensor_unref(made);

@@ -121,6 +121,12 @@ int rng_random(rng_state *s, rng_type t, void *out, int64_t n);
  * fits); the numbers do not depend on the type. */
 int rng_randperm(rng_state *s, rng_type t, void *out, int64_t n);
 
+/* Numbers that take the place of their parameters, in order: torch.poisson(rates), torch.binomial(counts, p),
+ * torch._standard_gamma(alpha); the float32 forms of the last two are `narrow`. Every double is accepted. */
+void rng_poisson(rng_state *s, double *x, int64_t n);
+void rng_binomial(rng_state *s, double *x, const double *p, int64_t n, int narrow);
+void rng_gamma(rng_state *s, double *x, int64_t n, int narrow);
+
 /* torch.multinomial of a contiguous [rows, n] matrix of F32, F64, BF16 or F16 weights: `samples`
  * indices a row. `scratch` holds rng_multinomial_scratch(...) bytes. Gives 0; -1 for another type;
  * -2 for a row whose weights sum to nothing (with replacement; PyTorch's message is "invalid

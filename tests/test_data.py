@@ -444,6 +444,25 @@ def test_errors_do_not_end_workers():
     assert seen == [0, 1, 2, "error", 4, 5]
 
 
+def test_little_shared_memory(monkeypatch, tmp_path):
+    import errno
+
+    from autodiffc.utils.data._utils import exchange
+
+    usual = exchange._mapped
+
+    def full(name, size):
+        if name.startswith(exchange.folder()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return usual(name, size)
+
+    monkeypatch.setattr(exchange, "_mapped", full)
+    monkeypatch.setattr(exchange.tempfile, "tempdir", str(tmp_path))
+    if exchange.folder() != str(tmp_path):
+        got = [n.tolist() for _, n, _ in DataLoader(Squares(), batch_size=5, num_workers=2)]
+        assert got == [[0, 1, 4, 9, 16], [25, 36, 49, 64, 81]] and os.listdir(tmp_path) == []
+
+
 def shared_files():
     from autodiffc.utils.data._utils.exchange import folder
 

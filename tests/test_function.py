@@ -399,3 +399,28 @@ def test_output_on_ctx_has_its_history():
 def test_no_grad_records_nothing():
     with T.no_grad():
         assert Exp.apply(leaf(1.0)).grad_fn is None
+
+
+def test_grad_mode_in_backward():
+    """Gradients are off in backward unless a graph is asked for, whatever the Python in between does with the mode."""
+    seen = []
+
+    def hook(g):
+        seen.append(T.is_grad_enabled())
+        with T.no_grad():
+            pass
+        with T.enable_grad():
+            pass
+
+    for create in (False, True):
+        x = T.ones(3, requires_grad=True)
+        y = x * 2
+        y.register_hook(hook)
+        (g,) = T.autograd.grad((y * x + y * y).sum(), x, create_graph=create)
+        assert seen.pop() is create and not seen and g.requires_grad is create
+        assert T.is_grad_enabled()
+    with T.no_grad():
+        with T.enable_grad():
+            y = (x * x).sum()
+        y.backward()
+        assert not T.is_grad_enabled() and not x.grad.requires_grad

@@ -46,3 +46,13 @@ def test_programs_against_reference(block):
         for a, b in zip(got, grads(T, P.total(T, read, seed), ys)):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12, err_msg=f"seed {seed}")
     assert compared > 10
+
+
+def test_the_result_of_a_division_may_be_written():
+    """Its gradient reads the operands alone, as PyTorch's does."""
+    for view in (False, True):
+        a, b = T.full((2, 2), 3.0, requires_grad=True), T.full((2, 2), 2.0, requires_grad=True)
+        y = a / b
+        (y.view(-1) if view else y).mul_(2)
+        y.sum().backward()
+        assert (a.grad == 1).all() and (b.grad == -1.5).all()

@@ -1,6 +1,8 @@
 """Namespaces of devices and processes that are not there answer as a PyTorch for the CPU does."""
 
+import ast
 import contextlib
+import datetime
 import io
 import json
 import pathlib
@@ -161,7 +163,7 @@ def test_a_group_of_one_process(group):
     with net.no_sync():
         net(T.ones(1, 2)).sum().backward()
     assert net.module.weight.grad.tolist() == [[1, 1]] and "module.weight" in net.state_dict()
-    with pytest.raises(RuntimeError, match="no other process"):
+    with pytest.raises(ValueError, match="1 is not in"):
         group.send(x, 1)
     with pytest.raises(ValueError, match="twice"):
         group.init_process_group("gloo", world_size=1, rank=0)
@@ -177,13 +179,111 @@ def test_without_a_group(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ValueError, match="environment variable RANK expected"):
         T.distributed.init_process_group("gloo")
-    with pytest.raises(NotImplementedError, match="group of 4 processes"):
+    with pytest.raises(ValueError, match="environment variable MASTER_ADDR expected"):
         T.distributed.init_process_group("gloo", world_size=4, rank=0)
+    with pytest.raises(RuntimeError, match="doesn't have NCCL built in"):
+        T.distributed.init_process_group("nccl", world_size=1, rank=0)
+    with pytest.raises(ValueError, match="rank 3 of a world of 2"):
+        T.distributed.init_process_group("gloo", world_size=2, rank=3)
+    with pytest.raises(RuntimeError, match="No rendezvous handler"):
+        T.distributed.init_process_group("gloo", "http://x", world_size=2, rank=0)
+    with pytest.raises(RuntimeError, match="only 1 of 2 processes"):
+        T.distributed.init_process_group("gloo", "tcp://127.0.0.1:0", world_size=2, rank=0,
+                                         timeout=datetime.timedelta(seconds=0.2))
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "1")
     T.distributed.init_process_group()
     T.distributed.destroy_process_group()
     assert not T.distributed.is_initialized()
+
+
+DISTRIBUTED = """
+    import sys
+    import autodiffc as torch, autodiffc.distributed as dist, autodiffc.multiprocessing as mp
+    from autodiffc import nn
+    from autodiffc.nn.parallel import DistributedDataParallel as DDP
+
+    def collectives(rank, world):
+        x, y = torch.full((3,), rank + 1.0), torch.arange(2.0) * rank
+        dist.all_reduce(x)
+        dist.broadcast(y, src=1)
+        half = torch.ones(2, dtype=torch.bfloat16) * rank
+        dist.all_reduce(half, op=dist.ReduceOp.AVG)
+        whole, part = torch.zeros(world, dtype=torch.int64), torch.zeros(1)
+        dist.all_gather_into_tensor(whole, torch.tensor([rank]))
+        dist.reduce_scatter(part, [torch.tensor([k + rank * 10.0]) for k in range(world)])
+        top = torch.tensor([float(rank)])
+        dist.reduce(top, dst=0, op=dist.ReduceOp.MAX)
+        mine = torch.zeros(1)
+        dist.scatter(mine, [torch.tensor([k * 10.0]) for k in range(world)] if rank == 0 else None, src=0)
+        parts = [torch.zeros(1) for _ in range(world)]
+        dist.all_to_all(parts, [torch.tensor([rank * 10.0 + k]) for k in range(world)])
+        pair, got = dist.new_group([0, 2]), torch.zeros(1)
+        if rank in (0, 2):
+            got += 1
+            dist.all_reduce(got, group=pair)
+        to, frm, ring = (rank + 1) % world, (rank - 1) % world, torch.zeros(1)
+        for work in dist.batch_isend_irecv([dist.P2POp(dist.isend, torch.tensor([float(rank)]), to),
+                                            dist.P2POp(dist.irecv, ring, frm)]):
+            work.wait()
+        objects = [None] * world
+        dist.all_gather_object(objects, {"rank": rank})
+        return [x[0], y[1], half[0], whole.tolist(), part, top if rank == 0 else None, mine,
+                [p.item() for p in parts], got, ring, [o["rank"] for o in objects]]
+
+    def training(rank, world):
+        torch.manual_seed(rank)
+        net = DDP(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 1)))
+        opt, g = torch.optim.SGD(net.parameters(), 0.1), torch.Generator().manual_seed(rank)
+        for k in range(3):
+            opt.zero_grad()
+            with net.no_sync():
+                net(torch.randn(4, 2, generator=g)).pow(2).mean().backward()
+            net(torch.randn(4, 2, generator=g)).pow(2).mean().backward()
+            opt.step()
+        same = [None] * world
+        dist.all_gather_object(same, net.module[0].weight.tolist())
+        two = DDP(nn.ModuleList([nn.Linear(1, 1, bias=False) for _ in range(3)]), find_unused_parameters=True)
+        two.module.forward = lambda x: two.module[min(rank, 1)](x)
+        two(torch.ones(1, 1)).sum().backward()
+        lazy = DDP(nn.ModuleList([nn.Linear(1, 1), nn.Linear(1, 1)]))
+        lazy.module.forward = lambda x: lazy.module[0](x)
+        lazy(torch.ones(1, 1)).sum().backward()
+        try:
+            lazy(torch.ones(1, 1))
+        except RuntimeError as e:
+            said = "1.weight, 1.bias" in str(e)
+        grads = [m.weight.grad for m in two.module]
+        return [all(s == same[0] for s in same), said, grads[0], grads[1], grads[2]]
+
+    def work(rank, world, where, queue):
+        dist.init_process_group("gloo", init_method=where, rank=rank, world_size=world)
+        rows = collectives(rank, world) + training(rank, world)
+        queue.put((rank, [r.item() if isinstance(r, torch.Tensor) else r for r in rows]))
+        dist.barrier()
+        dist.destroy_process_group()
+
+    if __name__ == "__main__":
+        queue = mp.get_context("spawn").SimpleQueue()
+        mp.spawn(work, args=(3, sys.argv[1], queue), nprocs=3)
+        for row in sorted(queue.get() for _ in range(3)):
+            print(row)
+"""
+
+
+def test_several_processes(tmp_path):
+    script = tmp_path / "work.py"
+    script.write_text(textwrap.dedent(DISTRIBUTED))
+    done = child.run(str(script), f"file://{tmp_path}/meet")
+    assert done.returncode == 0, done.stderr
+    rows = [ast.literal_eval(line) for line in done.stdout.splitlines()]
+    for rank, row in rows:
+        to_all = [float(10 * k + rank) for k in range(3)]
+        assert row[:5] == [6.0, 1.0, 1.0, [0, 1, 2], 3 * rank + 30.0]
+        assert row[5:8] == [2.0 if rank == 0 else None, rank * 10.0, to_all]
+        assert row[8:11] == [0.0 if rank == 1 else 2.0, (rank - 1) % 3, [0, 1, 2]]
+        assert row[11:13] == [True, True] and row[13] == pytest.approx(1 / 3) and row[14] == pytest.approx(2 / 3)
+        assert row[15] is None
 
 
 def test_jit_returns_what_it_is_given():

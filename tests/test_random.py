@@ -177,7 +177,7 @@ def test_seeds(value):
         (lambda: torch.normal(torch.zeros(3), torch.ones(2)), RuntimeError, "match"),
         (lambda: torch.normal(torch.zeros(3), -torch.ones(3)), RuntimeError, "std >= 0"),
         (lambda: torch.normal(torch.zeros(3, dtype=torch.int64), 1.0), NotImplementedError, "Long"),
-        (lambda: torch.poisson(torch.ones(3)), NotImplementedError, "numpy"),
+        (lambda: torch.poisson(-torch.ones(3)), RuntimeError, "non-negative"),
         (lambda: torch.dropout(torch.ones(3), 1.5, True), RuntimeError, "between 0 and 1"),
         (lambda: torch.dropout(torch.ones(3, dtype=torch.int64), 0.5, True), RuntimeError, "Long"),
         (lambda: torch.dropout(3, 0.5, True), TypeError, "Tensor"),

@@ -266,17 +266,6 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
     return _call.to_out(h, out)
 
 
-def poisson(input, generator=None):
-    """Not provided: NotImplementedError."""
-    raise NotImplementedError("poisson() is not provided; numpy.random.Generator.poisson with from_numpy() gives such "
-                              "numbers (of another stream than PyTorch's)")
-
-
-def binomial(count, prob, generator=None):
-    """Not provided: NotImplementedError."""
-    raise NotImplementedError("binomial() is not provided; numpy.random.Generator.binomial with from_numpy() gives "
-                              "such numbers (of another stream than PyTorch's)")
-
 
 # ---- in place ----
 

@@ -10,6 +10,8 @@ from .._core import OP, TensorBase, fail, wrap
 from .._native import lib
 from . import linalg, random, shape
 from ._call import not_a_tensor
+from .activation import relu
+from .math import tanh
 
 _RNN = OP["rnn"]
 _TANH, _RELU, _LSTM, _GRU = range(4)
@@ -33,6 +35,16 @@ def _recur(kind, reverse, x, h0, c0, w, b, proj, sizes):
     return wrap(y), hn, None
 
 
+def _of_integers(kind, reverse, x, h, w):
+    """A plain recurrence of integers, which PyTorch computes too; b is in x already."""
+    act = relu if kind == _RELU else tanh
+    out = []
+    for t in range(x.shape[0])[::-1 if reverse else 1]:
+        h = act(shape.select(x, 0, t) + linalg.linear(h, w))
+        out.append(h)
+    return shape.stack(out[::-1] if reverse else out), h, None
+
+
 def _direction(kind, reverse, x, h0, c0, params, sizes):
     """One layer in one direction: params is its weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, None where
     there is none.
@@ -40,7 +52,10 @@ def _direction(kind, reverse, x, h0, c0, params, sizes):
     w_ih, w_hh, b_ih, b_hh, w_hr = params
     if kind != _GRU and b_hh is not None:  # one sum for both
         b_ih, b_hh = b_ih + b_hh, None
-    return _recur(kind, reverse, linalg.linear(x, w_ih, b_ih), h0, c0, w_hh, b_hh, w_hr, sizes)
+    x = linalg.linear(x, w_ih, b_ih)
+    if kind < _LSTM and not sizes and not x.dtype.is_floating_point:
+        return _of_integers(kind, reverse, x, h0, w_hh)
+    return _recur(kind, reverse, x, h0, c0, w_hh, b_hh, w_hr, sizes)
 
 
 def _layers(name, kind, x, hx, params, has_biases, num_layers, dropout, train, bidirectional, sizes):

@@ -1,4 +1,4 @@
-"""torch.distributed for one process: a group of one, whose collectives copy. Larger ones raise NotImplementedError."""
+"""torch.distributed between processes on CPUs: groups, and collectives over TCP (_processes.py, _collectives.py)."""
 
 import os
 import sys
@@ -46,23 +46,24 @@ DistBackendError = DistNetworkError = DistStoreError = DistError
 
 
 class ProcessGroup:
-    """This process alone."""
+    """Some of the processes that init_process_group() joined, by their ranks in the world."""
 
-    def __init__(self, backend="gloo", name=""):
+    def __init__(self, backend="gloo", ranks=(0,), mine=0, peers=None, number=0, name=""):
         self.backend, self.group_name = Backend(backend), name
+        self.ranks, self.mine, self.peers, self.number = list(ranks), mine, peers or {}, number
 
     def rank(self) -> int:
-        return 0
+        return self.ranks.index(self.mine) if self.mine in self.ranks else -1
 
     def size(self) -> int:
-        return 1
+        return len(self.ranks)
 
     def name(self) -> str:
         return str(self.backend)
 
 
 class Work:
-    """What an async_op returns: done already."""
+    """What an async_op returns: done already, as collectives here are when they return."""
 
     def __init__(self, result=None):
         self._result = result
@@ -88,6 +89,7 @@ class Work:
 
 class _Group:
     WORLD = None
+    number = 0
 
 
 group = GroupMember = _Group
@@ -104,7 +106,7 @@ def is_initialized() -> bool:
 
 
 def is_gloo_available() -> bool:
-    """True: groups of one process."""
+    """True: processes on CPUs."""
     return True
 
 
@@ -132,33 +134,40 @@ def get_default_backend_for_device(device) -> str:
     return {"cpu": "gloo", "cuda": "nccl", "xpu": "xccl"}.get(kind, "gloo")
 
 
-def _from_environment(name, given):
-    if given >= 0:
-        return given
-    found = os.environ.get(name)
-    if found is None:
+def _of_environment(name):
+    if name not in os.environ:
         raise ValueError("Error initializing torch.distributed using env:// rendezvous: environment variable "
                          f"{name} expected, but not set")
-    return int(found)
+    return os.environ[name]
 
 
 def init_process_group(backend=None, init_method=None, timeout=None, world_size=-1, rank=-1, store=None, group_name="",
                        pg_options=None, device_id=None, _ranks=None):
-    """The default group, of this process alone. NotImplementedError when world_size (or WORLD_SIZE) is not 1."""
+    """Joins the processes of a group: world_size of them, of which this is number `rank`. They meet where init_method
+    says: env:// (the default: MASTER_ADDR, MASTER_PORT, RANK, WORLD_SIZE), tcp://host:port or file:///path.
+
+    RuntimeError for nccl, and when not all of them come within the timeout (a timedelta; 30 minutes).
+    """
     if is_initialized():
         raise ValueError("trying to initialize the default process group twice!")
-    if backend is not None and Backend(backend) == "nccl" and world_size <= 1 and "WORLD_SIZE" not in os.environ:
-        raise RuntimeError("Distributed package doesn't have NCCL built in")
+    if store is not None:
+        raise NotImplementedError("init_process_group: stores are not supported by autodiffc; pass init_method")
     if init_method is None or init_method.startswith("env://"):
-        rank = _from_environment("RANK", rank)
-        world_size = _from_environment("WORLD_SIZE", world_size)
-    if world_size != 1:
-        raise NotImplementedError(
-            f"init_process_group: a group of {world_size} processes is not supported by autodiffc; run the script as "
-            "one process (WORLD_SIZE=1), which uses all cores through threads")
-    if rank not in (0, -1):
-        raise ValueError(f"init_process_group: rank {rank} in a group of one process")
-    _Group.WORLD = ProcessGroup("gloo" if backend is None else backend.rpartition(":")[2], group_name)
+        rank = int(_of_environment("RANK")) if rank < 0 else rank
+        world_size = int(_of_environment("WORLD_SIZE")) if world_size < 0 else world_size
+    if backend is not None and "gloo" not in Backend(backend) and Backend(backend) != "undefined":
+        raise RuntimeError(f"Distributed package doesn't have {backend.upper()} built in")
+    if world_size < 1 or not 0 <= rank < world_size:
+        raise ValueError(f"init_process_group: rank {rank} of a world of {world_size} processes")
+    peers = {}
+    if world_size > 1:
+        if init_method is None or init_method.startswith("env://"):
+            init_method = f"tcp://{_of_environment('MASTER_ADDR')}:{_of_environment('MASTER_PORT')}"
+        from . import _processes
+
+        peers = _processes.connect(init_method, rank, world_size, timeout.total_seconds() if timeout else 1800.0)
+    _Group.WORLD = ProcessGroup("gloo", range(world_size), rank, peers, 0, group_name)
+    _Group.number = 0
 
 
 def destroy_process_group(group=None) -> None:
@@ -166,6 +175,8 @@ def destroy_process_group(group=None) -> None:
     if group is None and not is_initialized():
         raise AssertionError("Process group cannot be None")
     if group is None or group is _Group.WORLD:
+        for peer in _Group.WORLD.peers.values():
+            peer.close()
         _Group.WORLD = None
 
 
@@ -176,13 +187,14 @@ def _default(group=None):
 
 
 def get_rank(group=None) -> int:
-    """0."""
+    """The number of this process in the group, -1 when it does not belong to it."""
     return _default(group).rank()
 
 
 def get_world_size(group=None) -> int:
-    """1."""
-    return _default(group).size()
+    """How many processes the group has, -1 when this one does not belong to it."""
+    group = _default(group)
+    return group.size() if group.rank() >= 0 else -1
 
 
 def get_backend(group=None) -> str:
@@ -198,149 +210,55 @@ def get_node_local_rank(fallback_rank=None) -> int:
 
 
 def get_process_group_ranks(group=None) -> list:
-    _default(group)
-    return [0]
+    return list(_default(group).ranks)
 
 
 def get_global_rank(group, group_rank) -> int:
-    return 0
+    return group.ranks[group_rank]
 
 
 def get_group_rank(group, global_rank) -> int:
-    return 0
+    return group.ranks.index(global_rank)
 
 
 def new_group(ranks=None, timeout=None, backend=None, pg_options=None, use_local_synchronization=False, group_desc=None,
               device_id=None, sort_ranks=True):
-    """Another group of this process."""
+    """A group of some of the processes. Every process of the world calls it, in the same order."""
     world = _default()
-    if ranks is not None and list(ranks) != [0]:
-        raise ValueError(f"new_group: ranks {list(ranks)} of a world of one process")
-    return ProcessGroup(backend or world.backend)
+    ranks = list(world.ranks) if ranks is None else sorted(ranks) if sort_ranks else list(ranks)
+    if not set(ranks) <= set(world.ranks) or len(set(ranks)) != len(ranks):
+        raise ValueError(f"new_group: ranks {ranks} of a world of {world.size()} processes")
+    _Group.number += 1
+    return ProcessGroup(backend or world.backend, ranks, world.mine, world.peers, _Group.number)
 
 
-def _done(group, async_op, result=None):
-    _default(group)
-    return Work(result) if async_op else None
-
-
-def barrier(group=None, async_op=False, device_ids=None, timeout=None):
-    """Returns at once."""
-    return _done(group, async_op)
-
-
-def monitored_barrier(group=None, timeout=None, wait_all_ranks=False):
-    """Returns at once."""
-    return _done(group, False)
-
-
-def all_reduce(tensor, op=ReduceOp.SUM, group=None, async_op=False):
-    """Leaves the tensor as it is."""
-    return _done(group, async_op, tensor)
-
-
-def reduce(tensor, dst=None, op=ReduceOp.SUM, group=None, async_op=False, group_dst=None):
-    """Leaves the tensor as it is."""
-    return _done(group, async_op, tensor)
-
-
-def broadcast(tensor, src=None, group=None, async_op=False, group_src=None):
-    """Leaves the tensor as it is."""
-    return _done(group, async_op, tensor)
-
-
-def _copy(to, source, group, async_op):
-    from ..autograd.grad_mode import no_grad
-
-    _default(group)
-    with no_grad():
-        to.copy_(source.reshape(to.shape))
-    return _done(group, async_op, to)
-
-
-def _only(tensors, name):
-    if len(tensors) != 1:
-        raise ValueError(f"{name}: {len(tensors)} tensors for a group of one process")
-    return tensors[0]
-
-
-def all_gather(tensor_list, tensor, group=None, async_op=False):
-    """Copies tensor to tensor_list[0]."""
-    return _copy(_only(tensor_list, "all_gather"), tensor, group, async_op)
-
-
-def gather(tensor, gather_list=None, dst=None, group=None, async_op=False, group_dst=None):
-    """Copies tensor to gather_list[0]."""
-    return _copy(_only(gather_list or [], "gather"), tensor, group, async_op)
-
-
-def scatter(tensor, scatter_list=None, src=None, group=None, async_op=False, group_src=None):
-    """Copies scatter_list[0] to tensor."""
-    return _copy(tensor, _only(scatter_list or [], "scatter"), group, async_op)
-
-
-def reduce_scatter(output, input_list, op=ReduceOp.SUM, group=None, async_op=False):
-    """Copies input_list[0] to output."""
-    return _copy(output, _only(input_list, "reduce_scatter"), group, async_op)
-
-
-def all_to_all(output_tensor_list, input_tensor_list, group=None, async_op=False):
-    """Copies input_tensor_list[0] to output_tensor_list[0]."""
-    return _copy(_only(output_tensor_list, "all_to_all"), _only(input_tensor_list, "all_to_all"), group, async_op)
-
-
-def all_gather_into_tensor(output_tensor, input_tensor, group=None, async_op=False):
-    """Copies input_tensor to output_tensor."""
-    return _copy(output_tensor, input_tensor, group, async_op)
-
-
-def reduce_scatter_tensor(output, input, op=ReduceOp.SUM, group=None, async_op=False):
-    """Copies input to output."""
-    return _copy(output, input, group, async_op)
-
-
-def all_to_all_single(output, input, output_split_sizes=None, input_split_sizes=None, group=None, async_op=False):
-    """Copies input to output."""
-    return _copy(output, input, group, async_op)
-
-
-def all_gather_object(object_list, obj, group=None) -> None:
-    """object_list[0] = obj."""
-    _default(group)
-    object_list[0] = obj
-
-
-def gather_object(obj, object_gather_list=None, dst=None, group=None, group_dst=None) -> None:
-    """object_gather_list[0] = obj."""
-    _default(group)
-    if object_gather_list is not None:
-        object_gather_list[0] = obj
-
-
-def broadcast_object_list(object_list, src=None, group=None, device=None, group_src=None) -> None:
-    """Leaves the list as it is."""
-    _default(group)
-
-
-def scatter_object_list(scatter_object_output_list, scatter_object_input_list=None, src=None, group=None,
-                        group_src=None) -> None:
-    """Moves the only object over."""
-    _default(group)
-    scatter_object_output_list[0] = scatter_object_input_list[0]
-
-
-def _alone(name):
-    def function(*args, **kwargs):
-        _default()
-        raise RuntimeError(f"{name}: there is no other process in the group")
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = "RuntimeError: the group has one process."
-    return function
-
-
-for _name in ("send", "recv", "isend", "irecv", "send_object_list", "recv_object_list", "batch_isend_irecv"):
-    globals()[_name] = _alone(_name)
+from ._collectives import (  # noqa: E402,F401
+    P2POp,
+    all_gather,
+    all_gather_into_tensor,
+    all_gather_object,
+    all_reduce,
+    all_to_all,
+    all_to_all_single,
+    barrier,
+    batch_isend_irecv,
+    broadcast,
+    broadcast_object_list,
+    gather,
+    gather_object,
+    irecv,
+    isend,
+    monitored_barrier,
+    recv,
+    recv_object_list,
+    reduce,
+    reduce_scatter,
+    reduce_scatter_tensor,
+    scatter,
+    scatter_object_list,
+    send,
+    send_object_list,
+)
 
 
 def __getattr__(name):

@@ -20,7 +20,7 @@ from ._common import (
     _tril,
     _triu,
 )
-from ._solve import _extended, _triangular, solve_triangular
+from ._solve import _extended, _substitute, _triangular, solve_triangular
 
 
 def cholesky(A, *, upper=False, out=None):
@@ -69,8 +69,19 @@ def cholesky_solve(B, L, upper=False, *, out=None):
             f"Incompatible matrix sizes for cholesky_solve: each A matrix is {L.shape[-1]} by "
             f"{L.shape[-1]} but each b matrix is {B.shape[-2]} by {B.shape[-1]}"
         )
-    lower, b = _batch("cholesky_solve", _flip(L) if upper else L, B)
-    return _to(_triangular(_flip(lower), _triangular(lower, b, False, False), True, False), out)
+    factor, b = _batch("cholesky_solve", L, B)
+
+    def compute(b, a):
+        low = np.swapaxes(a, -1, -2) if upper else a
+        return (_substitute(np.swapaxes(low, -1, -2), _substitute(low, b, False, False), True, False),)
+
+    def rule(g, x, y):
+        gb = cholesky_solve(g[0], x[1], upper)
+        turned = gb @ _flip(y[0])
+        turned = turned + _flip(turned)
+        return [gb, -(x[1] @ turned if upper else turned @ x[1])]  # of both triangles, as PyTorch's
+
+    return _to(_computed("cholesky_solve", [b, factor], compute, rule)[0], out)
 
 
 def cholesky_inverse(L, upper=False, *, out=None):

@@ -153,7 +153,7 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
                       eps: float = 1e-6, reduction: str = "mean") -> Tensor:
     """``(log v + (x - t)**2 / v) / 2`` with ``v = max(var, eps)``; ``full`` adds ``log(2 pi) / 2``.
 
-    ``var`` has the input's shape, or 1 (or nothing) in its last dimension, or is a number. The bound ``eps``
+    ``var`` has the input's shape, or 1 in one dimension, or lacks the last one, or is a number. The bound ``eps``
     has no effect on the gradient. ValueError for negative entries.
     """
     if not isinstance(var, Tensor):
@@ -165,7 +165,7 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:
             var = var.unsqueeze(-1)
-        elif not (var.dim() == input.dim() and input.shape[:-1] == var.shape[:-1] and var.shape[-1] == 1):
+        elif var.dim() != input.dim() or [n for n, m in zip(var.shape, input.shape) if n != m] != [1]:
             raise ValueError("var is of incorrect size")
     _check(reduction, "{} is not valid")
     with no_grad():

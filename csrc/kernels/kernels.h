@@ -18,6 +18,7 @@
 #include "optim.h"
 #include "pooling.h"
 #include "resample.h"
+#include "grid.h"
 #include "rnn.h"
 #include "attention.h"
 #undef CT
@@ -38,6 +39,7 @@
 #include "optim.h"
 #include "pooling.h"
 #include "resample.h"
+#include "grid.h"
 #include "rnn.h"
 #include "attention.h"
 #undef CT
@@ -180,9 +182,13 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .pool_codes64 = POOL_ROW(pool_codes64),
     .pool_sums = POOL_ROW(pool_sums),
     .pool_spread = FLOAT_ROW(pool_spread),
+    .pad_rows = FLOAT_ROW(pad_rows),
     .resample_add = FLOAT_ROW(resample_add),
     .resample_line = FLOAT_ROW(resample_line),
     .resample_band = FLOAT_ROW(resample_band),
+    .grid_read = FLOAT_ROW(grid_read),
+    .grid_write = FLOAT_ROW(grid_write),
+    .grid_slopes = FLOAT_ROW(grid_slopes),
     .resample_twice = FLOAT_ROW(resample_twice),
 #undef POOL_ROW
 #undef FLOAT_ROW

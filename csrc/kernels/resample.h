@@ -1,6 +1,27 @@
 /* Inner loops of resampling, for the current CT. */
 #if CT_FLOAT
 
+/* Rows of a padded plane, moved as they are: `before` times the value, n elements of x, `after` times the
+ * value; rows of x are `pitch` elements apart. */
+static void VN(pad_rows)(int64_t rows, int64_t before, int64_t n, int64_t after, const void *px,
+                         int64_t pitch, const void *value, void *pout) {
+    const T *x = px;
+    T *out = pout;
+    V v = v_splat(*(const T *)value);
+    for (int64_t r = 0; r < rows; r++, x += pitch) {
+        int64_t i = 0;
+        for (; i + VL <= before; i += VL) v_store(out + i, v);
+        if (i < before) v_storen(out + i, v, before - i);
+        out += before;
+        for (i = 0; i + VL <= n; i += VL) v_store(out + i, v_load(x + i));
+        if (i < n) v_storen(out + i, v_loadn(x + i, n - i), n - i);
+        out += n;
+        for (i = 0; i + VL <= after; i += VL) v_store(out + i, v);
+        if (i < after) v_storen(out + i, v, after - i);
+        out += after;
+    }
+}
+
 /* line = w x, or += where it is not the first. */
 static void VN(resample_add)(int64_t n, double weight, const void *px, int first, void *pline) {
     const T *x = px;

@@ -78,6 +78,12 @@ typedef struct resample_line_taps {
     int64_t taps;  /* how many each has, or 0 */
     bool doubling; /* linear to twice the size */
 } resample_line_taps;
+/* Planes that are sampled at places of a grid. */
+typedef struct grid_plane {
+    int64_t width, height, plane, channels,
+        samples;        /* plane, samples: elements from one channel to the next */
+    int padding, align; /* 0: zeros, 1: border, 2: reflection */
+} grid_plane;
 typedef void (*pool_sums_kernel)(int64_t n, const void *x, const int64_t *lo, const int64_t *hi,
                                  const int64_t *cols, int64_t rows, int64_t all, void *out);
 /* Steps of recurrent layers (kernels/rnn.h), for float32 and float64. */
@@ -196,12 +202,18 @@ typedef struct kern_table {
     void (*pool_codes8[CT_COUNT])(int64_t n, const void *code, uint8_t *out);
     void (*pool_codes64[CT_COUNT])(int64_t n, const void *code, int64_t *out);
     pool_sums_kernel pool_sums[CT_COUNT], pool_spread[2];
-    /* resampling (kernels/resample.h) */
+    /* resampling and padding (kernels/resample.h); pad_rows by 4 and 8 bytes an element */
+    void (*pad_rows[2])(int64_t rows, int64_t before, int64_t n, int64_t after, const void *x, int64_t pitch,
+                        const void *value, void *out);
     void (*resample_add[2])(int64_t n, double weight, const void *x, int first, void *line);
     void (*resample_line[2])(int64_t n, int64_t taps, const void *line, int64_t from, const int64_t *first,
                              const int64_t *at, const void *w, void *out);
     void (*resample_band[2])(const resample_line_taps *c, const resample_line_taps *b, int64_t y0, int64_t y1,
                              int64_t row0, int64_t row1, const void *x, void *mid, void *out);
+    void (*grid_read[2])(const grid_plane *p, int64_t n, const void *grid, const void *x, void *out);
+    void (*grid_write[2])(const grid_plane *p, int64_t n, const void *grid, const void *g, void *x);
+    void (*grid_slopes[2])(const grid_plane *p, int64_t n, const void *grid, const void *g, const void *x,
+                           void *out);
     void (*resample_twice[2])(int64_t n, const void *x, void *out);
     rnn_kernels rnn;
     attention_kernels attention;

@@ -16,6 +16,8 @@
 
 void linear_layer_jvp(ad_jvp *j);
 size_t random_fill_scratch(const ad_call *c); /* what every drawing row shares (random.c) */
+/* whether fn holds for every element: 1, 0, or -1 with the error set */
+int random_every(const ad_tensor *t, bool (*fn)(double));
 void random_vjp(ad_vjp *v);
 void random_jvp(ad_jvp *j);
 void part_vjp(ad_vjp *v); /* the rule of every view that shows a part (view.c) */

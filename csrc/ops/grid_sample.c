@@ -15,7 +15,7 @@ enum { PADDING_ZEROS, PADDING_BORDER, PADDING_REFLECTION };
 enum { TILE = 32 };
 
 typedef struct job {
-    int n, mode, padding;
+    int n, mode, padding, ct;
     bool align;
     int64_t size[3], plane, channels, samples; /* size: of the input, three dimensions always */
     const void *x, *grid, *g, *u;
@@ -135,6 +135,7 @@ static job job_of(const ad_call *c, int ndim, const int64_t *sizes, const ad_ten
     job j = {.n = ndim - 2,
              .mode = (int)c->at->i[0],
              .padding = (int)c->at->i[1],
+             .ct = grid->dtype == AD_F64 ? CT_F64 : CT_F32,
              .align = c->at->i[2] != 0,
              .size = {1, 1, 1},
              .plane = 1,
@@ -147,6 +148,56 @@ static job job_of(const ad_call *c, int ndim, const int64_t *sizes, const ad_ten
     }
     return j;
 }
+/* ---- bilinear samples of planes: kernels/grid.h ---- */
+
+static bool flat(const job *j) {
+    return j->n == 2 && j->mode == MODE_BILINEAR && !j->u && j->plane < 1 << 30;
+}
+static grid_plane plane_of(const job *j, int64_t channels) {
+    return (grid_plane){.width = j->size[2],
+                        .height = j->size[1],
+                        .plane = j->plane,
+                        .channels = channels,
+                        .samples = j->samples,
+                        .padding = j->padding,
+                        .align = j->align};
+}
+static const void *step(const job *j, const void *p, int64_t n) {
+    return (const char *)p + n * (int64_t)ct_size[j->ct];
+}
+static void flat_read(int64_t begin, int64_t end, void *ctx) {
+    const job *j = ctx;
+    grid_plane p = plane_of(j, j->channels);
+    for (int64_t s = begin, m; s < end; s += m) {
+        int64_t b = s / j->samples, o = s % j->samples;
+        m = j->samples - o < end - s ? j->samples - o : end - s;
+        kern->grid_read[j->ct](&p, m, step(j, j->grid, 2 * s), step(j, j->x, b * j->channels * j->plane),
+                               (void *)step(j, j->out, b * j->channels * j->samples + o));
+    }
+}
+static void flat_write(int64_t begin, int64_t end, void *ctx) {
+    const job *j = ctx;
+    memset((void *)step(j, j->out, begin * j->plane), 0, (size_t)((end - begin) * j->plane) * ct_size[j->ct]);
+    for (int64_t c = begin, m; c < end; c += m) {
+        int64_t b = c / j->channels;
+        m = (b + 1) * j->channels < end ? (b + 1) * j->channels - c : end - c;
+        grid_plane p = plane_of(j, m);
+        kern->grid_write[j->ct](&p, j->samples, step(j, j->grid, 2 * b * j->samples),
+                                step(j, j->g, c * j->samples), (void *)step(j, j->out, c * j->plane));
+    }
+}
+static void flat_slopes(int64_t begin, int64_t end, void *ctx) {
+    const job *j = ctx;
+    grid_plane p = plane_of(j, j->channels);
+    for (int64_t s = begin, m; s < end; s += m) {
+        int64_t b = s / j->samples, o = s % j->samples;
+        m = j->samples - o < end - s ? j->samples - o : end - s;
+        kern->grid_slopes[j->ct](&p, m, step(j, j->grid, 2 * s),
+                                 step(j, j->g, b * j->channels * j->samples + o),
+                                 step(j, j->x, b * j->channels * j->plane), (void *)step(j, j->out, 2 * s));
+    }
+}
+
 static int64_t grain_of(int64_t each) { return each > 8192 ? 1 : 8192 / (each > 0 ? each : 1); }
 
 void grid_sample_run(const ad_call *c) {
@@ -159,7 +210,10 @@ void grid_sample_run(const ad_call *c) {
     j.u = p.in[2];
     j.out = p.out;
     pool_parallel_for(x->sizes[0] * j.samples, grain_of(4 * (j.channels + 4)),
-                      x->dtype == AD_F64 ? read_f64 : read_f32, &j);
+                      flat(&j)         ? flat_read
+                      : j.ct == CT_F64 ? read_f64
+                                       : read_f32,
+                      &j);
     close_call(c, &p);
 }
 void grid_sample_grad_input_run(const ad_call *c) {
@@ -174,7 +228,10 @@ void grid_sample_grad_input_run(const ad_call *c) {
     /* planes in groups of 8 or more, so that the taps are not found anew for each */
     int64_t grain = grain_of(4 * j.samples + j.plane);
     pool_parallel_for(out->sizes[0] * j.channels, grain < 8 ? 8 : grain,
-                      out->dtype == AD_F64 ? write_f64 : write_f32, &j);
+                      flat(&j)         ? flat_write
+                      : j.ct == CT_F64 ? write_f64
+                                       : write_f32,
+                      &j);
     close_call(c, &p);
 }
 void grid_sample_grad_grid_run(const ad_call *c) {
@@ -188,7 +245,10 @@ void grid_sample_grad_grid_run(const ad_call *c) {
     j.u = p.in[3];
     j.out = p.out;
     pool_parallel_for(x->sizes[0] * j.samples, grain_of(8 * (j.channels + 4)),
-                      x->dtype == AD_F64 ? slopes_f64 : slopes_f32, &j);
+                      flat(&j)         ? flat_slopes
+                      : j.ct == CT_F64 ? slopes_f64
+                                       : slopes_f32,
+                      &j);
     close_call(c, &p);
 }
 

@@ -90,6 +90,46 @@ static void pad_rows(int64_t begin, int64_t end, void *ctx) {
     }
 }
 
+/* Planes of the last two dimensions whose rows are contiguous: what is padded most. Elements of 4 or 8 bytes.
+ */
+static void pad_planes(int64_t begin, int64_t end, void *ctx) {
+    const pad_job *j = ctx;
+    int last = j->ndim - 1, across = j->ndim - 2, kind = j->size == 8;
+    int64_t h = j->out_sizes[across], w = j->out_sizes[last], index[AD_MAXDIM], rest = begin;
+    int64_t top = j->before[across], left = j->before[last], pitch = j->in_strides[across];
+    int64_t y0 = top > 0 ? top : 0, y1 = j->in_sizes[across] + top, x0 = left > 0 ? left : 0,
+            x1 = j->in_sizes[last] + left;
+    y0 = y0 < h ? y0 : h, y1 = y1 < y0 ? y0 : y1 < h ? y1 : h;
+    x0 = x0 < w ? x0 : w, x1 = x1 < x0 ? x0 : x1 < w ? x1 : w;
+    for (int d = across - 1; d >= 0; d--) {
+        index[d] = rest % j->out_sizes[d];
+        rest /= j->out_sizes[d];
+    }
+    for (int64_t p = begin; p < end; p++) {
+        char *out = j->out + p * h * w * j->size;
+        int64_t at = 0;
+        bool inside = true;
+        for (int d = 0; d < across; d++) {
+            int64_t i = index[d] - j->before[d];
+            inside &= i >= 0 && i < j->in_sizes[d];
+            at += i * j->in_strides[d];
+        }
+        int64_t filled = inside ? y0 : h; /* rows above that hold the value alone */
+        kern->pad_rows[kind](filled > 0, filled * w, 0, 0, NULL, 0, j->value, out);
+        if (inside) {
+            const char *x =
+                y1 > y0 && x1 > x0 ? j->x + (at + (y0 - top) * pitch + (x0 - left)) * j->size : NULL;
+            kern->pad_rows[kind](y1 - y0, x0, x1 - x0, w - x1, x, x ? pitch : 0, j->value,
+                                 out + y0 * w * j->size);
+            kern->pad_rows[kind](h > y1, (h - y1) * w, 0, 0, NULL, 0, j->value, out + y1 * w * j->size);
+        }
+        for (int d = across - 1; d >= 0; d--) {
+            if (++index[d] < j->out_sizes[d]) break;
+            index[d] = 0;
+        }
+    }
+}
+
 void pad_run(const ad_call *c) {
     const ad_tensor *x = c->in[0];
     ad_tensor *out = c->out[0];
@@ -122,6 +162,14 @@ void pad_run(const ad_call *c) {
         j.ndim--;
     }
     int64_t n = j.out_sizes[j.ndim - 1], grain = (1 << 15) / n;
+    if (j.ndim > 1 && (j.size == 4 || j.size == 8) && j.in_strides[j.ndim - 1] == 1) {
+        int64_t plane = n * j.out_sizes[j.ndim - 2];
+        if (plane <= 1 << 15 || out->numel / plane >= 8) {
+            grain = (1 << 15) / plane;
+            pool_parallel_for(out->numel / plane, grain ? grain : 1, pad_planes, &j);
+            return;
+        }
+    }
     pool_parallel_for(out->numel / n, grain ? grain : 1, pad_rows, &j);
 }
 void pad_vjp(ad_vjp *v) {
@@ -211,7 +259,27 @@ typedef struct edge_job {
     char *small, *big; /* the input's side and the output's */
     int dtype;
     bool adjoint;
+    const int64_t *table; /* contiguous lines, forwards: the source of each place of a line, or NULL */
 } edge_job;
+
+enum { EDGE_TABLE = 512 };
+
+/* A line whose places [from, to) show the input in order, and the others what the table says. */
+static void edge_line(int64_t size, int64_t n, int64_t from, int64_t to, int64_t before, const int64_t *table,
+                      const char *small, char *big) {
+    if (size == 4) {
+        const uint32_t *x = (const uint32_t *)small;
+        uint32_t *y = (uint32_t *)big, none = 0;
+        for (int64_t o = 0; o < from; o++) y[o] = x[table[o]];
+        if (to - from < 128) memcpy(y + from, x + (from - before), (size_t)(to - from) * 4);
+        else kern->pad_rows[0](1, 0, to - from, 0, x + (from - before), 0, &none, y + from);
+        for (int64_t o = to; o < n; o++) y[o] = x[table[o]];
+        return;
+    }
+    for (int64_t o = 0; o < from; o++) copy_one(big + o * size, small + table[o] * size, size);
+    memcpy(big + from * size, small + (from - before) * size, (size_t)((to - from) * size));
+    for (int64_t o = to; o < n; o++) copy_one(big + o * size, small + table[o] * size, size);
+}
 
 /* One batch entry: rows of the last dimension. */
 static void edge_batch(const edge_job *j, int64_t in_at, int64_t out_at) {
@@ -230,7 +298,8 @@ static void edge_batch(const edge_job *j, int64_t in_at, int64_t out_at) {
             oa += index[d - j->first] * j->out_strides[d];
         }
         char *small = j->small + ia * b, *big = j->big + oa * b;
-        for (int64_t o = 0; o < n; o++) {
+        if (j->table) edge_line(b, n, from, to, before, j->table, small, big);
+        for (int64_t o = 0; o < n && !j->table; o++) {
             if (o == from && to > from) {
                 if (j->adjoint)
                     row_add(j->dtype, to - from, small + (from - before) * is * b, is, big + from * os * b,
@@ -287,6 +356,13 @@ static void edge_run(const ad_attr *at, int64_t npads, ad_tensor *small, ad_tens
         else each *= big->sizes[d];
     }
     if (!batch || !each) return;
+    int last = j.ndim - 1;
+    int64_t table[EDGE_TABLE], n = j.out_sizes[last], before = j.before[last], size = j.in_sizes[last];
+    if (!adjoint && n <= EDGE_TABLE && size + before > 0 && before < n && j.in_strides[last] == 1 &&
+        j.out_strides[last] == 1) {
+        for (int64_t o = 0; o < n; o++) table[o] = source_of(j.mode, o, before, size, n);
+        j.table = table;
+    }
     int64_t grain = (1 << 14) / each;
     pool_parallel_for(batch, grain ? grain : 1, edge_range, &j);
 }

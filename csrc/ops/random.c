@@ -282,7 +282,7 @@ void randint_run(const ad_call *c) {
 /* ---- with a tensor of parameters ---- */
 
 /* Whether fn holds for every element; 1, 0, or -1 with the error set. */
-static int every(const ad_tensor *t, bool (*fn)(double)) {
+int random_every(const ad_tensor *t, bool (*fn)(double)) {
     size_t bytes = (size_t)t->numel * sizeof(double);
     double tile[256], *all = NULL;
     shadow w;
@@ -316,7 +316,7 @@ int bernoulli_each_infer(ad_call *c) {
     if (c->nin == 2 && copy_infer(c)) return -1; /* the same rule of sizes */
     if (c->nin == 1) spec_like(s, p);
     if (!dtype_is_float(p->dtype)) return not_for("bernoulli_tensor_cpu_p_", p->dtype);
-    int ok = every(p, is_probability);
+    int ok = random_every(p, is_probability);
     if (ok == 0)
         ad_fail(AD_ERR_RUNTIME, "Expected p_in >= 0 && p_in <= 1 to be true, but got false: bernoulli needs "
                                 "probabilities in [0, 1]");
@@ -365,7 +365,7 @@ int normal_each_infer(ad_call *c) {
     if (!n) return ad_fail(AD_ERR_TYPE, "normal needs a tensor of means or of standard deviations");
     if (!std && !(c->at->f[1] >= 0))
         return ad_fail(AD_ERR_RUNTIME, "normal expects std >= 0.0, but found std %g", c->at->f[1]);
-    int ok = std ? every(std, is_deviation) : 1;
+    int ok = std ? random_every(std, is_deviation) : 1;
     if (ok == 0) ad_fail(AD_ERR_RUNTIME, "normal expects all elements of std >= 0.0");
     if (ok != 1 || broadcast_sizes(n, in, &ndim, s->sizes)) return -1;
     s->ndim = (uint8_t)ndim;
@@ -453,7 +453,7 @@ int multinomial_infer(ad_call *c) {
         return ad_fail(AD_ERR_RUNTIME,
                        "cannot sample n_sample > prob_dist.size(-1) samples without replacement");
     if (n > 1 << 24) return ad_fail(AD_ERR_RUNTIME, "number of categories cannot exceed 2^24");
-    int ok = every(w, is_weight);
+    int ok = random_every(w, is_weight);
     if (ok == 0) ad_fail(AD_ERR_RUNTIME, "probability tensor contains either `inf`, `nan` or element < 0");
     if (ok != 1) return -1;
     for (int64_t r = 0; r < rows; r++) {

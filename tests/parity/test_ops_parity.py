@@ -18,6 +18,7 @@ BOTH = [c for c in CASES if resolve(torch, c.base) is not None]
 DIFFERS = {
     ("other dtypes", "matmul/nothing"): "PyTorch multiplies bool matrices only when they are empty",
     ("other dtypes", "linalg.matrix_exp"): "PyTorch refuses half precision as well, but for some sizes",
+    ("other dtypes", "Tensor.matrix_exp"): "PyTorch refuses half precision as well, but for some sizes",
     ("gradient", "nn.functional.hardsigmoid"): "PyTorch's 1/6 is rounded to float32",
     ("gradient", "nn.functional.hardsigmoid/inplace"): "PyTorch's 1/6 is rounded to float32",
     ("nonfinite", "nn.functional.hardsigmoid"): "PyTorch's 1/6 is rounded to float32",

@@ -1,16 +1,13 @@
 """DataLoader: batches of a dataset, in this process or from others that prepare them ahead."""
 
 import itertools
-import multiprocessing
 import os
 import time
 import warnings
-from multiprocessing import connection
 from typing import Generic, TypeVar
 
 from . import _utils
 from ._utils.collate import default_collate, default_convert
-from ._utils.exchange import Reader, folder
 from ._utils.fetch import IterableFetcher, MapFetcher, tensor_fetcher
 from ._utils.worker import CaughtException, Done, clean, get_worker_info, loop
 from .dataset import Dataset, IterableDataset
@@ -119,6 +116,8 @@ class DataLoader(Generic[T_co]):
     @multiprocessing_context.setter
     def multiprocessing_context(self, context):
         if context is not None:
+            import multiprocessing
+
             if self.num_workers == 0:
                 raise ValueError("multiprocessing_context can only be used with multi-process loading (num_workers > "
                                  f"0), but got num_workers={self.num_workers}")  # fmt: skip
@@ -281,6 +280,12 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
     _workers = ()
 
     def __init__(self, loader):
+        import multiprocessing
+        from multiprocessing import connection
+
+        from ._utils.exchange import Reader, folder
+
+        self._wait = connection.wait
         self._in_order, self._prefetch = loader.in_order, loader.prefetch_factor
         self._workers, self._tasks, self._results = [], [], []
         self._prefix = os.path.join(folder(), f"autodiffc-{os.getpid()}-{next(_serial)}")
@@ -365,7 +370,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         """Takes one result. RuntimeError when a worker has died, or none came in time."""
         ends = {self._results[k]: k for k in set(self._waiting.values())}
         sentinels = {self._workers[k].sentinel: k for k in ends.values()}
-        ready = connection.wait([*ends, *sentinels], self._timeout or None)
+        ready = self._wait([*ends, *sentinels], self._timeout or None)
         if not ready:
             self._shutdown_workers(at_once=True)
             raise RuntimeError(f"DataLoader timed out after {self._timeout} seconds")

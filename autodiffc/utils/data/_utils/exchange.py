@@ -5,6 +5,7 @@ the worker fills and the main process reads; it keeps its pages from batch to ba
 have opened it, so that nothing is left behind.
 """
 
+import errno
 import io
 import mmap
 import os
@@ -41,19 +42,30 @@ class Slot:
         self.count += 1
         name = f"{self.prefix}-{self.count}"
         size = -(-max(n + n // 8, 1 << 16) // mmap.PAGESIZE) * mmap.PAGESIZE
-        fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(fd, 0, size)  # an error here, and not a signal when the memory is used
-            else:
-                os.ftruncate(fd, size)
-            self.memory = mmap.mmap(fd, size)
-        except BaseException:
-            os.unlink(name)
-            raise
-        finally:
-            os.close(fd)
+            self.memory = _mapped(name, size)
+        except OSError as e:
+            other = os.path.join(tempfile.gettempdir(), os.path.basename(name))
+            if e.errno != errno.ENOSPC or other == name:
+                raise
+            name, self.memory = other, _mapped(other, size)  # containers often have little shared memory
         return name
+
+
+def _mapped(name, size):
+    """The memory of a new file."""
+    fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(fd, 0, size)  # an error here, and not a signal when the memory is used
+        else:
+            os.ftruncate(fd, size)
+        return mmap.mmap(fd, size)
+    except BaseException:
+        os.unlink(name)
+        raise
+    finally:
+        os.close(fd)
 
 
 class _Packer(pickle.Pickler):

@@ -4,11 +4,9 @@ import os
 import random
 import sys
 import traceback
-from multiprocessing import connection, parent_process
 
 import numpy as np
 
-from .exchange import Slot, pack
 from .fetch import IterableFetcher, MapFetcher, tensor_fetcher
 
 _info = None
@@ -70,8 +68,10 @@ def loop(worker, workers, kind, dataset, batched, collate_fn, drop_last, seed, i
     """Answers tasks until None or until the main process has gone. A task is (number, slot, index); a resumption is
     (number,). What is sent back is (number, slot, message of pack())."""
     import signal
+    from multiprocessing import connection, parent_process
 
     from .... import manual_seed, set_num_threads
+    from .exchange import Slot, pack
 
     global _info
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process answers it, and ends this one
@@ -140,7 +140,10 @@ def loop(worker, workers, kind, dataset, batched, collate_fn, drop_last, seed, i
 
 def clean(prefix):
     """Removes the files of workers that ended before the main process had opened them."""
+    import tempfile
+
     folder, name = os.path.split(prefix)
-    for entry in os.listdir(folder):
-        if entry.startswith(name + "-"):
-            os.unlink(os.path.join(folder, entry))
+    for place in {folder, tempfile.gettempdir()}:
+        for entry in os.listdir(place):
+            if entry.startswith(name + "-"):
+                os.unlink(os.path.join(place, entry))
