@@ -1,7 +1,8 @@
 """Measures autodiffc beside PyTorch (and JAX where it is installed) in one run, prints ratios, and saves a
 table (CSV) and a picture.
 
-    python -m benchmarks [overhead operations steps files install] [--threads 2] [--quick] [--out benchmarks/out]
+    python -m benchmarks [overhead operations steps convolutions files install] [--threads 2] [--quick]
+                         [--out benchmarks/out]
 
 A ratio is the peer's time over autodiffc's: above 1, autodiffc is faster. Without PyTorch the absolute times are
 printed.
@@ -21,7 +22,7 @@ import autodiffc
 from . import install, operations, overhead, steps
 from .timing import side_by_side
 
-SECTIONS = ["overhead", "operations", "steps", "files", "install"]
+SECTIONS = ["overhead", "operations", "steps", "convolutions", "files", "install"]
 
 
 def available(name):
@@ -88,20 +89,28 @@ def run_steps(table, torch, rounds):
         table.add("steps", f"{name}, captured", "us", t["captured"], **peers)
 
 
-def run_files(table, torch, rounds):
-    """Each library in processes of its own, taking turns."""
+def run_processes(section, table, torch, rounds):
+    """Each library in processes of its own, taking turns: those that print a line of case, unit and value."""
     libraries = ["autodiffc", *(["torch"] if torch else [])]
     samples = {}
     for _ in range(max(1, rounds // 3)):
         for library in libraries:
-            command = [sys.executable, "-m", "benchmarks.files", library, str(autodiffc.get_num_threads())]
+            command = [sys.executable, "-m", f"benchmarks.{section}", library, str(autodiffc.get_num_threads())]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             for line in done.stdout.splitlines():
                 case, unit, value = line.split("\t")
                 samples.setdefault((case, unit), {}).setdefault(library, []).append(float(value))
     for (case, unit), by in samples.items():
         t = {library: statistics.median(values) for library, values in by.items()}
-        table.add("files", case, unit, t.pop("autodiffc"), **t)
+        table.add(section, case, unit, t.pop("autodiffc"), **t)
+
+
+def run_files(table, torch, rounds):
+    run_processes("files", table, torch, rounds)
+
+
+def run_convolutions(table, torch, rounds):
+    run_processes("convolutions", table, torch, rounds)
 
 
 def run_install(table, torch, rounds):
@@ -161,7 +170,7 @@ def main():
     table, rounds = Table(), 3 if args.quick else 9
     for section in args.sections or SECTIONS:
         globals()["run_" + section](table, torch, rounds)
-    for section in ("overhead", "operations", "steps", "files"):
+    for section in ("overhead", "operations", "steps", "convolutions", "files"):
         ratios = [r["ratio torch"] for r in table.rows if r["section"] == section and r.get("ratio torch")]
         if ratios:
             print(f"{section}: geometric mean {statistics.geometric_mean(ratios):.2f}x torch over {len(ratios)} cases")

@@ -87,10 +87,12 @@ void stage_of_y(conv_stage *g, const conv_shape *s) {
     *g = (conv_stage){.type = s->type, .planes = s->n * s->groups * s->co};
     for (int d = 0; d < 3; d++) {
         int64_t lo = 0, end = s->out[d], e;
-        for (int64_t r = 0; r < s->stride[d] && r < s->in[d]; r++) {
-            int64_t n = with_rest(s, d, r);
-            for (int64_t t = 0; t < s->k[d]; t++)
-                if (tap_back(s, d, r, t, &e)) lo = max64(lo, -e), end = max64(end, n + e);
+        for (int64_t t = 0; t < s->k[d]; t++) { /* of the rests, the one that tap t meets */
+            int64_t r = (t * s->dil[d] - s->pad[d]) % s->stride[d];
+            if (r < 0) r += s->stride[d];
+            if (r >= s->in[d] || !tap_back(s, d, r, t, &e)) continue;
+            lo = max64(lo, -e);
+            end = max64(end, with_rest(s, d, r) + e);
         }
         g->size[d] = s->out[d];
         g->step[d] = g->dil[d] = g->phases[d] = 1;
@@ -141,8 +143,10 @@ size_t conv_workspace(const conv_shape *s, int what) {
         if (what == CONV_Y) conv_y_depth(s, &r, NULL, NULL, NULL, NULL);
         else if (what == CONV_X) conv_x_depth(s, &r, NULL, NULL, NULL, NULL);
         else conv_w_depth(s, &r, NULL, NULL, NULL);
-    } else if (what != CONV_W && wino_fits(s, what)) conv_wino(s, what, &r, NULL, NULL, NULL, NULL);
-    else if (what == CONV_Y) conv_y_product(s, &r, NULL, NULL, NULL, NULL);
+    } else if (wino_fits(s, what)) {
+        if (what == CONV_W) conv_wino_w(s, &r, NULL, NULL, NULL);
+        else conv_wino(s, what, &r, NULL, NULL, NULL, NULL);
+    } else if (what == CONV_Y) conv_y_product(s, &r, NULL, NULL, NULL, NULL);
     else if (what == CONV_X) conv_x_product(s, &r, NULL, NULL, NULL, NULL);
     else conv_w_sums(s, &r, NULL, NULL, NULL);
     return r.used;
@@ -168,5 +172,6 @@ void conv_w(const conv_shape *s, const void *y, const void *x, void *w, void *sc
     conv_room r = {.base = scratch};
     if (is_plain(s)) conv_plain(s, CONV_W, x, w, y, NULL);
     else if (is_depthwise(s)) conv_w_depth(s, &r, y, x, w);
+    else if (wino_fits(s, CONV_W)) conv_wino_w(s, &r, y, x, w);
     else conv_w_sums(s, &r, y, x, w);
 }

@@ -101,10 +101,12 @@ void conv_y_depth(const conv_shape *s, conv_room *r, const void *x, const void *
 void conv_x_depth(const conv_shape *s, conv_room *r, const void *y, const void *w, const void *bias, void *x);
 void conv_w_depth(const conv_shape *s, conv_room *r, const void *y, const void *x, void *w);
 
-/* Kernels of 3 by 3 between many channels, in float32. `what`: CONV_Y or CONV_X. */
+/* Kernels of 3 by 3 between many channels, in float32. conv_wino: CONV_Y or CONV_X. */
 int wino_fits(const conv_shape *s, int what);
 void conv_wino(const conv_shape *s, int what, conv_room *r, const void *from, const void *w, const void *bias,
                void *to);
+
+void conv_wino_w(const conv_shape *s, conv_room *r, const void *y, const void *x, void *w);
 
 /* Loops, for any type. `what`: CONV_Y, ... */
 void conv_plain(const conv_shape *s, int what, const void *x, const void *w, const void *y, const void *bias);

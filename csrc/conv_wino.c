@@ -11,7 +11,8 @@
 
 #define STRIPS 16             /* pieces that tiles are shared out in; each has room of its own */
 #define STRIP_ELEMENTS (5461) /* tiles at a time, times the channels of both sides: what the cache holds */
-#define ROOM_ELEMENTS ((int64_t)12 << 20) /* of all strips */
+#define ROOM_ELEMENTS ((int64_t)12 << 20)  /* of all strips */
+#define ROUND_ELEMENTS ((int64_t)58 << 10) /* tiles of a round, times the channels of both sides */
 
 /* One side computed from the other: x to y, or, with the kernel turned round, y to x. */
 typedef struct wino {
@@ -27,6 +28,9 @@ typedef struct wino {
     float *y, *turned_x, *points, *room;
     const float *w;
     int64_t room_each;
+    /* the gradient of the weight */
+    float *turned_y, *image_points, *result_points, *sums, *dw;
+    int64_t round, first, count, blocks; /* units of a round; those at hand; blocks of rows of a product */
 } wino;
 
 static int wino_of(wino *p, const conv_shape *s, int what) {
@@ -71,22 +75,25 @@ int wino_fits(const conv_shape *s, int what) {
     return wino_of(&p, s, what);
 }
 
-/* A row of the image, from channel after channel to channels side by side, with zeros around. */
-static void turn_rows(int64_t begin, int64_t end, void *ctx) {
+/* A row of an image, from channel after channel to channels side by side: `pad` zeros, and zeros up to
+ * `width`. */
+static void turn_row(const float *x, int64_t channels, int64_t area, int64_t size, int64_t pad, int64_t width,
+                     float *to) {
+    int64_t cols = min64(size, width - pad);
+    memset(to, 0, (size_t)(pad * channels) * sizeof *to);
+    kern->conv[CT_F32]->transpose(channels, cols, channels, x, area, to + pad * channels, channels);
+    memset(to + (pad + cols) * channels, 0, (size_t)((width - pad - cols) * channels) * sizeof *to);
+}
+
+static void turn_x(int64_t begin, int64_t end, void *ctx) {
     const wino *p = ctx;
     for (int64_t u = begin; u < end; u++) {
         int64_t image = u / p->height, h = u % p->height - p->pad[0];
         float *to = p->turned_x + u * p->width * p->from;
-        if (h < 0 || h >= p->in[0]) {
-            memset(to, 0, (size_t)(p->width * p->from) * sizeof *to);
-            continue;
-        }
-        int64_t first = min64(p->pad[1], p->width), cols = min64(p->in[1], p->width - first);
-        memset(to, 0, (size_t)(first * p->from) * sizeof *to);
-        kern->conv[CT_F32]->transpose(p->from, cols, p->from,
-                                      p->x + (image * p->from * p->in[0] + h) * p->in[1], p->in[0] * p->in[1],
-                                      to + first * p->from, p->from);
-        memset(to + (first + cols) * p->from, 0, (size_t)((p->width - first - cols) * p->from) * sizeof *to);
+        if (h < 0 || h >= p->in[0]) memset(to, 0, (size_t)(p->width * p->from) * sizeof *to);
+        else
+            turn_row(p->x + (image * p->from * p->in[0] + h) * p->in[1], p->from, p->in[0] * p->in[1],
+                     p->in[1], p->pad[1], p->width, to);
     }
 }
 
@@ -182,7 +189,117 @@ void conv_wino(const conv_shape *s, int what, conv_room *r, const void *from, co
     p.room = room_take(r, p.strips * p.room_each, 4);
     if (!r->base) return;
     p.x = from, p.w = w, p.bias = bias, p.y = to;
-    pool_parallel_for(p.n * p.height, max64(1, 32768 / (p.width * p.from)), turn_rows, &p);
+    pool_parallel_for(p.n * p.height, max64(1, 32768 / (p.width * p.from)), turn_x, &p);
     pool_parallel_for(p.from, max64(1, 4096 / p.to), turn_weight, &p);
     pool_parallel_for(p.strips, 1, strips, &p);
+}
+
+/* ---- the gradient of the weight ----
+ *
+ * In rounds, each of as many tiles as a cache holds: first their transforms, shared out by tiles, then the
+ * products of both sides, summed over the tiles and shared out by points. */
+
+static void turn_y(int64_t begin, int64_t end, void *ctx) {
+    const wino *p = ctx;
+    int64_t height = p->height - 2, width = p->width - 2;
+    for (int64_t u = begin; u < end; u++) {
+        int64_t image = u / height, h = u % height;
+        float *to = p->turned_y + u * width * p->to;
+        if (h >= p->out[0]) memset(to, 0, (size_t)(width * p->to) * sizeof *to);
+        else
+            turn_row(p->y + (image * p->to * p->out[0] + h) * p->out[1], p->to, p->out[0] * p->out[1],
+                     p->out[1], 0, width, to);
+    }
+}
+
+/* Where the tiles of a unit begin among those of its round: parts of a row are equal but for the last. */
+static int64_t tiles_before(const wino *p, int64_t unit) {
+    return unit / p->parts * p->tiles[1] + unit % p->parts * p->across;
+}
+
+static void points_of_units(int64_t begin, int64_t end, void *ctx) {
+    const wino *p = ctx;
+    const wino_kernels *kernels = kern->wino;
+    int64_t most = (p->round + p->parts) * p->across, width = p->width - 2;
+    for (int64_t u = begin; u < end; u++) {
+        int64_t unit = p->first + u, part = unit % p->parts, line = unit / p->parts, first = part * p->across;
+        int64_t count = min64(p->across, p->tiles[1] - first), image = line / p->tiles[0],
+                h = line % p->tiles[0] * WINO_OUT;
+        int64_t tile = tiles_before(p, unit) - tiles_before(p, p->first);
+        kernels->image(count, p->from,
+                       p->turned_x + ((image * p->height + h) * p->width + WINO_OUT * first) * p->from,
+                       p->width * p->from, p->from, p->image_points + tile * p->from_pitch,
+                       most * p->from_pitch, p->from_pitch);
+        kernels->gradient(
+            count, p->to, p->turned_y + ((image * (p->height - 2) + h) * width + WINO_OUT * first) * p->to,
+            width * p->to, p->to, p->result_points + tile * p->to_pitch, most * p->to_pitch, p->to_pitch);
+    }
+}
+
+static void sum_points(int64_t begin, int64_t end, void *ctx) {
+    const wino *p = ctx;
+    const gemm_kernels *gemm = kern->gemm[CT_F32];
+    int64_t most = (p->round + p->parts) * p->across;
+    int64_t tiles = tiles_before(p, p->first + p->count) - tiles_before(p, p->first),
+            kb = even(tiles, gemm->kc);
+    int64_t tile_rows = even(p->from, gemm->mr),
+            rows = ceil_div(ceil_div(p->from, tile_rows), p->blocks) * tile_rows;
+    for (int64_t u = begin; u < end; u++) {
+        int64_t point = u / p->blocks, i = u % p->blocks * rows;
+        if (i >= p->from) continue;
+        gemm_piece s = {.m = min64(rows, p->from - i),
+                        .n = p->to,
+                        .rsa = 1,
+                        .csa = p->from_pitch,
+                        .tile_rows = tile_rows,
+                        .tile_step = tile_rows,
+                        .rsb = p->to_pitch,
+                        .csb = 1,
+                        .panel_step = gemm->nr,
+                        .c = p->sums + (point * p->from + i) * p->to,
+                        .ldc = p->to};
+        for (int64_t k = 0; k < tiles; k += kb) {
+            s.k = min64(kb, tiles - k);
+            s.a = p->image_points + (point * most + k) * p->from_pitch + i;
+            s.b = p->result_points + (point * most + k) * p->to_pitch;
+            s.add = p->first > 0 || k > 0;
+            gemm->tiles(&s, 0);
+        }
+    }
+}
+
+static void kernels_of_points(int64_t begin, int64_t end, void *ctx) {
+    const wino *p = ctx;
+    const conv_kernels *conv = kern->conv[CT_F32];
+    float block[9 * 64];
+    for (int64_t u = begin; u < end; u++) /* channels of x */
+        for (int64_t c = 0; c < p->to; c += 64) {
+            int64_t n = min64(64, p->to - c);
+            for (int64_t v = 0; v < n; v += conv->vl)
+                kern->wino->kernel(p->sums + u * p->to + c + v, p->from * p->to, block + v, 64);
+            conv->transpose(9, n, 9, block, 64, p->dw + (c * p->from + u) * 9, p->from * 9);
+        }
+}
+
+void conv_wino_w(const conv_shape *s, conv_room *r, const void *y, const void *x, void *w) {
+    wino p;
+    if (!wino_of(&p, s, CONV_W)) return;
+    p.round = min64(p.units, max64(1, ROUND_ELEMENTS / (p.from + p.to) / p.across));
+    int64_t most = (p.round + p.parts) * p.across;
+    p.turned_x = room_take(r, p.n * p.height * p.width * p.from, 4);
+    p.turned_y = room_take(r, p.n * (p.height - 2) * (p.width - 2) * p.to, 4);
+    p.image_points = room_take(r, WINO_POINTS * most * p.from_pitch, 4);
+    p.result_points = room_take(r, WINO_POINTS * most * p.to_pitch, 4);
+    p.sums = room_take(r, WINO_POINTS * p.from * p.to, 4);
+    if (!r->base) return;
+    p.x = x, p.y = (float *)(uintptr_t)y, p.dw = w;
+    p.blocks = p.from >= 128 ? 2 : 1;
+    pool_parallel_for(p.n * p.height, max64(1, 32768 / (p.width * p.from)), turn_x, &p);
+    pool_parallel_for(p.n * (p.height - 2), max64(1, 32768 / (p.width * p.to)), turn_y, &p);
+    for (p.first = 0; p.first < p.units; p.first += p.round) {
+        p.count = min64(p.round, p.units - p.first);
+        pool_parallel_for(p.count, max64(1, 256 / p.across / (p.from / 16)), points_of_units, &p);
+        pool_parallel_for(WINO_POINTS * p.blocks, 1, sum_points, &p);
+    }
+    pool_parallel_for(p.from, max64(1, 4096 / p.to), kernels_of_points, &p);
 }

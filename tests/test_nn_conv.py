@@ -141,6 +141,7 @@ def test_uninitialized():
 WAYS = {   # input, weight, options: each is computed another way
     "winograd": ((2, 32, 26, 23), (48, 32, 3, 3), {"padding": 1}),
     "winograd-wide": ((1, 32, 6, 230), (32, 32, 3, 3), {"padding": (0, 2)}),
+    "winograd-rounds": ((9, 64, 24, 20), (64, 64, 3, 3), {"padding": 1}),
     "product": ((3, 20, 19, 21), (37, 20, 3, 3), {"padding": 1}),
     "merged": ((5, 40, 7, 7), (50, 40, 3, 3), {"padding": 1}),
     "strided": ((3, 17, 20, 19), (33, 17, 3, 5), {"padding": (1, 2), "stride": 2}),

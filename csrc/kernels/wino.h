@@ -99,5 +99,61 @@ static void VN(w_weight)(const void *w, int64_t pitch, int turned, void *points,
     }
 }
 
-static const wino_kernels VN(w_kernels) = {
-    .image = VN(w_image), .result = VN(w_result), .weight = VN(w_weight)};
+VFN void VN(w_gradient4)(const V *y, V *out) {
+    V even_a = y[0] + v_splat(W_A2) * y[2], odd_a = v_splat(0.75f) * (y[1] + v_splat(W_A2) * y[3]);
+    V even_b = y[0] + v_splat(W_B2) * y[2], odd_b = v_splat(1.5f) * (y[1] + v_splat(W_B2) * y[3]);
+    out[0] = y[0];
+    out[1] = even_a + odd_a;
+    out[2] = even_a - odd_a;
+    out[3] = even_b + odd_b;
+    out[4] = even_b - odd_b;
+    out[5] = y[3];
+}
+
+VFN void VN(w_kernel6)(const V *u, V *out) {
+    V fa = v_splat(1 / (2 * W_A2 * (W_A2 - W_B2))), fb = v_splat(1 / (2 * W_B2 * (W_B2 - W_A2)));
+    V even_a = fa * (u[1] + u[2]), odd_a = fa * (u[1] - u[2]), even_b = fb * (u[3] + u[4]),
+      odd_b = fb * (u[3] - u[4]);
+    out[0] = v_splat(1 / (W_A2 * W_B2)) * u[0] + even_a + even_b;
+    out[1] = v_splat(0.75f) * odd_a + v_splat(1.5f) * odd_b;
+    out[2] = v_splat(W_A2) * even_a + v_splat(W_B2) * even_b + u[5];
+}
+
+static void VN(w_gradient)(int64_t tiles, int64_t channels, const void *y, int64_t row, int64_t pixel,
+                           void *points, int64_t step, int64_t pitch) {
+    for (int64_t t = 0; t < tiles; t++)
+        for (int64_t c = 0; c < channels; c += VL) {
+            const T *from = (const T *)y + WINO_OUT * t * pixel + c;
+            T *to = (T *)points + t * pitch + c;
+            V g[4], half[4][6], out[6];
+            G_UNROLL for (int j = 0; j < 4; j++) {
+                G_UNROLL for (int i = 0; i < 4; i++) g[i] = v_load(from + i * row + j * pixel);
+                VN(w_gradient4)(g, half[j]);
+            }
+            G_UNROLL for (int i = 0; i < 6; i++) {
+                G_UNROLL for (int j = 0; j < 4; j++) g[j] = half[j][i];
+                VN(w_gradient4)(g, out);
+                G_UNROLL for (int j = 0; j < 6; j++) v_store(to + (6 * i + j) * step, out[j]);
+            }
+        }
+}
+
+static void VN(w_kernel)(const void *points, int64_t step, void *w, int64_t pitch) {
+    const T *from = points;
+    V u[6], half[6][3], out[3];
+    for (int j = 0; j < 6; j++) {
+        for (int i = 0; i < 6; i++) u[i] = v_load(from + (6 * i + j) * step);
+        VN(w_kernel6)(u, half[j]);
+    }
+    for (int i = 0; i < 3; i++) {
+        for (int j = 0; j < 6; j++) u[j] = half[j][i];
+        VN(w_kernel6)(u, out);
+        for (int j = 0; j < 3; j++) v_store((T *)w + (3 * i + j) * pitch, out[j]);
+    }
+}
+
+static const wino_kernels VN(w_kernels) = {.image = VN(w_image),
+                                           .result = VN(w_result),
+                                           .weight = VN(w_weight),
+                                           .gradient = VN(w_gradient),
+                                           .kernel = VN(w_kernel)};

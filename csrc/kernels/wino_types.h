@@ -18,6 +18,10 @@ typedef struct wino_kernels {
                    const void *bias, void *y, int64_t row, int64_t pixel);
     /* points[p * step + c] of the kernel w[t * pitch + c], t < 9, turned round when asked; of one vector */
     void (*weight)(const void *w, int64_t pitch, int turned, void *points, int64_t step);
+    /* The transposes of `result` and `weight`, for the gradient of the weight. */
+    void (*gradient)(int64_t tiles, int64_t channels, const void *y, int64_t row, int64_t pixel, void *points,
+                     int64_t step, int64_t pitch);
+    void (*kernel)(const void *points, int64_t step, void *w, int64_t pitch);
 } wino_kernels;
 
 #endif

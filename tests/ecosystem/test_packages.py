@@ -124,6 +124,18 @@ SCRIPTS = {
         import scipy.stats
         assert abs(scipy.stats.pearsonr(x[0, 0], x[0, 1])[0] - 1) < 1e-5 and scipy.stats.norm.pdf(x[0, 0]).shape == (4,)
     """,
+    "torchvision": """
+        import torchvision
+        from torchvision import datasets, models, transforms
+        steps = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip(), transforms.ToTensor(),
+                 transforms.Normalize((0.5,) * 3, (0.5,) * 3)]
+        data = datasets.FakeData(4, (3, 32, 32), 10, transforms.Compose(steps))
+        images, labels = next(iter(torch.utils.data.DataLoader(data, batch_size=2)))
+        net = models.resnet18(num_classes=10)
+        torch.nn.functional.cross_entropy(net(images), labels).backward()
+        assert type(images) is torch.Tensor and net.fc.weight.grad.shape == (10, 512)
+        assert torchvision.utils.make_grid(images).shape == (3, 36, 70)
+    """,
 }
 START = "import torch\nx = torch.arange(24.0).reshape(2, 3, 4)\nassert 'torch.Tensor' in str(type(x))\n"
 
