@@ -319,3 +319,35 @@ def test_captured_step_follows_options_and_state(ours, theirs, options):
 
     (eager, _), (replayed, calls) = run(False), run(True)
     assert (eager == replayed).all() and calls <= 3
+
+
+def test_an_optimizer_written_elsewhere():
+    """The names that such code imports beside Optimizer."""
+    from autodiffc.optim.optimizer import Optimizer, ParamsT, _get_value, _use_grad_for_differentiable, required
+
+    class Lion(Optimizer):
+        def __init__(self, params: ParamsT, lr=required):
+            super().__init__(params, {"lr": lr, "differentiable": False})
+
+        @_use_grad_for_differentiable
+        def step(self, closure=None):
+            assert not ad.is_grad_enabled()
+            for group in self.param_groups:
+                for p in group["params"]:
+                    state = self.state[p]
+                    if not state:
+                        state["exp_avg"] = ad.zeros_like(p)
+                    p.add_(state["exp_avg"].mul_(0.9).add_(p.grad, alpha=0.1).sign(), alpha=-_get_value(group["lr"]))
+
+    p = nn.Parameter(ad.ones(2))
+    with pytest.raises(ValueError, match="required"):
+        Lion([p])
+    optimizer = Lion([p], lr=0.5)
+    scheduler = optim.lr_scheduler.StepLR(optimizer, 1)
+    p.grad = ad.ones(2)
+    optimizer.step()
+    scheduler.step()
+    assert p.tolist() == [0.5, 0.5] and optimizer.param_groups[0]["lr"] == 0.05
+    with ad.no_grad():
+        p.add_(p.detach(), alpha=ad.tensor(0.5))  # a number as a tensor, as such code passes it
+    assert p.tolist() == [0.75, 0.75]

@@ -38,7 +38,7 @@ class Categorical(Distribution):
             self._param = self.logits = logits - logits.logsumexp(dim=-1, keepdim=True)
         shape = self._param.shape
         self._num_events = shape[-1]
-        super().__init__(Size(shape[:-1]), validate_args=validate_args)
+        super().__init__(shape[:-1], validate_args=validate_args)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Categorical:
         batch_shape = Size(batch_shape)

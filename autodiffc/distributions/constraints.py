@@ -27,6 +27,11 @@ class Constraint:
         """Whether each value is in the set, a bool tensor."""
         raise NotImplementedError
 
+    def _holds(self, value: Tensor) -> bool:
+        """Whether all values are in the set."""
+        valid = self.check(value)
+        return bool(valid if valid.dim() == 0 else valid.all())
+
     def __repr__(self) -> str:
         return self.__class__.__name__[1:] + "()"
 
@@ -117,6 +122,11 @@ class _IndependentConstraint(Constraint):
             raise ValueError(f"Expected value.dim() >= {expected} but got {value.dim()}")
         result = result.reshape((*result.shape[: result.dim() - self.reinterpreted_batch_ndims], -1))
         return result.all(-1)
+
+    def _holds(self, value: Tensor) -> bool:
+        if value.dim() < self.event_dim:
+            return super()._holds(value)    # an error
+        return self.base_constraint._holds(value)
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__[1:]}({self.base_constraint!r}, {self.reinterpreted_batch_ndims})"
@@ -269,6 +279,9 @@ class _Simplex(Constraint):
 
     def check(self, value: Tensor) -> Tensor:
         return (value >= 0).all(-1) & ((value.sum(-1) - 1).abs() < 1e-6)
+
+    def _holds(self, value: Tensor) -> bool:
+        return bool((value >= 0).all()) and bool(((value.sum(-1) - 1).abs() < 1e-6).all())
 
 
 class _Multinomial(Constraint):

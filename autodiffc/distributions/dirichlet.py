@@ -27,7 +27,7 @@ class Dirichlet(ExponentialFamily):
             raise ValueError("`concentration` parameter must be at least one-dimensional.")
         self.concentration = concentration
         shape = concentration.shape
-        super().__init__(Size(shape[:-1]), Size(shape[-1:]), validate_args=validate_args)
+        super().__init__(shape[:-1], shape[-1:], validate_args=validate_args)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Dirichlet:
         batch_shape = Size(batch_shape)

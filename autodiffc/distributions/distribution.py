@@ -57,8 +57,7 @@ class Distribution:
             if param not in own and isinstance(getattr(type(self), param), lazy_property):
                 continue    # computed from another one, which is checked
             value = getattr(self, param)
-            valid = constraint.check(value)
-            if not (valid if valid.dim() == 0 else valid.all()):
+            if not constraint._holds(value):
                 raise ValueError(f"Expected parameter {param} ({type(value).__name__} of shape {tuple(value.shape)}) "
                                  f"of distribution {self!r} to satisfy the constraint {constraint!r}, but found "
                                  f"invalid values:\n{value}")
@@ -156,10 +155,11 @@ class Distribution:
         actual, expected = value.shape, (*self._batch_shape, *self._event_shape)
         if len(self._event_shape) and actual[len(actual) - len(self._event_shape):] != tuple(self._event_shape):
             raise ValueError(f"The right-most size of value must match event_shape: {actual} vs {self._event_shape}.")
-        for i, j in zip(reversed(actual), reversed(expected)):
-            if i != 1 and j != 1 and i != j:
-                raise ValueError("Value is not broadcastable with batch_shape+event_shape: "
-                                 f"{actual} vs {Size(expected)}.")
+        if actual != expected:
+            for i, j in zip(reversed(actual), reversed(expected)):
+                if i != 1 and j != 1 and i != j:
+                    raise ValueError("Value is not broadcastable with batch_shape+event_shape: "
+                                     f"{actual} vs {Size(expected)}.")
         try:
             support = self.support
         except NotImplementedError:
@@ -167,8 +167,7 @@ class Distribution:
                           "the distribution with `validate_args=False` to turn off validation.", stacklevel=3)
             return
         assert support is not None
-        valid = support.check(value)
-        if not (valid if valid.dim() == 0 else valid.all()):
+        if not support._holds(value):
             raise ValueError(f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be "
                              f"within the support ({support!r}) of the distribution {self!r}, but found invalid "
                              f"values:\n{value}")

@@ -11,7 +11,7 @@ from operator import is_
 from typing import Any
 
 from .. import _capture
-from ..autograd import enable_grad
+from ..autograd import enable_grad, set_grad_enabled
 from ..tensor import Tensor
 from ..utils.hooks import RemovableHandle, register
 from . import _update
@@ -26,6 +26,10 @@ class _Required:
 
 
 required = _Required()
+_RequiredParameter = _Required
+ParamsT = Any
+"""What an optimizer takes: tensors, pairs of name and tensor, or groups (for annotations)."""
+params_t = ParamsT
 _hook_kinds = ("step_pre", "step_post", "state_dict_pre", "state_dict_post", "load_state_dict_pre",
                "load_state_dict_post")
 _global_pre: OrderedDict = OrderedDict()
@@ -464,6 +468,22 @@ class Optimizer:
 
 
 _hooked_step = _with_hooks(Optimizer._step)
+
+
+def _use_grad_for_differentiable(step: Callable) -> Callable:
+    """A decorator of ``step`` for optimizers written elsewhere: gradients are on inside if, and only if, the option
+    ``differentiable`` is.
+    """
+    @functools.wraps(step)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with set_grad_enabled(bool(args[0].defaults.get("differentiable"))):
+            return step(*args, **kwargs)
+    return wrapper
+
+
+def _get_value(x: Any) -> Any:
+    """The number in a one-element tensor; a number itself."""
+    return x.item() if isinstance(x, Tensor) else x
 
 
 def _converted(param: Tensor, value: Any, key: str | None = None) -> Any:
