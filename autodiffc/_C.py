@@ -56,6 +56,10 @@ def _log_api_usage_once(name) -> None:
 def __getattr__(name):
     if name.startswith("__"):
         raise AttributeError(name)
+    if name == "_nn":  # the compiled functions of layers: torch.nn.functional.gelu is torch._C._nn.gelu
+        from .nn import functional
+
+        return functional
     from ._hook import missing
 
     raise missing.MissingName(f"torch._C.{name}")

@@ -141,6 +141,11 @@ def test_copies_and_pickles():
         "out_proj.bias"]
 
 
+def test_activation_by_its_compiled_name():
+    assert ad._C._nn.gelu is F.gelu
+    assert nn.TransformerEncoderLayer(8, 2, activation=ad._C._nn.gelu).activation_relu_or_gelu == 2
+
+
 # fmt: off
 MISTAKES = [
     (RuntimeError, lambda m, x: m(x, x, x, is_causal=True)), (AssertionError, lambda m, x: m(x[0, 0], x, x)),

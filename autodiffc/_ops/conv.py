@@ -1,19 +1,18 @@
 """Convolutions and patches."""
 
-from ._call import OP, TensorBase, lib, listed, not_a_tensor, wrap
+from ._call import OP, TensorBase, apply, listed, not_a_tensor
 
 _CONV, _CONV_TRANSPOSE = OP["conv"], OP["conv_transpose"]
 _PADDED, _SAME = 0, 1
-_NUMBER = ("input", "weight", "bias")
-_opn = lib.ad_opn
+_NAMES = ("input", "weight", "bias")
 
 
-def _wrong_tensor(name, tensors):
-    """The TypeError for the first of input, weight and bias that is no tensor."""
+def _wrong_argument(name, groups, tensors):
+    """The TypeError for the first of input, weight and bias that is no tensor, or for groups."""
     for k, t in enumerate(tensors):
         if not isinstance(t, TensorBase) and not (k == 2 and t is None):
-            return not_a_tensor(name, t, _NUMBER[k], k + 1)
-    return TypeError(f"{name}(): a tensor without memory")
+            return not_a_tensor(name, t, _NAMES[k], k + 1)
+    return TypeError(f"{name}(): argument 'groups' must be int, not {type(groups).__name__}")
 
 
 def _each(name, argument, value, rank):
@@ -50,10 +49,9 @@ def _conv(name, rank, input, weight, bias, stride, padding, dilation, groups):
     dims = [*_each(name, "stride", stride, rank), *_each(name, "padding", padding, rank),
             *_each(name, "dilation", dilation, rank)]
     try:
-        handles = (input._h, weight._h, 0 if bias is None else bias._h)
-    except AttributeError:
-        raise _wrong_tensor(name, (input, weight, bias)) from None
-    return wrap(_opn(_CONV, handles, 3, (groups, rank, how), 3, (), 0, dims, len(dims)))
+        return apply(_CONV, (input, weight, bias), (groups, rank, how), (), dims)
+    except TypeError:
+        raise _wrong_argument(name, groups, (input, weight, bias)) from None
 
 
 def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -81,10 +79,9 @@ def _conv_transpose(name, rank, input, weight, bias, stride, padding, output_pad
     dims = [*_each(name, "stride", stride, rank), *_each(name, "padding", padding, rank),
             *_each(name, "dilation", dilation, rank), *_each(name, "output_padding", output_padding, rank)]
     try:
-        handles = (input._h, weight._h, 0 if bias is None else bias._h)
-    except AttributeError:
-        raise _wrong_tensor(name, (input, weight, bias)) from None
-    return wrap(_opn(_CONV_TRANSPOSE, handles, 3, (groups, rank, _PADDED), 3, (), 0, dims, len(dims)))
+        return apply(_CONV_TRANSPOSE, (input, weight, bias), (groups, rank, _PADDED), (), dims)
+    except TypeError:
+        raise _wrong_argument(name, groups, (input, weight, bias)) from None
 
 
 def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
@@ -139,7 +136,7 @@ def conv_tbc(input, weight, bias, pad=0):
 def _need(name, *tensors):
     for t in tensors:
         if not isinstance(t, TensorBase):
-            raise _wrong_tensor(name, tensors)
+            raise _wrong_argument(name, 1, tensors)
 
 
 def _two(name, value):

@@ -285,7 +285,7 @@ static void group_rows(int64_t begin, int64_t end, void *ctx) {
         int64_t first = r % j->groups * k; /* channel */
         double s[2];
         kern->nm_row_stats[ct](1, j->n, x, false, s);
-        double var = s[1] / (double)j->n;
+        double var = j->n ? s[1] / (double)j->n : 0;
         norm_put(j->stats, ct, r, s[0]);
         norm_put(j->stats, ct, j->rows + r, 1 / sqrt(var + j->eps));
         norm_put(j->stats, ct, 2 * j->rows + r, var);
