@@ -129,7 +129,7 @@ static int64_t layer_grain(int64_t rows, int64_t n) {
 static void layer_grad_rows(int64_t begin, int64_t end, void *ctx) {
     const row_job *j = ctx;
     int64_t n = j->n, size = (int64_t)ct_size[j->ct];
-    char *dw = j->wanted & 6 ? j->part + begin / j->grain * 2 * n * size : NULL, *db = dw + n * size;
+    char *dw = j->wanted & 6 ? j->part + begin / j->grain * 2 * n * size : NULL, *db = norm_at(dw, j->ct, n);
     if (dw) memset(dw, 0, (size_t)(2 * n * size));
     for (int64_t r = begin, rows; r < end; r += rows) {
         const void *g = norm_at(j->g, j->ct, r * n), *x = norm_at(j->x, j->ct, r * n);
