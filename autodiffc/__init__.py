@@ -543,14 +543,17 @@ from ._ops.index import (
 
 from ._ops.complex_names import (
     angle,
+    complex,
     conj,
     conj_physical,
     conj_physical_,
     imag,
     is_neg,
+    polar,
     real,
     resolve_conj,
     resolve_neg,
+    view_as_complex,
     view_as_real,
 )
 from ._ops.distance import cdist, cosine_similarity, pairwise_distance, pdist
@@ -728,6 +731,8 @@ def __getattr__(name):
             if module != name:
                 found = globals()[name] = getattr(found, name)
             return found
+    if name.startswith("__"):  # the import system asks for some of every module
+        raise AttributeError(name)
     from ._hook import missing
 
     raise missing.attribute(__name__, name)

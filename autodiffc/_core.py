@@ -24,6 +24,10 @@ class SparseOperand(NotImplementedError):
     """A sparse tensor where the core needs a dense one."""
 
 
+class ComplexOperand(NotImplementedError):
+    """A complex tensor where the core needs a real one."""
+
+
 _ERRORS = {
     lib.AD_ERR_RUNTIME: RuntimeError,
     lib.AD_ERR_TYPE: TypeError,

@@ -132,8 +132,9 @@ def is_floating_point(input) -> bool:
 
 
 def is_complex(input) -> bool:
-    """False: there are no complex tensors."""
-    _tensor("is_complex", input)
+    """Whether input is complex."""
+    if _tensor("is_complex", input).is_complex():
+        return True
     return False
 
 

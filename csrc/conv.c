@@ -136,42 +136,83 @@ static int is_plain(const conv_shape *s) {
     return !s->n || !s->ci || !s->co || staged + result > 64 * whole + 65536;
 }
 
+/* Whether the kernel is as large as the image: a linear layer. */
+static int is_linear(const conv_shape *s) {
+    if (s->groups != 1) return 0;
+    for (int d = 0; d < 3; d++)
+        if (s->in[d] != s->k[d] || s->out[d] != 1 || s->pad[d] || (s->dil[d] != 1 && s->k[d] != 1)) return 0;
+    return 1;
+}
+
+/* x [n, k], w [co, k] and y [n, co]. */
+static void conv_linear(const conv_shape *s, int what, conv_room *r, const void *x, const void *w,
+                        const void *y, const void *bias) {
+    int64_t k = s->ci * volume(s->k);
+    gemm_epilogue epi = {.bias = bias};
+    gemm_args g = {.type = s->type, .epi = bias && what == CONV_Y ? &epi : NULL};
+    if (what == CONV_Y)
+        g.m = s->n, g.n = s->co, g.k = k, g.a = x, g.rsa = k, g.csa = 1, g.b = w, g.rsb = 1, g.csb = k,
+        g.c = (void *)(uintptr_t)y;
+    else if (what == CONV_X)
+        g.m = s->n, g.n = k, g.k = s->co, g.a = y, g.rsa = s->co, g.csa = 1, g.b = w, g.rsb = k, g.csb = 1,
+        g.c = (void *)(uintptr_t)x;
+    else
+        g.m = s->co, g.n = k, g.k = s->n, g.a = y, g.rsa = 1, g.csa = s->co, g.b = x, g.rsb = k, g.csb = 1,
+        g.c = (void *)(uintptr_t)w;
+    g.ldc = g.n;
+    g.scratch = room_take(r, (int64_t)gemm_scratch(&g), 1);
+    if (!w) return;
+    gemm_run(&g);
+    if (what != CONV_X || !bias) return;
+    int64_t taps = volume(s->k); /* a value of the bias is for all taps of its channel */
+    for (int64_t q = 0; q < s->n * k; q++) {
+        if (s->type == CT_F32) ((float *)g.c)[q] += ((const float *)bias)[q / taps % s->ci];
+        else ((double *)g.c)[q] += ((const double *)bias)[q / taps % s->ci];
+    }
+}
+
+/* By the way that fits; `what` says which of x, w and y is written. Without pointers, only the room is
+ * measured. */
+static void compute(const conv_shape *s, int what, conv_room *r, const void *x, const void *w,
+                    const void *bias, const void *y) {
+    void *result = (void *)(uintptr_t)(what == CONV_Y ? y : what == CONV_X ? x : w);
+    if (is_linear(s)) {
+        conv_linear(s, what, r, x, w, y, bias);
+    } else if (is_depthwise(s)) {
+        if (what == CONV_Y) conv_y_depth(s, r, x, w, bias, result);
+        else if (what == CONV_X) conv_x_depth(s, r, y, w, bias, result);
+        else conv_w_depth(s, r, y, x, result);
+    } else if (wino_fits(s, what)) {
+        if (what == CONV_Y) conv_wino(s, what, r, x, w, bias, result);
+        else if (what == CONV_X) conv_wino(s, what, r, y, w, bias, result);
+        else conv_wino_w(s, r, y, x, result);
+    } else {
+        if (what == CONV_Y) conv_y_product(s, r, x, w, bias, result);
+        else if (what == CONV_X) conv_x_product(s, r, y, w, bias, result);
+        else conv_w_sums(s, r, y, x, result);
+    }
+}
+
 size_t conv_workspace(const conv_shape *s, int what) {
     conv_room r = {0};
-    if (is_plain(s)) return 0;
-    if (is_depthwise(s)) {
-        if (what == CONV_Y) conv_y_depth(s, &r, NULL, NULL, NULL, NULL);
-        else if (what == CONV_X) conv_x_depth(s, &r, NULL, NULL, NULL, NULL);
-        else conv_w_depth(s, &r, NULL, NULL, NULL);
-    } else if (wino_fits(s, what)) {
-        if (what == CONV_W) conv_wino_w(s, &r, NULL, NULL, NULL);
-        else conv_wino(s, what, &r, NULL, NULL, NULL, NULL);
-    } else if (what == CONV_Y) conv_y_product(s, &r, NULL, NULL, NULL, NULL);
-    else if (what == CONV_X) conv_x_product(s, &r, NULL, NULL, NULL, NULL);
-    else conv_w_sums(s, &r, NULL, NULL, NULL);
+    if (!is_plain(s)) compute(s, what, &r, NULL, NULL, NULL, NULL);
     return r.used;
 }
 
 void conv_y(const conv_shape *s, const void *x, const void *w, const void *bias, void *y, void *scratch) {
     conv_room r = {.base = scratch};
     if (is_plain(s)) conv_plain(s, CONV_Y, x, w, y, bias);
-    else if (is_depthwise(s)) conv_y_depth(s, &r, x, w, bias, y);
-    else if (wino_fits(s, CONV_Y)) conv_wino(s, CONV_Y, &r, x, w, bias, y);
-    else conv_y_product(s, &r, x, w, bias, y);
+    else compute(s, CONV_Y, &r, x, w, bias, y);
 }
 
 void conv_x(const conv_shape *s, const void *y, const void *w, const void *bias, void *x, void *scratch) {
     conv_room r = {.base = scratch};
     if (is_plain(s)) conv_plain(s, CONV_X, x, w, y, bias);
-    else if (is_depthwise(s)) conv_x_depth(s, &r, y, w, bias, x);
-    else if (wino_fits(s, CONV_X)) conv_wino(s, CONV_X, &r, y, w, bias, x);
-    else conv_x_product(s, &r, y, w, bias, x);
+    else compute(s, CONV_X, &r, x, w, bias, y);
 }
 
 void conv_w(const conv_shape *s, const void *y, const void *x, void *w, void *scratch) {
     conv_room r = {.base = scratch};
     if (is_plain(s)) conv_plain(s, CONV_W, x, w, y, NULL);
-    else if (is_depthwise(s)) conv_w_depth(s, &r, y, x, w);
-    else if (wino_fits(s, CONV_W)) conv_wino_w(s, &r, y, x, w);
-    else conv_w_sums(s, &r, y, x, w);
+    else compute(s, CONV_W, &r, x, w, NULL, y);
 }

@@ -14,6 +14,11 @@ from .op_cases import CASES
 
 HERE = pathlib.Path(__file__).parent
 PLACES = {
+    "test_distributions.py": "binomial",
+    "test_complex.py": (
+        "complex polar view_as_complex view_as_real fft.fft fft.ifft fft.fft2 fft.ifft2 fft.fftn fft.ifftn "
+        "fft.rfft fft.irfft fft.rfft2 fft.irfft2 fft.rfftn fft.irfftn fft.hfft fft.ihfft"
+    ),
     "test_namespaces.py": (
         "are_deterministic_algorithms_enabled get_default_device get_deterministic_debug_mode "
         "get_float32_matmul_precision is_autocast_enabled load save set_default_device "
@@ -32,7 +37,7 @@ PLACES = {
     "test_norm.py": ("batch_norm group_norm instance_norm layer_norm"),
     "test_hypothesis.py": ("broadcast_shapes"),
     "test_queries.py": (
-        "binomial clear_autocast_cache dsmm empty_like empty_permuted get_autocast_dtype get_device_module "
+        "clear_autocast_cache dsmm empty_like empty_permuted get_autocast_dtype get_device_module "
         "get_num_interop_threads imag is_autocast_cache_enabled is_conj "
         "is_deterministic_algorithms_warn_only_enabled is_neg is_nonzero is_same_size is_signed is_storage "
         "is_warn_always_enabled lu rnn_relu_cell rnn_tanh_cell set_autocast_cache_enabled set_autocast_dtype "
@@ -80,7 +85,7 @@ def public(path):
     """The functions of a module, or methods of Tensor, that are public: {name: function}."""
     owner = T.Tensor if path == "Tensor" else importlib.import_module(f"autodiffc.{path}" if path else "autodiffc")
     found = {}
-    for name in owner.__all__ if path in ("linalg", "sparse") else dir(owner):  # the others have no helpers
+    for name in owner.__all__ if path in ("linalg", "sparse", "fft") else dir(owner):  # the others have no helpers
         try:
             value = getattr(owner, name)
         except (AttributeError, ImportError):  # listed because PyTorch has it
@@ -103,7 +108,7 @@ def test_every_function_has_a_row(path):
 @pytest.mark.parametrize("place", sorted(PLACES))
 def test_places_are_right(place):
     text = (HERE / place).read_text()
-    names = {n for path in ("", "nn.functional", "linalg", "sparse", "Tensor") for n in public(path)}
+    names = {n for path in ("", "nn.functional", "linalg", "sparse", "fft", "Tensor") for n in public(path)}
     for name in PLACES[place].split():
         assert name in names, f"{name} is not public any more"
         assert re.search(rf"\b{name.rpartition('.')[2]}\b", text), f"{place} does not name {name}"

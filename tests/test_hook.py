@@ -361,7 +361,7 @@ def test_imports_of_other_things_leave_no_frame(tmp_path, site):
 def test_what_is_missing_is_named(tmp_path):
     cases = {
         "import torch.no_such_part": "autodiffc has no module for torch.no_such_part, and neither has PyTorch",
-        "import torch\ntorch.polar": "two real tensors",
+        "import torch\ntorch.sparse_csr_tensor": "use torch.sparse_coo_tensor",
         "import torch\ntorch.no_such_function": "has no attribute 'no_such_function'",
         "from torch import no_such_function": "cannot import name 'no_such_function' from 'torch'",
         "import torch.nn as nn\nnn.Linaer": "nn.Linear",

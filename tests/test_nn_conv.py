@@ -149,6 +149,7 @@ WAYS = {   # input, weight, options: each is computed another way
     "grouped": ((2, 24, 15, 15), (36, 6, 3, 3), {"groups": 4, "padding": 2, "dilation": 2}),
     "depthwise": ((3, 20, 21, 37), (20, 1, 3, 3), {"groups": 20, "padding": 1}),
     "depthwise-strided": ((3, 9, 21, 38), (18, 1, 5, 5), {"groups": 9, "padding": 2, "stride": 2}),
+    "linear": ((6, 30, 4, 4), (7, 30, 4, 4), {}),
     "long": ((2, 6, 1, 3000), (20, 6, 1, 9), {"padding": (0, 4)}),
 }
 

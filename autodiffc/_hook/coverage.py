@@ -14,8 +14,7 @@ SUPPORTED, PARTLY, MISSING, UNKNOWN = "supported", "partly supported", "missing"
 
 PARTS = {
     **dict.fromkeys(["torch.complex32", "torch.complex64", "torch.complex128", "torch.chalf", "torch.cfloat",
-                     "torch.cdouble"], "a name to compare with; no tensor has it"),
-    "torch.view_as_real": "complex tensors are not supported",
+                     "torch.cdouble"], "of what complex(), polar() and torch.fft make; few operations"),
     "torch.sparse.mm": "of a sparse and a dense matrix",
     "torch.nn.functional.embedding": "with sparse=True the gradient is dense",
     "torch.nn.functional.embedding_bag": "with sparse=True the gradient is dense",

@@ -15,10 +15,6 @@ INSTEAD = {
     "torch.sparse_csc_tensor": "use torch.sparse_coo_tensor",
     "torch.sparse_bsr_tensor": "use torch.sparse_coo_tensor",
     "torch.sparse_bsc_tensor": "use torch.sparse_coo_tensor",
-    "torch.complex": "keep the real and the imaginary parts as two real tensors",
-    "torch.polar": "keep the real and the imaginary parts as two real tensors",
-    "torch.view_as_complex": "keep the real and the imaginary parts as two real tensors",
-    "torch.fft": "complex tensors are not supported; numpy.fft transforms x.detach().numpy(), without a gradient",
     "torch.nested": "use torch.nn.utils.rnn.pad_sequence and a mask",
     "torch.fx": "call the module itself; nothing is traced",
     "torch.export": "save the state_dict with torch.save",
@@ -60,10 +56,10 @@ INSTEAD = {
     "torch.eig": "use torch.linalg.eigvals or, for symmetric matrices, torch.linalg.eigh",
     "torch.lstsq": "use torch.linalg.lstsq",
     "torch.set_deterministic": "use torch.use_deterministic_algorithms",
-    "torch.rfft": "complex tensors are not supported; numpy.fft transforms x.detach().numpy(), without a gradient",
-    "torch.irfft": "complex tensors are not supported; numpy.fft transforms x.detach().numpy(), without a gradient",
-    "torch.stft": "complex tensors are not supported; numpy.fft transforms x.detach().numpy(), without a gradient",
-    "torch.istft": "complex tensors are not supported; numpy.fft transforms x.detach().numpy(), without a gradient",
+    "torch.rfft": "use torch.fft.rfft",
+    "torch.irfft": "use torch.fft.irfft",
+    "torch.stft": "use torch.fft.rfft on Tensor.unfold",
+    "torch.istft": "use torch.fft.irfft",
 }
 """What to do without a name, or without anything of a module. By PyTorch path, the longest prefix holds."""
 

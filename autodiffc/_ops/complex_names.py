@@ -1,4 +1,4 @@
-"""The names of complex numbers, for real tensors: there are no complex ones."""
+"""Functions of real and complex tensors that take complex numbers apart. The class is autodiffc._complex's."""
 
 import math
 
@@ -8,58 +8,64 @@ from .compare import isnan, lt, where
 from .math import sign
 from .reduce import _finish
 
+ComplexTensor = ()
+"""The class, once autodiffc._complex is imported; before that there is none of it."""
 
-def _real(name, input):
+
+def _tensor(name, input):
     if not isinstance(input, TensorBase):
         raise not_a_tensor(name, input)
     return input
 
 
 def real(input):
-    """input, which is real."""
-    return _real("real", input)
+    """The real part; a real tensor itself."""
+    return input.real if isinstance(input, ComplexTensor) else _tensor("real", input)
 
 
 def imag(input):
-    """RuntimeError: real tensors have no imaginary part."""
-    _real("imag", input)
+    """The imaginary part. RuntimeError for a real tensor."""
+    if isinstance(_tensor("imag", input), ComplexTensor):
+        return input.imag
     raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
 
 
 def conj(input):
-    """input, which is real."""
-    return _real("conj", input)
+    """The conjugate; a real tensor itself."""
+    return input.conj() if isinstance(input, ComplexTensor) else _tensor("conj", input)
 
 
 def conj_physical(input, *, out=None):
-    """input, which is real."""
-    return _finish(_real("conj_physical", input), out)
+    """The conjugate; a real tensor itself."""
+    return _finish(conj(input), out)
 
 
 def conj_physical_(self):
-    """self, which is real."""
-    return _real("conj_physical_", self)
+    """A real tensor itself."""
+    return _tensor("conj_physical_", self)
 
 
 def resolve_conj(input):
     """input: no tensor is a conjugate view."""
-    return _real("resolve_conj", input)
+    return _tensor("resolve_conj", input)
 
 
 def resolve_neg(input):
     """input: no tensor is a negative view."""
-    return _real("resolve_neg", input)
+    return _tensor("resolve_neg", input)
 
 
 def is_neg(input) -> bool:
     """False: no tensor is a negative view."""
-    _real("is_neg", input)
+    _tensor("is_neg", input)
     return False
 
 
 def angle(input, *, out=None):
-    """pi where input is negative, NaN where it is NaN, else 0; floating point. The gradient is 0."""
-    x = _real("angle", input)
+    """The angle of complex numbers. Of real ones pi where they are negative, NaN where NaN, else 0, with gradient 0."""
+    x = _tensor("angle", input)
+    if isinstance(x, ComplexTensor):
+        return _finish(x.angle(), out)
     if not x.dtype.is_floating_point:
         return _finish(where(lt(x, 0), math.pi, 0.0), out)
     still = x.detach()
@@ -68,6 +74,38 @@ def angle(input, *, out=None):
 
 
 def view_as_real(input):
-    """RuntimeError: there are no complex tensors."""
-    _real("view_as_real", input)
+    """The real tensor (*, 2) of the parts of a complex one, whose memory it shares. RuntimeError for a real tensor."""
+    if isinstance(_tensor("view_as_real", input), ComplexTensor):
+        return input._pair
     raise RuntimeError("view_as_real is only supported for complex tensors")
+
+
+def view_as_complex(input):
+    """The complex tensor of a real one (*, 2), whose memory it shares. RuntimeError for another last size or dtype."""
+    from .. import _complex
+
+    return _complex.view_as_complex(input)
+
+
+def polar(abs, angle, *, out=None):
+    """The complex tensor of modulus abs and an angle in radians, which broadcast. RuntimeError unless of one floating
+    dtype."""
+    from .. import _complex
+
+    return _copied("polar", _complex.polar(abs, angle), out)
+
+
+def complex(real, imag, *, out=None):
+    """The complex tensor of two real ones, which broadcast. RuntimeError unless of one floating dtype."""
+    from .. import _complex
+
+    return _copied("complex", _complex.complex_of(real, imag), out)
+
+
+def _copied(name, t, out):
+    if out is None:
+        return t
+    if not isinstance(out, ComplexTensor):
+        raise TypeError(f"{name}(): argument 'out' must be a complex Tensor, not {type(out).__name__}")
+    out._pair.copy_(t._pair)
+    return out

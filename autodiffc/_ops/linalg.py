@@ -2,9 +2,9 @@
 autodiffc.linalg."""
 
 from .. import _dtype
-from .._core import OP, SparseOperand, TensorBase, wrap
+from .._core import OP, ComplexOperand, SparseOperand, TensorBase, wrap
 from .._native import lib
-from . import _call, sparse
+from . import _call, complex_names, sparse
 
 _MM, _BMM = OP["mm"], OP["bmm"]
 _matmul, _linear = lib.ad_matmul, lib.ad_linear
@@ -48,6 +48,8 @@ def matmul(input, other, *, out=None):
         h = _matmul(input._h, other._h)
     except SparseOperand:
         return _to(sparse.product("matmul", input, other), out)
+    except ComplexOperand:
+        return complex_names.ComplexTensor.__rmatmul__(other, input)
     return _done(h, out)
 
 

@@ -3,6 +3,7 @@
 Integers and bool become the default float dtype, except where said; `out` receives the result when given.
 """
 from .. import _dtype
+from .._core import ComplexOperand
 from ._call import OP, TensorBase, binary, inplace, inplace_unary, lib, not_a_tensor, number, ternary, to_out, unary
 from .creation import arange
 
@@ -192,8 +193,11 @@ def sgn(input, *, out=None):
 
 
 def abs(input, *, out=None):
-    """Absolute value. Keeps the dtype; bool is refused."""
-    return unary(OP["abs"], input, out)
+    """Absolute value. Keeps the dtype (real for complex numbers); bool is refused."""
+    try:
+        return unary(OP["abs"], input, out)
+    except ComplexOperand:
+        return input.abs()
 
 
 def neg(input, *, out=None):
