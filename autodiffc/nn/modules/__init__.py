@@ -159,6 +159,8 @@ __all__ = [_name for _name in dir() if _name[0].isupper()]
 
 
 def __getattr__(name):
+    if name.startswith("__"):  # the import system asks for some of every module
+        raise AttributeError(name)
     from ..._hook import missing
 
     raise missing.attribute(__name__, name)
