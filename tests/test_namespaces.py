@@ -649,3 +649,21 @@ def test_nested_structures():
         p.register_pytree_node(Mine, None, None)
     with pytest.raises(ValueError, match="leaves"):
         p.tree_unflatten([1], spec)
+
+
+def test_gradients_lent_to_shared_parameters():
+    mine, shared = nn.Linear(2, 1), nn.Linear(2, 1).share_memory()
+    mine(T.ones(1, 2)).sum().backward()
+    for p, q in zip(shared.parameters(), mine.parameters()):
+        assert p._grad is None
+        p._grad = q.grad
+    assert shared.weight.grad.data_ptr() == shared.weight._grad.data_ptr() == mine.weight.grad.data_ptr()
+
+
+def test_make_subclass():
+    class Mine(T.Tensor):
+        pass
+
+    x = T.ones(2)
+    y = T.Tensor._make_subclass(Mine, x, True)
+    assert type(y) is Mine and y.requires_grad and y.is_leaf and y.data_ptr() == x.data_ptr()

@@ -25,7 +25,8 @@ def test_axis(name):
     assert same(tuple(getattr(x, name)(*args, axis=1)), tuple(wanted))
     assert same(tuple(getattr(T, name)(x, *args, axis=1)), tuple(wanted))
     if name in BOTH + ["kthvalue", "quantile"]:
-        assert same(tuple(getattr(x, name)(*args, axis=1, keepdims=True)), tuple(getattr(x, name)(*args, dim=1, keepdim=True)))
+        kept = getattr(x, name)(*args, dim=1, keepdim=True)
+        assert same(tuple(getattr(x, name)(*args, axis=1, keepdims=True)), tuple(kept))
 
 
 def test_axis_of_joins():
