@@ -19,6 +19,7 @@
 #include "pooling.h"
 #include "resample.h"
 #include "grid.h"
+#include "scan.h"
 #include "rnn.h"
 #include "attention.h"
 #undef CT
@@ -40,6 +41,7 @@
 #include "pooling.h"
 #include "resample.h"
 #include "grid.h"
+#include "scan.h"
 #include "rnn.h"
 #include "attention.h"
 #undef CT
@@ -186,6 +188,8 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .resample_add = FLOAT_ROW(resample_add),
     .resample_line = FLOAT_ROW(resample_line),
     .resample_band = FLOAT_ROW(resample_band),
+    .scan_columns = FLOAT_ROW(scan_columns),
+    .scan_lines = FLOAT_ROW(scan_lines),
     .grid_read = FLOAT_ROW(grid_read),
     .grid_write = FLOAT_ROW(grid_write),
     .grid_slopes = FLOAT_ROW(grid_slopes),

@@ -210,6 +210,9 @@ typedef struct kern_table {
                              const int64_t *at, const void *w, void *out);
     void (*resample_band[2])(const resample_line_taps *c, const resample_line_taps *b, int64_t y0, int64_t y1,
                              int64_t row0, int64_t row1, const void *x, void *mid, void *out);
+    /* running sums (kernels/scan.h) */
+    void (*scan_columns[2])(int64_t n, int64_t cols, const void *x, void *y, int64_t step);
+    void (*scan_lines[2])(int64_t lines, int64_t n, const void *x, void *y, int64_t pitch, int64_t step);
     void (*grid_read[2])(const grid_plane *p, int64_t n, const void *grid, const void *x, void *out);
     void (*grid_write[2])(const grid_plane *p, int64_t n, const void *grid, const void *g, void *x);
     void (*grid_slopes[2])(const grid_plane *p, int64_t n, const void *grid, const void *g, const void *x,
