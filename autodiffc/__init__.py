@@ -731,6 +731,8 @@ def __getattr__(name):
             if module != name:
                 found = globals()[name] = getattr(found, name)
             return found
+    if name.startswith("__"):  # the import system asks for some of every module
+        raise AttributeError(name)
     from ._hook import missing
 
     raise missing.attribute(__name__, name)

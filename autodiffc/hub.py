@@ -132,6 +132,8 @@ def __getattr__(name):
         except ImportError:
             return _Quiet
         return tqdm
+    if name.startswith("__"):  # the import system asks for some of every module
+        raise AttributeError(name)
     from ._hook import missing
 
     raise missing.attribute(__name__, name)

@@ -65,6 +65,8 @@ from ._ops.reduce import log_softmax, logsumexp, softmax
 
 
 def __getattr__(name):
+    if name.startswith("__"):  # the import system asks for some of every module
+        raise AttributeError(name)
     from ._hook import missing
 
     raise missing.attribute(__name__, name)

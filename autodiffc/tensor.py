@@ -217,6 +217,13 @@ class Tensor(TensorObject):
     def grad(self):
         self.grad = None
 
+    _grad = grad  # the name by which one process lends its gradients to parameters in shared memory
+
+    @staticmethod
+    def _make_subclass(cls, data, require_grad=False):
+        """A leaf of a subclass on the memory of a tensor."""
+        return interop.share(data.detach(), cls).requires_grad_(require_grad)
+
     def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
         """Accumulates the gradients of this scalar (or of the product with `gradient`) into the leaves' .grad.
 

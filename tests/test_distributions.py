@@ -452,3 +452,24 @@ def test_captured_samples_are_those_of_eager_steps():
     for a, b in zip(*rows):
         np.testing.assert_array_equal(a[0], b[0])
         np.testing.assert_array_equal(a[1], b[1])
+
+
+def test_captured_policy_step():
+    """A step with distributions, which check their arguments in eager steps alone."""
+    net = [ad.nn.Parameter(ad.ones(3, 4) * 0.1), ad.nn.Parameter(ad.ones(3, 2) * 0.2)]
+
+    def step(x):
+        for p in net:
+            p.grad = None
+        choice, size = D.Categorical(logits=x @ net[0]), D.Normal(x @ net[1], 0.5)
+        a, z = choice.sample(), size.rsample()
+        loss = -(choice.log_prob(a) + choice.entropy()).sum() - size.log_prob(z.detach()).sum() + (z**2).sum()
+        loss.backward()
+        return a, z.detach(), loss.detach(), net[0].grad, net[1].grad
+    x, rows = ad.from_numpy(RNG.standard_normal((5, 3)).astype("f")), []
+    for run in (step, ad.compile(step)):
+        ad.manual_seed(1)
+        rows.append([[v.numpy() for v in run(x)] for _ in range(4)])
+    for a, b in zip(*rows):
+        for u, v in zip(a, b):
+            np.testing.assert_array_equal(u, v)

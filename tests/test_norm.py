@@ -174,3 +174,22 @@ def test_wrong_sizes():
     ):
         with pytest.raises(error):
             call()
+
+
+@pytest.mark.parametrize("sizes", [(3, 0), (0, 3), (2, 0, 4), (0, 4, 2), (2, 4, 0)])
+def test_empty(sizes):
+    x = ad.ones(*sizes, requires_grad=True)
+    w, last = ad.ones(sizes[1], requires_grad=True), ad.ones(sizes[-1], requires_grad=True)
+    calls = [
+        (lambda: F.layer_norm(x, sizes[-1:], last, last), last),
+        (lambda: F.rms_norm(x, sizes[-1:], last), last),
+        (lambda: F.group_norm(x, 1, w, w), w),
+        (lambda: F.batch_norm(x, None, None, w, w, True), w),
+        (lambda: F.batch_norm(x, ad.zeros(sizes[1]), ad.ones(sizes[1]), w, w), w),
+    ]
+    if len(sizes) > 2:
+        calls.append((lambda: F.instance_norm(x, None, None, w, w), w))
+    for call, weight in calls:
+        y = call()
+        dx, dw = ad.autograd.grad(y.sum(), (x, weight))
+        assert y.shape == dx.shape == sizes and not dw.any()

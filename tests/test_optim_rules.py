@@ -307,3 +307,24 @@ def test_lbfgs_direction_is_the_two_loop_recursion():
 def test_lbfgs_takes_one_group():
     with pytest.raises(ValueError, match="parameter groups"):
         optim.LBFGS([{"params": [nn.Parameter(ad.ones(2))]}, {"params": [nn.Parameter(ad.ones(2))]}])
+
+
+@pytest.mark.parametrize("name", ["Adam", "RMSprop", "Adafactor", "LBFGS", "Muon"])
+def test_the_number_of_threads_makes_no_difference(name):
+    results, before = [], ad.get_num_threads()
+    for threads in (1, 2, 3):
+        ad.set_num_threads(threads)
+        p = nn.Parameter(ad.from_numpy(np.random.default_rng(1).standard_normal((300, 170)).astype("f")))
+        optimizer = getattr(optim, name)([p], lr=0.1)
+
+        def closure(p=p, optimizer=optimizer):
+            optimizer.zero_grad()
+            loss = (p**4).sum()
+            loss.backward()
+            return loss
+        for _ in range(3):
+            optimizer.step(closure)
+        results.append(p.detach().numpy())
+    ad.set_num_threads(before)
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0], other)

@@ -58,13 +58,18 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     _check("cosine_similarity", x1, x2)
     if not (x1.dtype.is_floating_point or x2.dtype.is_floating_point):
         raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {x1.dtype}")
-    x1, x2 = shape.broadcast_tensors(x1, x2)
-    return reduce.sum(arithmetic.mul(_unit(x1, dim, eps), _unit(x2, dim, eps)), dim)
+    sizes = shape.broadcast_shapes(x1.shape, x2.shape)
+    dim = shape.wrapped_dim(dim, len(sizes)) if sizes else 0
+    return reduce.sum(arithmetic.mul(_unit(x1, sizes, dim, eps), _unit(x2, sizes, dim, eps)), dim)
 
 
-def _unit(x, dim, eps):
-    """x / max(|x|, eps), where the bound has no effect on the gradient, as in PyTorch."""
-    length = reduce.norm(x, 2, dim, keepdim=True)
+def _unit(x, sizes, dim, eps):
+    """x / max(|x|, eps), where the bound has no effect on the gradient, as in PyTorch. x is stretched to the sizes only
+    where dim asks for it."""
+    own = dim - len(sizes) + x.ndim
+    if sizes and (own < 0 or x.shape[own] != sizes[dim]):
+        x, own = shape.expand(x, sizes), dim
+    length = reduce.norm(x, 2, own, keepdim=True)
     with no_grad():
         missing = arithmetic.sub(arithmetic.clamp_min(length, eps), length)
     return arithmetic.div(x, arithmetic.add(length, missing))

@@ -168,6 +168,8 @@ def __getattr__(name):
         import importlib
 
         return importlib.import_module(".profiler", __name__)
+    if name.startswith("__"):  # the import system asks for some of every module
+        raise AttributeError(name)
     from .._hook import missing
 
     raise missing.attribute(__name__, name)

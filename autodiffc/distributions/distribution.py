@@ -4,6 +4,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from .. import _capture
 from .. import _ops as T
 from .._dtype import Size
 from ..autograd import no_grad
@@ -18,7 +19,7 @@ class Distribution:
     """A family of probability distributions: ``batch_shape`` independent ones, each of values of ``event_shape``.
 
     A subclass gives ``arg_constraints``, the constraint of each parameter, and ``support``, that of the values.
-    ``validate_args`` (on by default) checks both, with ValueError for what is outside.
+    ``validate_args`` (on by default) checks both, with ValueError for what is outside; not while a step is recorded.
     """
 
     has_rsample = False
@@ -43,6 +44,8 @@ class Distribution:
         super().__init__()
 
     def _check_parameters(self) -> None:
+        if _capture.recording is not None and _capture.here() is not None:
+            return  # a recorded step reads no values
         try:
             arg_constraints = self.arg_constraints
         except NotImplementedError:
@@ -152,6 +155,8 @@ class Distribution:
         """ValueError for values outside the support or of a shape that does not fit."""
         if not isinstance(value, Tensor):
             raise ValueError("The value argument to log_prob must be a Tensor")
+        if _capture.recording is not None and _capture.here() is not None:
+            return  # a recorded step reads no values
         actual, expected = value.shape, (*self._batch_shape, *self._event_shape)
         if len(self._event_shape) and actual[len(actual) - len(self._event_shape):] != tuple(self._event_shape):
             raise ValueError(f"The right-most size of value must match event_shape: {actual} vs {self._event_shape}.")

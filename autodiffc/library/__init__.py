@@ -85,6 +85,8 @@ class Library:
 
 
 def __getattr__(name):
+    if name.startswith("__"):  # the import system asks for some of every module
+        raise AttributeError(name)
     from .._hook import missing
 
     raise missing.attribute(__name__, name)

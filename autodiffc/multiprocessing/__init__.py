@@ -47,6 +47,8 @@ def __getattr__(name):
 
     if name in ("pool", "queue"):
         return importlib.import_module("multiprocessing." + {"pool": "pool", "queue": "queues"}[name])
+    if name.startswith("__"):  # the import system asks for some of every module
+        raise AttributeError(name)
     from .._hook import missing
 
     raise missing.attribute(__name__, name)

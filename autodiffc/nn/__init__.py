@@ -36,6 +36,8 @@ def __getattr__(name):
 
         module = importlib.import_module("." + (_LAZY[name] or name), __name__)
         return getattr(module, name) if _LAZY[name] else module
+    if name.startswith("__"):  # the import system asks for some of every module
+        raise AttributeError(name)
     from .._hook import missing
 
     raise missing.attribute(__name__, name)

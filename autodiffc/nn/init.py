@@ -265,6 +265,8 @@ sparse = _deprecated(sparse_)
 
 
 def __getattr__(name):
+    if name.startswith("__"):  # the import system asks for some of every module
+        raise AttributeError(name)
     from .._hook import missing
 
     raise missing.attribute(__name__, name)

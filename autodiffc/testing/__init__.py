@@ -5,6 +5,8 @@ from ._creation import make_tensor  # noqa: F401
 
 
 def __getattr__(name):
+    if name.startswith("__"):  # the import system asks for some of every module
+        raise AttributeError(name)
     from .._hook import missing
 
     raise missing.attribute(__name__, name)

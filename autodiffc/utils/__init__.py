@@ -13,6 +13,8 @@ def __getattr__(name):
     except ModuleNotFoundError as e:
         if e.name != full:
             raise
+    if name.startswith("__"):  # the import system asks for some of every module
+        raise AttributeError(name)
     from .._hook import missing
 
     raise missing.attribute(__name__, name)

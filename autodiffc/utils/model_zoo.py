@@ -8,6 +8,8 @@ def __getattr__(name):
         from ..hub import tqdm
 
         return tqdm
+    if name.startswith("__"):  # the import system asks for some of every module
+        raise AttributeError(name)
     from .._hook import missing
 
     raise missing.attribute(__name__, name)

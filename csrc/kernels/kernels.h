@@ -19,6 +19,7 @@
 #include "pooling.h"
 #include "resample.h"
 #include "grid.h"
+#include "scan.h"
 #include "rnn.h"
 #include "attention.h"
 #undef CT
@@ -40,6 +41,7 @@
 #include "pooling.h"
 #include "resample.h"
 #include "grid.h"
+#include "scan.h"
 #include "rnn.h"
 #include "attention.h"
 #undef CT
@@ -162,6 +164,7 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .conv = {&c_kernels_f32, &c_kernels_f64, NULL},
     .wino = &w_kernels_f32,
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
+    .mask_scale = {k_mask_scale32, k_mask_scale64},
     .mask_count = k_mask_count,
     .index_in = k_index_in,
     .gather = {k_gather32, k_gather64},
@@ -186,6 +189,8 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .resample_add = FLOAT_ROW(resample_add),
     .resample_line = FLOAT_ROW(resample_line),
     .resample_band = FLOAT_ROW(resample_band),
+    .scan_columns = FLOAT_ROW(scan_columns),
+    .scan_lines = FLOAT_ROW(scan_lines),
     .grid_read = FLOAT_ROW(grid_read),
     .grid_write = FLOAT_ROW(grid_write),
     .grid_slopes = FLOAT_ROW(grid_slopes),

@@ -102,6 +102,10 @@ VFN void VN(nm_short_stats)(const int rows, int64_t n, const T *x, int about_zer
 }
 static void VN(nm_row_stats)(int rows, int64_t n, const void *px, int about_zero, double *out) {
     const T *x = px;
+    if (!n) {
+        memset(out, 0, (size_t)rows * 2 * sizeof *out);
+        return;
+    }
     if (n <= NM_BLOCK) {
         if (rows == 4) VN(nm_short_stats)(4, n, x, about_zero, out);
         else

@@ -167,6 +167,7 @@ typedef struct kern_table {
     const wino_kernels *wino;           /* float32 */
     /* out[k] = m[k] ? *value : x[k], by the logarithm of an element's size; and how many of m are set */
     void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);
+    void (*mask_scale[2])(int64_t n, void *y, const void *x, const uint8_t *m, double scale); /* f32, f64 */
     int64_t (*mask_count)(int64_t n, const uint8_t *m);
     int (*index_in)(int64_t n, const int64_t *i, int64_t lo, uint64_t size);
     /* out[k] = x[i[k] * stride + k * step], of 4-byte and 8-byte elements; memory-safe for any index */
@@ -210,6 +211,9 @@ typedef struct kern_table {
                              const int64_t *at, const void *w, void *out);
     void (*resample_band[2])(const resample_line_taps *c, const resample_line_taps *b, int64_t y0, int64_t y1,
                              int64_t row0, int64_t row1, const void *x, void *mid, void *out);
+    /* running sums (kernels/scan.h) */
+    void (*scan_columns[2])(int64_t n, int64_t cols, const void *x, void *y, int64_t step);
+    void (*scan_lines[2])(int64_t lines, int64_t n, const void *x, void *y, int64_t pitch, int64_t step);
     void (*grid_read[2])(const grid_plane *p, int64_t n, const void *grid, const void *x, void *out);
     void (*grid_write[2])(const grid_plane *p, int64_t n, const void *grid, const void *g, void *x);
     void (*grid_slopes[2])(const grid_plane *p, int64_t n, const void *grid, const void *g, const void *x,

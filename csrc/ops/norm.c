@@ -129,7 +129,7 @@ static int64_t layer_grain(int64_t rows, int64_t n) {
 static void layer_grad_rows(int64_t begin, int64_t end, void *ctx) {
     const row_job *j = ctx;
     int64_t n = j->n, size = (int64_t)ct_size[j->ct];
-    char *dw = j->wanted & 6 ? j->part + begin / j->grain * 2 * n * size : NULL, *db = dw + n * size;
+    char *dw = j->wanted & 6 ? j->part + begin / j->grain * 2 * n * size : NULL, *db = norm_at(dw, j->ct, n);
     if (dw) memset(dw, 0, (size_t)(2 * n * size));
     for (int64_t r = begin, rows; r < end; r += rows) {
         const void *g = norm_at(j->g, j->ct, r * n), *x = norm_at(j->x, j->ct, r * n);
@@ -285,7 +285,7 @@ static void group_rows(int64_t begin, int64_t end, void *ctx) {
         int64_t first = r % j->groups * k; /* channel */
         double s[2];
         kern->nm_row_stats[ct](1, j->n, x, false, s);
-        double var = s[1] / (double)j->n;
+        double var = j->n ? s[1] / (double)j->n : 0;
         norm_put(j->stats, ct, r, s[0]);
         norm_put(j->stats, ct, j->rows + r, 1 / sqrt(var + j->eps));
         norm_put(j->stats, ct, 2 * j->rows + r, var);

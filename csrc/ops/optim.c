@@ -89,6 +89,10 @@ static int check_arrays(const ad_call *c, int n, int arrays, const char *what) {
 /* ---- update rules (optim_rules.c). Inputs: the parameters, their gradients, then each array and each scalar
  * of their state. i[0] = number of parameters, i[1] = flags ---- */
 
+/* The rows stand in the order of the rules. */
+#define OPTIM(name, ...) _Static_assert((int)OP_##name##_step - OP_sgd_step == (int)OPTIM_##name, "ops.def");
+#include "../kernels/optim.def"
+#undef OPTIM
 static const optim_rule *rule_of(const ad_op *op) { return &optim_rules[op - &ad_ops[OP_sgd_step]]; }
 
 static int rule_arrays(const optim_rule *r, int flags) {

@@ -121,6 +121,26 @@ static void scan_lines(int64_t begin, int64_t end, void *ctx) {
     }
 }
 
+/* Sums of floats that need no conversion: lines along the last dimension, or columns side by side. */
+static void sum_lines(int64_t begin, int64_t end, void *ctx) {
+    const scan *s = ctx;
+    int64_t n = s->l.n, es = dtype_size[s->y->dtype], at = (begin * n + (s->reversed ? n - 1 : 0)) * es;
+    kern->scan_lines[s->ct](end - begin, n, (char *)tensor_data(s->x) + at, (char *)tensor_data(s->y) + at, n,
+                            s->reversed ? -1 : 1);
+}
+static void sum_columns(int64_t begin, int64_t end, void *ctx) {
+    const scan *s = ctx;
+    const lines *l = &s->l;
+    int64_t es = dtype_size[s->y->dtype];
+    for (int64_t i = begin, m; i < end; i += m) {
+        int64_t in = i % l->inner;
+        m = l->inner - in < end - i ? l->inner - in : end - i;
+        int64_t at = (line_start(l, i, l->n) + (s->reversed ? (l->n - 1) * l->inner : 0)) * es;
+        kern->scan_columns[s->ct](l->n, m, (char *)tensor_data(s->x) + at, (char *)tensor_data(s->y) + at,
+                                  s->reversed ? -l->inner : l->inner);
+    }
+}
+
 static void run_scan(const ad_call *c, int kind, bool reversed) {
     ad_tensor *y = c->out[0];
     if (!y->numel) return;
@@ -128,6 +148,12 @@ static void run_scan(const ad_call *c, int kind, bool reversed) {
     if (kind == LINEAR) s.b = c->in[1];
     if (kind == MAX || kind == MIN) s.index = c->out[1];
     s.l = lines_of(y->ndim, y->sizes, c->at->i[0]);
+    if (kind == SUM && s.x->dtype == y->dtype && (y->dtype == AD_F32 || y->dtype == AD_F64)) {
+        int64_t grain = lines_grain(&s.l, WORK);
+        if (s.l.inner > 1) grain = (grain + 63) / 64 * 64; /* columns of a cache line or more */
+        pool_parallel_for(s.l.count, grain, s.l.inner > 1 ? sum_columns : sum_lines, &s);
+        return;
+    }
     pool_parallel_for(s.l.count, lines_grain(&s.l, WORK), scan_lines, &s);
 }
 

@@ -472,3 +472,22 @@ def test_scheduler_rules(text):
         return result if isinstance(result, list) else type(result).__name__
 
     check(case)
+
+
+def test_update_bn():
+    def case(T):
+        T.manual_seed(0)
+        model = T.nn.Sequential(T.nn.Linear(6, 5), T.nn.BatchNorm1d(5), T.nn.ReLU(), T.nn.Linear(5, 2))
+        averaged = T.optim.swa_utils.AveragedModel(model)
+        optimizer = T.optim.SGD(model.parameters(), lr=0.1)
+        batches = [(tensor(T, X * k), 0) for k in (1, 2, 3)]
+        for x, _ in batches:
+            optimizer.zero_grad()
+            (model(x) ** 2).sum().backward()
+            optimizer.step()
+            averaged.update_parameters(model)
+        averaged.eval()
+        T.optim.swa_utils.update_bn(batches, averaged)
+        return [averaged.state_dict(), averaged(batches[0][0]), averaged.training, averaged.module[1].momentum]
+
+    check(case)

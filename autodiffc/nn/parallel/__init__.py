@@ -19,6 +19,8 @@ def parallel_apply(modules, inputs, kwargs_tup=None, devices=None) -> list:
 
 
 def __getattr__(name):
+    if name.startswith("__"):  # the import system asks for some of every module
+        raise AttributeError(name)
     from ..._hook import missing
 
     raise missing.attribute(__name__, name)

@@ -29,6 +29,8 @@ from .weight_norm import remove_weight_norm, weight_norm  # noqa: F401
 def __getattr__(name: str) -> Any:      # what few scripts use is read when they do
     if name in ("parametrizations", "prune"):
         return import_module(f"{__name__}.{name}")
+    if name.startswith("__"):  # the import system asks for some of every module
+        raise AttributeError(name)
     from ..._hook import missing
 
     raise missing.attribute(__name__, name)
