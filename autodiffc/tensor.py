@@ -221,7 +221,11 @@ class Tensor(TensorObject):
 
     @staticmethod
     def _make_subclass(cls, data, require_grad=False):
-        """A leaf of a subclass on the memory of a tensor."""
+        """A leaf of a subclass on the memory of a tensor. TypeError for what is no subclass, and no tensor."""
+        if not (isinstance(cls, type) and issubclass(cls, TensorBase)):
+            raise TypeError(f"_make_subclass(): argument 'cls' must be a subclass of Tensor, not {type(cls).__name__}")
+        if not isinstance(data, TensorBase):
+            raise _call.not_a_tensor("_make_subclass", data, "data", 2)
         return interop.share(data.detach(), cls).requires_grad_(require_grad)
 
     def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
