@@ -490,7 +490,8 @@ class Tensor(TensorObject):
     real, imag = property(complex_names.real), property(complex_names.imag)
     conj, conj_physical, conj_physical_ = complex_names.conj, complex_names.conj_physical, complex_names.conj_physical_
     resolve_conj, resolve_neg = complex_names.resolve_conj, complex_names.resolve_neg
-    angle = complex_names.angle
+    angle, cfloat = complex_names.angle, complex_names.cfloat
+    cdouble, chalf = complex_names.cdouble, complex_names.chalf
 
     # ---- random numbers ----
 
