@@ -37,7 +37,8 @@ enum {
     IDLE_SPIN_NS = 100000,   /* how long a worker without work spins before it sleeps */
     STEP_ASIDE_NS = 1000000, /* a worker changes its processor no more often than this */
     POLL_NS = 100000000,     /* a caller asks for Ctrl-C no more often than this */
-    JOIN_SPIN_NS = 30000     /* how long a caller spins for chunks still running elsewhere */
+    JOIN_SPIN_NS = 30000,    /* how long a caller spins for chunks still running elsewhere */
+    WORKER_STACK = 1 << 20   /* bytes, at least */
 };
 
 /* A slot's word: generation << 32 | end << 16 | front; units front to end - 1 are still to be claimed. */
@@ -303,6 +304,9 @@ static void create_workers(unsigned wanted) {
         pthread_attr_t attr;
         pthread_attr_init(&attr);
         pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+        size_t stack = 0; /* musl gives 128 KB, and kernels pack their panels there */
+        if (!pthread_attr_getstacksize(&attr, &stack) && stack < WORKER_STACK)
+            pthread_attr_setstacksize(&attr, WORKER_STACK);
         for (; have < wanted; have++) {
             pthread_t thread;
             if (pthread_create(&thread, &attr, worker_main, (void *)(uintptr_t)have)) break;

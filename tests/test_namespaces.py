@@ -667,3 +667,26 @@ def test_make_subclass():
     x = T.ones(2)
     y = T.Tensor._make_subclass(Mine, x, True)
     assert type(y) is Mine and y.requires_grad and y.is_leaf and y.data_ptr() == x.data_ptr()
+
+
+def test_futures():
+    from autodiffc.futures import Future, collect_all, wait_all
+
+    a, b = Future(), Future()
+    seen = []
+    c = a.then(lambda f: f.wait() + 1)
+    a.add_done_callback(lambda f: seen.append(f.value()))
+    both = collect_all([a, b])
+    with pytest.raises(RuntimeError, match="no value yet"):
+        a.value()
+    a.set_result(1)
+    assert c.wait() == 2 and seen == [1] and not both.done()
+    b.set_result(2)
+    assert wait_all([a, b]) == [1, 2] and wait_all([]) == []
+    with pytest.raises(RuntimeError, match="already"):
+        a.set_result(3)
+    bad = Future()
+    bad.set_exception(KeyError("mine"))
+    with pytest.raises(KeyError, match="mine"):
+        wait_all([bad.then(lambda f: f.wait())])
+    assert T.jit.wait(T.jit.fork(lambda x: x * 2, 4)) == 8

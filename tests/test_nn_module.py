@@ -541,3 +541,12 @@ def test_hooks_put_in_by_hand():
     assert layer(ad.zeros(1)).item() == 1
     layer._forward_hooks = type(layer._forward_hooks)()
     assert layer(ad.zeros(1)).item() == 0
+
+
+def test_linear_cross_entropy():
+    loss = ad.nn.LinearCrossEntropyLoss(4, 3, bias=True, options=ad.nn.LinearCrossEntropyOptions())
+    assert list(loss.state_dict()) == ["linear.weight", "linear.bias"]
+    x, target = ad.randn(5, 4), ad.tensor([0, 1, 2, 1, 0])
+    assert ad.equal(loss(x, target), ad.nn.functional.cross_entropy(loss.linear(x), target))
+    several = ad.nn.LinearCrossEntropyLoss(4, 3, out_features=(2,), reduction="none")
+    assert several(x, ad.zeros(5, 2, dtype=ad.int64)).shape == (5, 2)

@@ -36,7 +36,6 @@ INSTEAD = {
     "torch.distributed.autograd": "call Tensor.backward()",
     "torch.distributed.device_mesh": "train in one process",
     "torch.nn.attention.flex_attention": "use torch.nn.functional.scaled_dot_product_attention with attn_mask",
-    "torch.futures": "use concurrent.futures",
     "torch._dynamo": "torch.compile records steps as they run and has no settings",
     "torch._inductor": "torch.compile records steps as they run and has no settings",
     "torch.cuda.nccl": "train in one process on the CPU",

@@ -80,7 +80,7 @@ class Work:
         return self._result
 
     def get_future(self):
-        from ..jit import Future
+        from ..futures import Future
 
         made = Future()
         made.set_result(self._result)

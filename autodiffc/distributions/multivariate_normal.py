@@ -22,6 +22,9 @@ def _batch_mv(bmat: Tensor, bvec: Tensor) -> Tensor:
 
 def _batch_mahalanobis(bL: Tensor, bx: Tensor) -> Tensor:
     """``x' M^-1 x`` with ``M = L L'``; L and x broadcast."""
+    if bL.dim() == 2:   # one matrix: all vectors in one call
+        solved = linalg.solve_triangular(bL, bx.reshape(-1, bx.shape[-1]).t(), upper=False)
+        return solved.pow(2).sum(0).reshape(bx.shape[:-1])
     shape = T.broadcast_shapes(bL.shape[:-2], bx.shape[:-1])
     solved = linalg.solve_triangular(bL.expand((*shape, *bL.shape[-2:])),
                                      bx.expand((*shape, bx.shape[-1])).unsqueeze(-1), upper=False)

@@ -1,9 +1,9 @@
 """torch.jit: functions and modules run as the Python that they are; nothing is compiled, saved or loaded."""
 
-import concurrent.futures
 import typing
 
 from .. import _absent
+from ..futures import Future  # noqa: F401
 from ..nn.modules.module import Module
 
 Final = typing.Final
@@ -87,21 +87,15 @@ def isinstance(obj, target_type):
 
 
 def fork(func, *args, **kwargs):
-    """A future of func(*args, **kwargs), which is computed at once."""
+    """A Future of func(*args, **kwargs), which is computed at once."""
     made = Future()
     made.set_result(func(*args, **kwargs))
     return made
 
 
 def wait(future):
-    """The result of a future."""
-    return future.result()
-
-
-class Future(concurrent.futures.Future):
-    """What fork() returns."""
-
-    wait = value = concurrent.futures.Future.result
+    """The result of a Future."""
+    return future.wait()
 
 
 def set_fusion_strategy(strategy):

@@ -263,3 +263,25 @@ def triplet_margin_with_distance_loss(anchor: Tensor, positive: Tensor, negative
         raise ValueError(f"margin must be greater than 0, got {margin}")
     distance = distance_function or _pairwise(2.0, 1e-6)
     return _triplet(anchor, positive, negative, distance, margin, swap, reduction)
+
+
+def linear_cross_entropy(input: Tensor, linear_weight: Tensor, target: Tensor, *, linear_bias: Tensor | None = None,
+                         weight: Tensor | None = None, reduction: str = "mean", ignore_index: int | None = None,
+                         label_smoothing: float = 0.0, options: object = None) -> Tensor:
+    """The cross-entropy of ``input linear_weight^T + linear_bias``.
+
+    Shapes: input ``(N, in)`` or ``(in)``, weight ``(C, *, in)``, bias ``(C, *)``; target ``(N, *)`` of class indices
+    or ``(N, C, *)`` of probabilities. ``options`` is about memory and changes no value.
+    """
+    if ignore_index is not None and target.is_floating_point():
+        raise RuntimeError("linear_cross_entropy: ignore_index cannot be specified when target contains probabilities")
+    classes = linear_weight.shape[:-1]
+    logits = ops.linear(input, linear_weight.reshape(-1, linear_weight.shape[-1]),
+                        None if linear_bias is None else linear_bias.reshape(-1))
+    if len(classes) > 1:
+        if input.dim() != 2:
+            raise RuntimeError("linear_cross_entropy: a weight of several output dimensions needs a batch of inputs "
+                               f"(N, in_features), got {list(input.shape)}")
+        logits = logits.reshape(input.shape[0], *classes)
+    return cross_entropy(logits, target, weight=weight, reduction=reduction,
+                         ignore_index=-100 if ignore_index is None else ignore_index, label_smoothing=label_smoothing)

@@ -48,6 +48,7 @@ static int VN(c_pack_few)(int64_t first, int64_t second, int64_t n, const int64_
     C_PACKS(1)
     C_PACKS(2)
     C_PACKS(3)
+    C_PACKS(4)
 #undef C_PACKS
 #undef C_PACK
     return 0;

@@ -164,6 +164,7 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .conv = {&c_kernels_f32, &c_kernels_f64, NULL},
     .wino = &w_kernels_f32,
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
+    .mask_scale = {k_mask_scale32, k_mask_scale64},
     .mask_count = k_mask_count,
     .index_in = k_index_in,
     .gather = {k_gather32, k_gather64},

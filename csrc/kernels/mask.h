@@ -58,6 +58,16 @@ static int k_index_in(int64_t n, const int64_t *i, int64_t lo, uint64_t size) {
 GATHER(uint32_t, 32)
 GATHER(uint64_t, 64)
 
+/* y[k] = m[k] ? x[k] * scale : x[k] * 0, so that NaN and infinity are seen; y may be x */
+#define MASK_SCALE(T, bits)                                                                                  \
+    static void k_mask_scale##bits(int64_t n, void *py, const void *px, const uint8_t *m, double scale) {    \
+        T *y = py, s = (T)scale;                                                                             \
+        const T *x = px;                                                                                     \
+        for (int64_t k = 0; k < n; k++) y[k] = x[k] * (m[k] != 0 ? s : (T)0);                                \
+    }
+MASK_SCALE(float, 32)
+MASK_SCALE(double, 64)
+
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC pop_options
 #endif

@@ -167,6 +167,7 @@ typedef struct kern_table {
     const wino_kernels *wino;           /* float32 */
     /* out[k] = m[k] ? *value : x[k], by the logarithm of an element's size; and how many of m are set */
     void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);
+    void (*mask_scale[2])(int64_t n, void *y, const void *x, const uint8_t *m, double scale); /* f32, f64 */
     int64_t (*mask_count)(int64_t n, const uint8_t *m);
     int (*index_in)(int64_t n, const int64_t *i, int64_t lo, uint64_t size);
     /* out[k] = x[i[k] * stride + k * step], of 4-byte and 8-byte elements; memory-safe for any index */

@@ -514,16 +514,10 @@ static void scale_range(int64_t begin, int64_t end, void *ctx) {
     const scaling *w = ctx;
     const uint8_t *keep = tensor_data(w->keep);
     int dtype = w->y->dtype, ct = dtype_compute(dtype);
-    if (dtype == AD_F32) {
-        const float *x = tensor_data(w->x), scale = (float)w->scale;
-        float *y = tensor_data(w->y);
-        for (int64_t k = begin; k < end; k++) y[k] = x[k] * (keep[k] ? scale : 0.0f);
-        return;
-    }
-    if (dtype == AD_F64) {
-        const double *x = tensor_data(w->x), scale = w->scale;
-        double *y = tensor_data(w->y);
-        for (int64_t k = begin; k < end; k++) y[k] = x[k] * (keep[k] ? scale : 0.0);
+    if (dtype == AD_F32 || dtype == AD_F64) {
+        int64_t size = dtype_size[dtype];
+        kern->mask_scale[ct](end - begin, (char *)tensor_data(w->y) + begin * size,
+                             (const char *)tensor_data(w->x) + begin * size, keep + begin, w->scale);
         return;
     }
     float tile[EW_TILE], scale = (float)w->scale;

@@ -58,6 +58,20 @@ CASES = [
         bench=((128, 1000), (128,)),
     ),
     Case(
+        F + "linear_cross_entropy",
+        lambda T, x, w, b, t: _F(T).linear_cross_entropy(x, w, t, linear_bias=b),
+        lambda x, w, b, t: _ce(x @ w.T + b, t),
+        [In(6, 3), In(5, 3), In(5), CLASSES],
+        tol=1e-5,
+        raises=(
+            (
+                lambda T: _F(T).linear_cross_entropy(T.ones(2, 3), T.ones(4, 3), T.ones(2, 4), ignore_index=1),
+                RuntimeError,
+            ),
+            (lambda T: _F(T).linear_cross_entropy(T.ones(3), T.ones(4, 2, 3), T.tensor([0, 1])), RuntimeError),
+        ),
+    ),
+    Case(
         F + "cross_entropy/ignore",
         _f("cross_entropy", ignore_index=2),
         lambda a, t: _ce(a, t, ignore=2),
