@@ -677,7 +677,8 @@ from . import _einops
 
 _einops.watch()
 
-_LAZY = {"nn", "optim", "utils", "serialization", "storage", "func", "linalg", "special", "testing", "compiler"}
+_LAZY = {"nn", "optim", "utils", "serialization", "storage", "func", "functional", "linalg", "special", "testing"}
+_LAZY |= {"compiler"}
 _LAZY |= {"_C", "_dynamo", "_inductor", "_utils", "__config__", "__future__", "accelerator", "amp", "backends"}
 _LAZY |= {"classes", "cpu", "cuda", "distributed", "distributions", "export", "fft", "futures", "fx", "hub", "jit"}
 _LAZY |= {"ao", "library", "masked", "mps"}

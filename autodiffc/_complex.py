@@ -144,9 +144,17 @@ class ComplexTensor(Tensor):
             if isinstance(a, _dtype.dtype):
                 if not a.is_complex:
                     raise ComplexOperand(f"to({a}): take .real of the complex tensor first")
-                a = a.to_real() if a.to_real() is not a else next(d for d, n in _KINDS.items() if n == a.name)
+                a = a.to_real()
             given.append(a)
         return make(self._pair.to(*given)) if given else self
+
+    def cfloat(self, memory_format=None):
+        """In complex64."""
+        return make(self._pair.to(_dtype.float32))
+
+    def cdouble(self, memory_format=None):
+        """In complex128."""
+        return make(self._pair.to(_dtype.float64))
 
     def cpu(self, memory_format=None):
         return self
@@ -416,7 +424,7 @@ def _pair_of(name, other, like):
     if isinstance(other, ComplexTensor):
         return other._pair
     if isinstance(other, TensorBase):
-        return shape.stack([other, creation.zeros_like(other, requires_grad=False)], -1)
+        return of_real(other)._pair
     if isinstance(other, (bool, int, float, complex)):
         return like._pair.new_tensor([other.real, other.imag] if isinstance(other, complex) else [other, 0])
     return None
@@ -476,6 +484,11 @@ def complex_of(real, imag):
         raise RuntimeError(f"Expected object of scalar type {real.dtype} but got scalar type {imag.dtype} for second "
                            "argument")
     return make(shape.stack(shape.broadcast_tensors(real, imag), -1))
+
+
+def of_real(real):
+    """The complex tensor of a real one."""
+    return make(shape.stack([real, creation.zeros_like(real, requires_grad=False)], -1))
 
 
 def polar(abs, angle):

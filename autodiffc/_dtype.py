@@ -62,6 +62,9 @@ class _AbsentDtype(dtype):
     def is_complex(self):
         return self.name.startswith("complex")
 
+    def to_real(self):
+        return {"complex32": float16, "complex64": float32, "complex128": float64}.get(self.name, self)
+
 
 ABSENT = {
     n: _AbsentDtype(n, size)

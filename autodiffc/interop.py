@@ -246,7 +246,9 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
 
         dtype = as_dtype(dtype, "to")
     if dtype.is_complex:
-        raise NotImplementedError(f"to(): complex tensors ({dtype}) are not supported")
+        from ._complex import of_real
+
+        return of_real(_cast(self, dtype.to_real(), memory_format))
     r = _cast(self, dtype, memory_format)
     return r.clone() if copy and r is self else r
 

@@ -221,7 +221,11 @@ class Tensor(TensorObject):
 
     @staticmethod
     def _make_subclass(cls, data, require_grad=False):
-        """A leaf of a subclass on the memory of a tensor."""
+        """A leaf of a subclass on the memory of a tensor. TypeError for what is no subclass, and no tensor."""
+        if not (isinstance(cls, type) and issubclass(cls, TensorBase)):
+            raise TypeError(f"_make_subclass(): argument 'cls' must be a subclass of Tensor, not {type(cls).__name__}")
+        if not isinstance(data, TensorBase):
+            raise _call.not_a_tensor("_make_subclass", data, "data", 2)
         return interop.share(data.detach(), cls).requires_grad_(require_grad)
 
     def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
@@ -490,7 +494,8 @@ class Tensor(TensorObject):
     real, imag = property(complex_names.real), property(complex_names.imag)
     conj, conj_physical, conj_physical_ = complex_names.conj, complex_names.conj_physical, complex_names.conj_physical_
     resolve_conj, resolve_neg = complex_names.resolve_conj, complex_names.resolve_neg
-    angle = complex_names.angle
+    angle, cfloat = complex_names.angle, complex_names.cfloat
+    cdouble, chalf = complex_names.cdouble, complex_names.chalf
 
     # ---- random numbers ----
 

@@ -227,14 +227,15 @@ int ad_generator_get_state(intptr_t generator, uint8_t *bytes); /* 5056 bytes, P
 int ad_generator_set_state(intptr_t generator, const uint8_t *bytes, int64_t n);
 
 /* autocast and the profiler */
-void ad_autocast_kinds(const uint8_t *kinds); /* of each row: 0 as given, 1 to the low precision, 2 to float32 */
-int ad_autocast(int dtype);                   /* of this thread; -1: off; returns what it was */
+void ad_autocast_kinds(
+    const uint8_t *kinds);  /* of each row: 0 as given, 1 to the low precision, 2 to float32 */
+int ad_autocast(int dtype); /* of this thread; -1: off; returns what it was */
 void ad_profile(int on);
 void ad_profile_read(int64_t *out); /* 3 values a row: calls, nanoseconds, and those without inner calls */
 
 /* capture and replay */
-int ad_capture_begin(int lenient);      /* lenient: what cannot be recorded ends the recording, not the step */
-const char *ad_capture_refused(void);   /* what that was */
+int ad_capture_begin(int lenient);    /* lenient: what cannot be recorded ends the recording, not the step */
+const char *ad_capture_refused(void); /* what that was */
 ad_handle ad_capture_arg(ad_handle t);
 intptr_t ad_capture_end(const ad_handle *outs, int64_t n);
 void ad_capture_abort(void);

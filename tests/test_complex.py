@@ -40,6 +40,13 @@ def test_views_share_memory():
     assert x[:, 1].tolist() == [0, 0, 0]
 
 
+def test_of_real_tensors():
+    x = T.arange(3, dtype=T.int64)
+    for z, d in ((x.cfloat(), T.complex64), (x.cdouble(), T.complex128), (x.to(T.complex64), T.cfloat)):
+        assert z.dtype == d and z.tolist() == [0, 1, 2]
+    assert x.float().chalf().dtype == T.complex32 and x.cfloat().cdouble().dtype == T.complex128
+
+
 def test_shapes():
     a, z = example(2, 3, 4)
     for mine, theirs in (

@@ -62,6 +62,20 @@ def test_lines_longer_than_a_tile():
                                    rtol=1e-5)
 
 
+@pytest.mark.parametrize("call", [
+    lambda x: F.pixel_shuffle(x, 2.5),
+    lambda x: F.pixel_unshuffle(x, None),
+    lambda x: F.channel_shuffle(x, "2"),
+    lambda x: F.affine_grid(ad.zeros(1, 2, 3), (1, 1, 2.5, 2), False),
+    lambda x: F.avg_pool2d(x, 2, divisor_override=1.5),
+    lambda x: F.interpolate(x, 2.5),
+    lambda x: F.grid_sample(x, None, align_corners=False),
+])
+def test_arguments_of_the_wrong_kind(call):
+    with pytest.raises(TypeError):
+        call(ad.zeros(1, 4, 4, 4))
+
+
 def test_uint8_is_rounded():
     x = ad.tensor([[[[0, 40, 80]]]], dtype=ad.uint8)
     assert F.interpolate(x, (1, 5), mode="bilinear").tolist() == [[[[0, 16, 40, 64, 80]]]]

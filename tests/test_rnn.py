@@ -223,6 +223,7 @@ MISTAKES = [
                                         0.0, False, False)),
     (RuntimeError, lambda m, x: ad.lstm(x[0], ad.tensor([2, -(1 << 62)]), (ad.zeros(1, 2, 4),) * 2, m._flat_weights,
                                         True, 1, 0.0, False, False)),
+    (TypeError, lambda m, x: ad.gru(x, ad.zeros(1, 2, 4), m._flat_weights, True, "1", 0.0, False, False, False)),
     (TypeError, lambda m, x: ad.lstm_cell(x[0], x[0], m.weight_ih_l0, m.weight_hh_l0)),
     (RuntimeError, lambda m, x: ad.gru_cell(x, x[0], m.weight_ih_l0, m.weight_hh_l0)),
     (TypeError, lambda m, x: ad.gru_cell(x[0], x[0], m.weight_ih_l0, "w")),

@@ -6,11 +6,10 @@ would get without this library, the real PyTorch where it is installed. Two sets
 turns in sys.modules; see worlds.py.
 """
 
-import importlib.util
 import sys
 
 from .scope import Scope
-from .worlds import PACKAGE, TorchFinder, Worlds, ours
+from .worlds import Worlds, ours
 
 _active = None
 """The Worlds of the install() in force."""
@@ -58,5 +57,4 @@ def scope_in_force():
     return (_active.scope.everywhere, _active.scope.script) if _active is not None else None
 
 
-__all__ = ["PACKAGE", "TorchFinder", "importlib", "install", "load_ipython_extension", "uninstall",
-           "unload_ipython_extension"]
+__all__ = ["install", "load_ipython_extension", "uninstall", "unload_ipython_extension"]

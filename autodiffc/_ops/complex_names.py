@@ -109,3 +109,17 @@ def _copied(name, t, out):
         raise TypeError(f"{name}(): argument 'out' must be a complex Tensor, not {type(out).__name__}")
     out._pair.copy_(t._pair)
     return out
+
+
+def _as(name):
+    def method(self, memory_format=None):
+        from .._dtype import ABSENT
+
+        return self.to(ABSENT[name])
+
+    method.__name__ = method.__qualname__ = {"complex64": "cfloat", "complex128": "cdouble", "complex32": "chalf"}[name]
+    method.__doc__ = f"The complex tensor of this real one, in {name}."
+    return method
+
+
+cfloat, cdouble, chalf = _as("complex64"), _as("complex128"), _as("complex32")

@@ -190,7 +190,7 @@ def channels_last_strides(size, memory_format):
 def empty_strided(size, stride, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """A tensor of these sizes and strides whose values are not set."""
     check_options(device, layout, "empty_strided")
-    size = check_sizes((size,), "empty_strided")
+    size, stride = check_sizes((size,), "empty_strided"), check_sizes((stride,), "empty_strided")
     if len(size) != len(stride):
         raise RuntimeError(
             f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})"

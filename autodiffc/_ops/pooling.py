@@ -1,7 +1,7 @@
 """Pooling over windows of the last one, two or three dimensions."""
 
 from .._core import wrap_results
-from ._call import OP, TensorBase, apply, lib, not_a_tensor, number
+from ._call import OP, TensorBase, apply, integer, lib, not_a_tensor, number
 
 _WORDS = {1: "one int", 2: "two ints", 3: "three ints"}
 
@@ -81,7 +81,7 @@ def _avg_pool(n, input, kernel_size, stride, padding, ceil_mode, count_include_p
     windows = _windows(name, n, input, kernel_size, stride, padding, 1)
     divisor = 0
     if divisor_override is not None:
-        divisor = divisor_override.__index__()
+        divisor = integer(divisor_override)
         if not divisor:
             raise RuntimeError("divisor must be not zero")
     return apply(OP["avg_pool"], (input,), (n, bool(ceil_mode), 0, bool(count_include_pad), divisor), (), windows)
@@ -228,7 +228,7 @@ def _unpool(n, input, indices, kernel_size, stride, padding, output_size):
             if not usual - step < size < usual + step:
                 raise ValueError(f'invalid output_size "{tuple(output_size)}" (dim {d} must be between '
                                  f"{usual - step} and {usual + step})")
-        result = [size.__index__() for size in output_size]
+        result = [integer(size) for size in output_size]
     return apply(OP["max_unpool"], (input, indices), (n,), (), result)
 
 

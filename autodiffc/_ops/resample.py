@@ -3,7 +3,7 @@
 import math
 import warnings
 
-from ._call import OP, TensorBase, apply, not_a_tensor
+from ._call import OP, TensorBase, apply, integer, not_a_tensor
 
 _MODES = ("nearest", "linear", "bilinear", "bicubic", "trilinear", "lanczos", "area", "nearest-exact")
 _WANTS = {"linear": 3, "bilinear": 4, "trilinear": 5, "bicubic": 4, "lanczos": 4}
@@ -105,7 +105,7 @@ def pixel_shuffle(input, upscale_factor):
     """``(*, C r^2, H, W)`` to ``(*, C, H r, W r)``, r the factor; RuntimeError when C is not a multiple of r^2."""
     if not isinstance(input, TensorBase):
         raise not_a_tensor("pixel_shuffle", input)
-    r = upscale_factor.__index__()
+    r = integer(upscale_factor)
     if input.dim() < 3:
         raise RuntimeError("pixel_shuffle expects input to have at least 3 dimensions, but got input with "
                            f"{input.dim()} dimension(s)")
@@ -125,7 +125,7 @@ def pixel_unshuffle(input, downscale_factor):
     """The inverse of :func:`pixel_shuffle`: ``(*, C, H r, W r)`` to ``(*, C r^2, H, W)``."""
     if not isinstance(input, TensorBase):
         raise not_a_tensor("pixel_unshuffle", input)
-    r = downscale_factor.__index__()
+    r = integer(downscale_factor)
     if input.dim() < 3:
         raise RuntimeError("pixel_unshuffle expects input to have at least 3 dimensions, but got input with "
                            f"{input.dim()} dimension(s)")
@@ -146,7 +146,7 @@ def channel_shuffle(input, groups):
     """``(N, C, *)`` with the channels of ``groups`` groups dealt out in turn; RuntimeError when they do not fit."""
     if not isinstance(input, TensorBase):
         raise not_a_tensor("channel_shuffle", input)
-    g = groups.__index__()
+    g = integer(groups)
     if input.dim() < 3:
         raise RuntimeError(f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.shape)}")
     if g <= 0:
@@ -225,7 +225,7 @@ def affine_grid(theta, size, align_corners=None):
         warnings.warn("Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. "
                       "Please specify align_corners=True if the old behavior is desired. See the documentation of "
                       "grid_sample for details.", stacklevel=2)
-    size = tuple(k.__index__() for k in size)
+    size = tuple(integer(k) for k in size)
     n = len(size) - 2
     if n not in (2, 3):
         raise NotImplementedError("affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, "

@@ -5,6 +5,8 @@ recurrence over the whole sequence. params holds, for each layer and direction, 
 bias_ih and bias_hh where there are biases, then weight_hr where the states of an LSTM are projected.
 """
 
+import operator
+
 from .. import _dtype
 from .._core import OP, TensorBase, fail, wrap
 from .._native import lib
@@ -119,6 +121,7 @@ def _run(name, kind, args):
     else:
         hx = (hx,)
     _checked(name, (x, *hx, *params))
+    num_layers = operator.index(num_layers)
     if not packed and x.dim() != 3:
         raise RuntimeError(f"{name}: expected an input of 3 dimensions, got size {list(x.shape)}")
     if not packed and x.shape[1 if batch_first else 0] == 0:

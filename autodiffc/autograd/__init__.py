@@ -1,7 +1,7 @@
 """Gradients outside of Tensor.backward(), and what goes with them."""
 
 from .. import _core
-from .._core import TensorBase, fail, wrap
+from .._core import TensorBase, fail
 from .._native import ffi, lib
 from . import _hooks, graph  # noqa: F401
 from .anomaly_mode import detect_anomaly, set_detect_anomaly  # noqa: F401
@@ -120,10 +120,10 @@ def _wrapped(grads, inputs, materialize):
     result = []
     for k, h in enumerate(grads):
         if h:
-            result.append(wrap(h))
+            result.append(_core.wrap(h))
         elif materialize:
             like = inputs[k]
-            result.append(wrap(lib.ad_full(lib.ad_dtype_of(like._h), like.shape, like.ndim, 0.0, 0)))
+            result.append(_core.wrap(lib.ad_full(lib.ad_dtype_of(like._h), like.shape, like.ndim, 0.0, 0)))
         else:
             result.append(None)
     return tuple(result)
@@ -149,7 +149,7 @@ def _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, unused, 
     return (
         tuple(stack(column) if column[0] is not None else None for column in zip(*rows))
         if rows
-        else tuple(wrap(lib.ad_full(lib.ad_dtype_of(x._h), (0, *x.shape), x.ndim + 1, 0.0, 0)) for x in inputs)
+        else tuple(_core.wrap(lib.ad_full(lib.ad_dtype_of(x._h), (0, *x.shape), x.ndim + 1, 0.0, 0)) for x in inputs)
     )
 
 

@@ -61,6 +61,9 @@ static int check_operands(const ad_call *c, bool transposed) {
     const ad_attr *at = c->at;
     int rank = (int)at->i[1];
     const char *name = names[transposed][rank];
+    if (!x || !w)
+        return ad_fail(AD_ERR_TYPE, "%s(): argument '%s' (position %d) must be Tensor, not NoneType", name,
+                       x ? "weight" : "input", x ? 2 : 1);
     if (x->ndim != rank + 1 && x->ndim != rank + 2)
         return ad_fail(AD_ERR_RUNTIME,
                        "Expected %dD (unbatched) or %dD (batched) input to %s, but got input of size: %s",
