@@ -232,9 +232,14 @@ int ad_apply(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, 
     return apply(op, nin, in, at, out, NULL);
 }
 
+/* The first output; others, which serve gradient rules, are let go. */
 ad_tensor *ad_apply1(int op, int nin, ad_tensor *const *in, const ad_attr *at) {
-    ad_tensor *out;
-    return apply(&ad_ops[op], nin, in, at, &out, NULL) < 0 ? NULL : out;
+    ad_tensor *out[FEW];
+    if (AD_UNLIKELY(ad_ops[op].nout < 0 || ad_ops[op].nout > FEW))
+        return ad_fail_null(AD_ERR_RUNTIME, "%s has any number of results", ad_ops[op].name);
+    int n = apply(&ad_ops[op], nin, in, at, out, NULL);
+    for (int k = 1; k < n; k++) tensor_unref(out[k]);
+    return n < 0 ? NULL : out[0];
 }
 
 ad_tensor *ad_apply_inplace(int op, int nin, ad_tensor *const *in, const ad_attr *at) {
