@@ -413,6 +413,10 @@ static int visit_node(walk *w, int64_t index) {
     if (n->nin > 16 && !(gin = mem_alloc((size_t)n->nin * sizeof *gin))) return -1;
     memset(gin, 0, (size_t)n->nin * sizeof *gin);
     ad_vjp v = {.node = n, .at = &n->at, .nin = n->nin, .nout = ng, .g = g, .gin = gin};
+    for (int i = 0; w->reach && i < n->nin && i < 64; i++) {
+        const ad_edge *e = &n->edges[i];
+        if (!leads(w, e->node ? (void *)e->node : (void *)e->leaf)) v.unasked |= (uint64_t)1 << i;
+    }
     int64_t blame = tls.blame;
     tls.blame = n->info;
     if (n->key) status = python_vjp(&v, n);

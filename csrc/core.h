@@ -262,6 +262,8 @@ typedef struct ad_vjp {
     int nin, nout;
     ad_tensor **g;   /* incoming, NULL where none */
     ad_tensor **gin; /* outgoing, borrowed from E */
+    uint64_t
+        unasked; /* bits of those of the first 64 inputs whose gradients lead to nothing that was asked for */
 } ad_vjp;
 
 typedef struct ad_jvp {
@@ -282,6 +284,7 @@ enum {
     AD_OP_CONTIG = 128,     /* apply makes every input contiguous before run */
     AD_OP_NONDIFF = 256,    /* no output is differentiable */
     AD_OP_SYNC = 512,       /* the output's shape depends on the data: cannot be captured */
+    AD_OP_BARE = 2048,      /* its first input may be absent */
     AD_OP_VALUES = 1024,    /* infer refuses some values of its inputs too: a replay asks it again */
     AD_OP_FIRST = 4096, /* outputs after the first serve the gradient rule alone: callers do not see them */
 };
@@ -498,7 +501,7 @@ ad_tensor *vjp_out(ad_vjp *v, int k); /* saved output k, borrowed */
  * that they read the sizes of. */
 ad_tensor *vjp_tied(ad_vjp *v, int i, ad_tensor *g);
 static inline bool vjp_needs(const ad_vjp *v, int i) {
-    return v->node->edges[i].node || v->node->edges[i].leaf;
+    return (v->node->edges[i].node || v->node->edges[i].leaf) && !(i < 64 && v->unasked >> i & 1);
 }
 static inline const ad_meta *vjp_meta(const ad_vjp *v, int i) { return &v->node->min[i]; }
 void graph_drop(int64_t key);     /* lets go of a Python object; 0 for none */
