@@ -483,7 +483,8 @@ def test_dead_and_slow_workers_are_noticed():
 
 
 SCRIPT = """
-import time, autodiffc as ad
+import signal, time, autodiffc as ad
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start without it
 from autodiffc.utils.data import DataLoader, Dataset
 class D(Dataset):
     def __len__(self): return 1000
