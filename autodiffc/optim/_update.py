@@ -43,7 +43,7 @@ class Arrays:
 
 
 def _memory(tensor: Tensor) -> np.ndarray:
-    """The bytes of a tensor that owns its storage."""
+    """The bytes of a tensor that owns its storage, while the tensor lives."""
     size = lib.ad_storage_nbytes(tensor._h)
     return np.frombuffer(ffi.buffer(ffi.cast("char *", lib.ad_storage_data(tensor._h)), size), np.uint8)
 
@@ -61,10 +61,10 @@ def zeros_like(param: Tensor) -> Tensor:
 
 def full_like(param: Tensor, value: float) -> Tensor:
     """As :func:`zeros_like`, filled with ``value``."""
-    tensor = ops.empty_like(param.detach())
-    one = _memory(scalar(value, param.dtype))[: param.element_size()]
+    tensor, one = ops.empty_like(param.detach()), scalar(value, param.dtype)
     if tensor.numel():
-        _memory(tensor).reshape(-1, len(one))[:] = one
+        size = param.element_size()
+        _memory(tensor).reshape(-1, size)[:] = _memory(one)[:size]
     return tensor
 
 
