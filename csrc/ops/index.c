@@ -212,7 +212,7 @@ typedef struct move {
             T *xp = x + off[p], *vp = v + (m->voff ? m->voff[p] : p * vpos);                                 \
             T *to = m->kind == MOVE_READ ? vp : xp, *from = m->kind == MOVE_READ ? xp : vp;                  \
             int64_t ts = m->kind == MOVE_READ ? m->vs : m->xs, fs = m->kind == MOVE_READ ? m->xs : m->vs;    \
-            if (ts == 1 && fs == 1) memcpy(to, from, (size_t)n * W);                                         \
+            if (ts == 1 && fs == 1) memcpy(to, from, W *(size_t)n);                                          \
             else                                                                                             \
                 for (int64_t k = 0; k < n; k++) to[k * ts] = from[k * fs];                                   \
         }                                                                                                    \
