@@ -677,49 +677,15 @@ from . import _einops
 
 _einops.watch()
 
-_LAZY = {"nn", "optim", "utils", "serialization", "storage", "func", "functional", "linalg", "special", "testing"}
-_LAZY |= {"compiler"}
-_LAZY |= {"_C", "_dynamo", "_inductor", "_utils", "__config__", "__future__", "accelerator", "amp", "backends"}
-_LAZY |= {"classes", "cpu", "cuda", "distributed", "distributions", "export", "fft", "futures", "fx", "hub", "jit"}
-_LAZY |= {"ao", "library", "masked", "mps"}
-_LAZY |= {"multiprocessing", "nested", "onnx", "ops", "overrides", "package", "profiler", "quantization", "signal"}
-_LAZY |= {"sparse", "torch_version", "types", "version", "xpu"}
-_STORAGES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double", "Typed", "Untyped"]
-_LAZY_NAMES = {
-    "save": "serialization",
-    "load": "serialization",
-    **{name + "Storage": "storage" for name in _STORAGES},
-    "install": "_hook",
-    "uninstall": "_hook",
-    "load_ipython_extension": "_hook",
-    "autocast": "amp",
-    "GradScaler": "amp",
-    "Stream": "cpu",
-    "vmap": "func",
-    "OutOfMemoryError": "cuda",
-    **dict.fromkeys(["get_autocast_dtype", "set_autocast_dtype", "is_autocast_enabled", "set_autocast_enabled"],
-                    "amp.autocast_mode"),
-    **dict.fromkeys(["is_autocast_cache_enabled", "set_autocast_cache_enabled", "clear_autocast_cache"],
-                    "amp.autocast_mode"),
-    "unload_ipython_extension": "_hook",
-    **dict.fromkeys(
-        ["cholesky_inverse", "cholesky_solve", "geqrf", "lu_unpack", "matrix_exp", "orgqr", "ormqr",
-         "triangular_solve"],
-        "linalg",
-    ),
-    "sparse_coo_tensor": "sparse",
-    **dict.fromkeys(
-        ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"], "_ops.window"
-    ),
-}
+from . import _lazy  # noqa: E402
 
 
 def __getattr__(name):
     """Submodules, and functions of some, that are imported when first named: the package itself imports quickly."""
     if name == "__all__":  # `from torch import *` gives the functions that are not imported yet as well
-        hooks = {n for n, m in _LAZY_NAMES.items() if m == "_hook"}
-        return sorted({n for n in (*globals(), *_LAZY_NAMES) if not n.startswith("_")} - hooks)
-    module = name if name in _LAZY else _LAZY_NAMES.get(name)
+        hooks = {n for n, m in _lazy.NAMES.items() if m == "_hook"}
+        return sorted({n for n in (*globals(), *_lazy.NAMES) if not n.startswith("_")} - hooks)
+    module = name if name in _lazy.MODULES else _lazy.NAMES.get(name)
     if module is not None:
         import importlib
 
@@ -740,4 +706,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *_LAZY, *_LAZY_NAMES})
+    return sorted({*globals(), *_lazy.MODULES, *_lazy.NAMES})

@@ -496,7 +496,6 @@ for k, b in enumerate(DataLoader(D(), num_workers=2)):
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_interrupts_end_all_processes():
     process = subprocess.Popen([sys.executable, "-c", SCRIPT], env=child.environment(), stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True, start_new_session=True)  # fmt: skip

@@ -1,13 +1,11 @@
 """Hostile arguments for everything that is public: see tests/fuzzing.py."""
 
-import sys
 
 import pytest
 
 from . import child
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="limits of memory and time are POSIX's")
 @pytest.mark.parametrize("seed", ["1", "2"])
 def test_public_functions(seed, tmp_path):
     log = tmp_path / "log"

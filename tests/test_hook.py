@@ -140,7 +140,6 @@ def test_ends_as_under_python(tmp_path, kind):
     assert ours.stderr == plain.stderr
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_interrupt_ends_by_its_signal(tmp_path):
     script = write(tmp_path / "prog.py", "import atexit\natexit.register(print, 'bye')\nraise KeyboardInterrupt\n")
     plain, ours = python(script), run(script)

@@ -27,3 +27,10 @@ def test_import_is_light():
     heavy = {"dataclasses", "typing", "asyncio", "unittest", "multiprocessing", "subprocess", "tempfile", "logging"}
     heavy |= {"torch", "scipy", "matplotlib", "cffi", "threadpoolctl"}
     assert not new & (heavy | {"autodiffc.nn", "autodiffc.optim", "autodiffc.linalg", "autodiffc.func"})
+
+
+def test_every_name_that_the_package_lists_can_be_had():
+    import autodiffc
+
+    for name in dir(autodiffc):
+        assert hasattr(autodiffc, name), name

@@ -461,7 +461,6 @@ def test_random_damage_with_little_memory():
     assert done.returncode == 0 and done.stdout.startswith("400 files"), done.stderr[-2000:]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_a_kill_while_saving_leaves_the_old_file(tmp_path):
     path = tmp_path / "model.pt"
     ad.save({"x": ad.zeros(10)}, path)
