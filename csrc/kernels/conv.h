@@ -367,6 +367,7 @@ static void VN(c_plane_sums)(const conv_plane *p, void *part, int last) {
 static const conv_kernels VN(c_kernels) = {.vl = VL,
                                            .most_vecs = C_VECS,
                                            .pack = VN(c_pack),
+                                           .tiles = VN(d_tiles),
                                            .sums = VN(c_sums),
                                            .transpose = VN(c_transpose),
                                            .pick = VN(c_pick),

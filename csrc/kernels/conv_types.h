@@ -16,6 +16,19 @@ typedef struct conv_line {
     int64_t at, n;
 } conv_line;
 
+/* out[i * ldo + j] = bias[j] + sum over k < n of x[off[k] + i * step] * w[k * nr + j], for columns j of `vecs`
+ * vectors, `lanes` of the last one in use; nr is the matrix product's. `add`: the sum goes on with what is in
+ * out. */
+typedef struct conv_tile {
+    int vecs, add;
+    int64_t n;
+    const int64_t *off;
+    const void *x, *w, *bias;
+    int64_t step, lanes;
+    void *out;
+    int64_t ldo;
+} conv_tile;
+
 enum { CONV_SUM_ROWS = 6 }; /* rows of the register tile of conv_kernels.sums */
 
 /* out[r * ldo + j] = sum over the lines and their positions q, p = 0, 1, ... through all lines:
@@ -56,6 +69,8 @@ typedef struct conv_kernels {
     void (*pack)(int64_t n, const int64_t *off, const void *x, const conv_span *runs, int64_t nruns,
                  int64_t lanes, void *panel);
 
+    /* rows i < rows, `tile` at a time, which is at most the matrix product's mr */
+    void (*tiles)(const conv_tile *t, int64_t rows, int64_t tile);
     void (*sums)(const conv_sums *s);
 
     /* out[j * ldo + i] = x[i * ldx + j] for i < rows, j < cols; zeros for rows <= i < fill. */
