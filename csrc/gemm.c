@@ -1,9 +1,13 @@
 /* The driver of the matrix product.
  *
- * Three ways to multiply, chosen by shape and strides alone:
+ * Four ways to multiply, chosen by shape and strides alone:
  *   dots    one column of C, rows of A contiguous: a dot product a row
  *   direct  A is read where it lies; B too, or a panel at a time is packed on the stack. No workspace and
  *           no barrier. For all that is small, and for few rows of C
+ *   split   as direct, for few rows and columns and long sums: C is too small to be cut without reading the
+ *           operands again for each part, so threads take blocks of the sum instead. Each block of kb terms
+ *           goes to a matrix of its own in the workspace, and these are added in order: the bits are those
+ *           of the direct way, which adds the same blocks to C one after the other
  *   packed  A and B are first packed into the workspace, by all threads, then multiplied block by block
  * Each way cuts C into blocks by shape, and the pool hands blocks to threads. */
 #include "gemm.h"
@@ -32,8 +36,13 @@
 #define SLAB_ROWS 4096
 #define SLAB_ELEMENTS ((int64_t)1 << 21)
 
+/* Split: terms of the sum from which it pays, and the largest rows * columns / (rows + columns), so that the
+ * matrices of the blocks are small beside the operands. */
+#define SPLIT_TERMS 1024
+#define SPLIT_SIDE 64
+
 typedef struct plan {
-    enum { DOTS, DIRECT, PACKED } way;
+    enum { DOTS, DIRECT, SPLIT, PACKED } way;
     int swap;                       /* C is a column: compute it as a row, from the transposes */
     int pack;                       /* direct: B needs packing */
     int64_t kb;                     /* terms of a block of the sum */
@@ -95,6 +104,9 @@ static plan make_plan(const gemm_args *g, const gemm_kernels *kernels, int alone
     int64_t row = p.swap ? g->m : g->n; /* of a product with one row, how long it is */
     if (p.way == DIRECT && !p.pack && (p.swap || g->m == 1) && row >= ROW_STREAM && work >= ROW_STREAM_MIN)
         p.kb = 0;
+    if (p.way == DIRECT && !alone && !p.swap && g->k >= SPLIT_TERMS && g->m > 1 && g->n > 1 &&
+        work >= 8 * BLOCK_MIN && g->m * g->n <= SPLIT_SIDE * (g->m + g->n) && g->m * g->n <= 1 << 20)
+        p.way = SPLIT;
     return p;
 }
 
@@ -108,10 +120,14 @@ static int64_t packed_b_bytes(const gemm_args *g, const plan *p, const gemm_kern
     return round64(ceil_div(p->slab_n, kernels->nr) * kernels->nr * p->slab_k * (int64_t)size_of(g->type));
 }
 
+/* Of the sums of one block. */
+static int64_t split_bytes(const gemm_args *g) { return round64(g->m * g->n * (int64_t)size_of(g->type)); }
+
 size_t gemm_scratch(const gemm_args *g) {
     const gemm_kernels *kernels = kern->gemm[g->type];
     if (!kernels || g->m == 0 || g->n == 0) return 0;
     plan p = make_plan(g, kernels, 0);
+    if (p.way == SPLIT) return (size_t)(ceil_div(g->k, p.kb) * split_bytes(g));
     if (p.way != PACKED) return 0;
     return (size_t)(packed_a_bytes(g, &p, kernels) + packed_b_bytes(g, &p, kernels));
 }
@@ -199,6 +215,43 @@ static void run_direct(int64_t begin, int64_t end, void *ctx) {
                         .ldc = g->ldc};
         set_epilogue(&s, g, w->p->swap, i, j, 1, 1);
         w->kernels->direct(&s, w->p->kb, w->p->pack);
+    }
+}
+
+/* Blocks of the sum, each into its part of the workspace. */
+static void run_split(int64_t begin, int64_t end, void *ctx) {
+    const job *w = ctx;
+    const gemm_args *g = w->g;
+    for (int64_t block = begin; block < end; block++) {
+        int64_t q = block * w->p->kb;
+        gemm_piece s = {.m = g->m,
+                        .n = g->n,
+                        .k = min64(g->k - q, w->p->kb),
+                        .a = at(g->a, q * g->csa, g->type),
+                        .rsa = g->rsa,
+                        .csa = g->csa,
+                        .tile_rows = w->p->tile_rows,
+                        .tile_step = w->p->tile_rows * g->rsa,
+                        .b = at(g->b, q * g->rsb, g->type),
+                        .rsb = g->rsb,
+                        .csb = g->csb,
+                        .panel_step = w->kernels->nr * g->csb,
+                        .c = (char *)g->scratch + block * split_bytes(g),
+                        .ldc = g->n};
+        w->kernels->direct(&s, w->p->kb, w->p->pack);
+    }
+}
+
+/* Rows of C: the sums of the blocks, in order, then the epilogue. */
+static void add_split(int64_t begin, int64_t end, void *ctx) {
+    const job *w = ctx;
+    const gemm_args *g = w->g;
+    int64_t blocks = ceil_div(g->k, w->p->kb);
+    for (int64_t i = begin; i < end; i++) {
+        gemm_piece s = {.m = 1, .n = g->n, .c = (void *)at(g->c, i * g->ldc, g->type), .ldc = g->ldc};
+        set_epilogue(&s, g, 0, i, 0, 1, 1);
+        w->kernels->finish(&s, blocks, (const char *)g->scratch + i * g->n * (int64_t)size_of(g->type),
+                           split_bytes(g) / (int64_t)size_of(g->type));
     }
 }
 
@@ -319,6 +372,11 @@ static void run(const gemm_args *args, int alone) {
                  : p.kb == 0 ? make_grid(1, g.n, g.k, 1, stretch, 1, stretch, 1)
                              : make_grid(g.m, g.n, g.k, 256, 1024, p.tile_rows, kernels->nr, p.pack);
         loop(alone, w.grid.blocks, 1, run_direct, &w);
+        return;
+    }
+    if (p.way == SPLIT) {
+        loop(alone, ceil_div(g.k, p.kb), max64(1, BLOCK_MIN / product(g.m, g.n, p.kb)), run_split, &w);
+        loop(alone, g.m, max64(1, 16384 / (g.n * ceil_div(g.k, p.kb))), add_split, &w);
         return;
     }
     w.pa = g.scratch;

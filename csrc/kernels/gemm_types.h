@@ -42,6 +42,10 @@ typedef struct gemm_kernels {
     /* C[m,1] by dot products: rows of A contiguous (csa == 1), B contiguous, C with stride ldc. */
     void (*dots)(const gemm_piece *g);
 
+    /* A row of C[1,n] from `blocks` rows of sums, `step` elements apart, added in order (to C, when `add` is
+     * set), then the bias and the activation. */
+    void (*finish)(const gemm_piece *g, int64_t blocks, const void *sums, int64_t step);
+
     /* out[p * width + i] = x[i * si + p * sp] for i < w, p < k, where width is mr or nr; the rest of the
      * vector that ends a row is filled up with zeros. */
     void (*pack_a)(int64_t w, int64_t k, const void *x, int64_t si, int64_t sp, void *out);

@@ -214,9 +214,9 @@ static void test_shapes(int rounds) {
         s.m = 100 + below(200), s.n = 100 + below(300), s.k = 30 + below(300);
         check_shape(s);
     }
-    static const int64_t large[][3] = {{256, 256, 256}, {300, 301, 299}, {130, 512, 70},
-                                       {1, 2000, 900},  {2000, 1, 900},  {1000, 10, 300},
-                                       {129, 17, 1500}, {4200, 20, 33},  {420, 410, 400}};
+    static const int64_t large[][3] = {{256, 256, 256}, {300, 301, 299}, {130, 512, 70},  {1, 2000, 900},
+                                       {2000, 1, 900},  {1000, 10, 300}, {129, 17, 1500}, {4200, 20, 33},
+                                       {420, 410, 400}, {64, 70, 2100},  {20, 33, 7000}};
     for (size_t i = 0; i < sizeof large / sizeof *large; i++)
         for (int l = 0; l < 4; l++) {
             shape s = {(int)(i + (size_t)l) % 2,
@@ -264,7 +264,8 @@ static void test_nan(void) {
 
 /* Batches give the bits of single products; operands may be broadcast, dimensions in any order. */
 static void test_batch(void) {
-    static const int64_t shapes[][3] = {{3, 5, 4}, {16, 16, 16}, {1, 20, 30}, {64, 64, 64}, {150, 140, 60}};
+    static const int64_t shapes[][3] = {{3, 5, 4},    {16, 16, 16},   {1, 20, 30},
+                                        {64, 64, 64}, {150, 140, 60}, {64, 30, 2500}};
     for (size_t x = 0; x < sizeof shapes / sizeof *shapes; x++) {
         for (int type = 0; type < 3; type++) {
             int64_t m = shapes[x][0], n = shapes[x][1], k = shapes[x][2];
