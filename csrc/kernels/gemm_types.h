@@ -52,4 +52,29 @@ typedef struct gemm_kernels {
     void (*pack_b)(int64_t w, int64_t k, const void *x, int64_t si, int64_t sp, void *out);
 } gemm_kernels;
 
+/* A piece of a product of bfloat16, operands packed as pairs of terms: a[tile][pair][mr], b[panel][pair][nr].
+ */
+typedef struct bf16_piece {
+    int64_t m, n, pairs;
+    const uint32_t *a;
+    int64_t tile_rows, tile_step;
+    const uint32_t *b;
+    int64_t panel_step;
+    float *sums; /* [m, ld_sums]: read unless `first`, written unless `last`; in whole vectors of columns */
+    int64_t ld_sums;
+    uint16_t *c; /* written when `last` is set */
+    int64_t ldc;
+    const float *bias_row, *bias_col; /* as above */
+    int act, add, first, last;
+} bf16_piece;
+
+typedef struct bf16_kernels {
+    int mr, nr;
+    void (*tiles)(const bf16_piece *g);
+    /* out[p * width + i] = the pair x[i * si + 2 * p * sp], x[i * si + (2 * p + 1) * sp], for i < w and
+     * 2 * p < k; zeros elsewhere. */
+    void (*pack_a)(int64_t w, int64_t k, const uint16_t *x, int64_t si, int64_t sp, uint32_t *out);
+    void (*pack_b)(int64_t w, int64_t k, const uint16_t *x, int64_t si, int64_t sp, uint32_t *out);
+} bf16_kernels;
+
 #endif
