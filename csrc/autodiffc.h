@@ -240,7 +240,7 @@ const char *ad_capture_refused(void); /* what that was */
 ad_handle ad_capture_arg(ad_handle t);
 intptr_t ad_capture_end(const ad_handle *outs, int64_t n);
 void ad_capture_abort(void);
-int ad_capture_made(ad_handle t); /* whether a recorded call computed it */
+int ad_capture_made(ad_handle t);     /* whether a recorded call computed it */
 int ad_capture_constant(ad_handle t); /* whether it holds what Python gave it during this recording */
 ad_handle ad_capture_fresh(ad_handle t);
 int ad_capture_open(ad_handle t); /* whether it has a history that no backward pass has been through */
