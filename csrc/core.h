@@ -490,7 +490,8 @@ void saved_release(ad_node *n); /* gives up the saved tensors: backward without 
 void node_title(const ad_node *n, char *out, size_t room);       /* "MulBackward0" */
 void node_short_title(const ad_node *n, char *out, size_t room); /* "Mul" */
 void node_describe(const ad_node *n, uint32_t nr, char *out, size_t room);
-void node_stamp(ad_node *n); /* its place in the order, once the nodes of its inputs exist */
+uint64_t graph_next_order(void); /* what node_stamp() gives the next node */
+void node_stamp(ad_node *n);     /* its place in the order, once the nodes of its inputs exist */
 /* A new reference; NULL with the error when given up or overwritten. */
 ad_tensor *saved_get(ad_node *n, int k);
 int saved_set(ad_node *n, int k, ad_tensor *t, int slot, uint32_t version, bool alias, bool history);
