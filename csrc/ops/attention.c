@@ -264,8 +264,8 @@ static void apply_mask(const attention *a, const block *b, char *s) {
     }
 }
 
-/* Whether the mask hides every key of a block from every query, as it does behind the end of a padded sequence or
- * outside of a window. A block that does not is mostly known by its first element. */
+/* Whether the mask hides every key of a block from every query, as it does behind the end of a padded
+ * sequence or outside of a window. A block that does not is mostly known by its first element. */
 static bool hidden(const attention *a, const block *b) {
     const ad_tensor *t = a->mask;
     if (!t) return false;
