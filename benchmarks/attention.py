@@ -7,7 +7,7 @@ of its own.
 import importlib
 import sys
 
-from .timing import per_call
+from .timing import best_call, show
 
 # case: batch, heads, length, features, heads of key and value, options
 CALLS = {
@@ -34,7 +34,9 @@ def calls(torch):
     for case, (batch, heads, length, width, shared, options) in CALLS.items():
         torch.manual_seed(0)
         # as a layer has them: split off one product, heads beside features
-        q, k, v = (torch.randn(batch, length, h, width).transpose(1, 2).requires_grad_() for h in (heads, shared, shared))
+        q, k, v = (torch.randn(batch, length, h, width).transpose(1, 2) for h in (heads, shared, shared))
+        for t in (q, k, v):
+            t.requires_grad_()
         options = dict(options)
         if "attn_mask" in options:
             mask = torch.rand(batch, 1, length, length) > 0.3
@@ -87,20 +89,15 @@ def main():
     torch = importlib.import_module(sys.argv[1])
     torch.set_num_threads(int(sys.argv[2]))
     only = sys.argv[3] if len(sys.argv) > 3 else ""
-
-    def report(case, fn, *work):
-        fn()
-        print(case, "us", min(per_call(fn, 0.04) for _ in range(3)), *work, sep="\t", flush=True)
-
     for case, forward, step, flops, size in calls(torch):
         if only in case:
-            report(f"{case}: forward", forward, flops, size)
+            show(f"{case}: forward", "us", best_call(forward), flops, size)
             # its gradient takes five products where the call itself takes two; q, k, v, the result and their
             # gradients are read and written
-            report(f"{case}: forward and backward", step, 3.5 * flops, 3 * size)
+            show(f"{case}: forward and backward", "us", best_call(step), 3.5 * flops, 3 * size)
     for case, step in layers(torch):
         if only in case:
-            report(f"{case}: forward and backward", step)
+            show(f"{case}: forward and backward", "us", best_call(step))
 
 
 if __name__ == "__main__":

@@ -2,35 +2,37 @@
 
     python -m benchmarks.optimizers torch 2
 
-The library is autodiffc, torch, torch:foreach or torch:fused (PyTorch's other loops over the parameters), or jax (AdamW
+The library is autodiffc, torch, torch-foreach or torch-fused (PyTorch's other loops over the parameters), or jax (AdamW
 of optax, jitted, its state donated).
 """
 
 import importlib
 import sys
 
-from .timing import per_call
+from .timing import best_call, show
 
-# name: class, options, arrays read and written in a step for each parameter, floating-point operations
+LIBRARIES = ("autodiffc", "torch", "torch-foreach", "torch-fused", "jax")
+
+# name: class, options, numbers that a step has to read and write for each parameter
 OPTIMIZERS = {
-    "AdamW": ("AdamW", {}, 7, 14),
-    "Adam": ("Adam", {}, 7, 12),
-    "Adam, amsgrad": ("Adam", {"amsgrad": True}, 9, 13),
-    "SGD": ("SGD", {"lr": 0.01}, 3, 2),
-    "SGD, momentum": ("SGD", {"lr": 0.01, "momentum": 0.9}, 5, 4),
-    "SGD, Nesterov, decay": ("SGD", {"lr": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-4}, 5, 8),
-    "RMSprop": ("RMSprop", {}, 5, 8),
-    "RMSprop, centered, momentum": ("RMSprop", {"centered": True, "momentum": 0.9}, 9, 14),
-    "Adagrad": ("Adagrad", {}, 5, 6),
-    "Adadelta": ("Adadelta", {}, 7, 14),
-    "Adamax": ("Adamax", {}, 7, 9),
-    "NAdam": ("NAdam", {}, 7, 16),
-    "RAdam": ("RAdam", {}, 7, 12),
-    "Rprop": ("Rprop", {}, 7, 8),
-    "ASGD": ("ASGD", {}, 5, 8),
-    "Adafactor": ("Adafactor", {}, 6, 10),
-    "Muon": ("Muon", {}, 5, 0),
-    "Lion": ("Lion", {}, 5, 8),
+    "AdamW": ("AdamW", {}, 7),
+    "Adam": ("Adam", {}, 7),
+    "Adam, amsgrad": ("Adam", {"amsgrad": True}, 9),
+    "SGD": ("SGD", {"lr": 0.01}, 3),
+    "SGD, momentum": ("SGD", {"lr": 0.01, "momentum": 0.9}, 5),
+    "SGD, Nesterov, decay": ("SGD", {"lr": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-4}, 5),
+    "RMSprop": ("RMSprop", {}, 5),
+    "RMSprop, centered, momentum": ("RMSprop", {"centered": True, "momentum": 0.9}, 9),
+    "Adagrad": ("Adagrad", {}, 5),
+    "Adadelta": ("Adadelta", {}, 7),
+    "Adamax": ("Adamax", {}, 7),
+    "NAdam": ("NAdam", {}, 7),
+    "RAdam": ("RAdam", {}, 7),
+    "Rprop": ("Rprop", {}, 7),
+    "ASGD": ("ASGD", {}, 5),
+    "Adafactor": ("Adafactor", {}, 6),
+    "Muon": ("Muon", {}, 5),
+    "Lion": ("Lion", {}, 5),
 }
 FUSED = {"SGD", "Adam", "AdamW", "Adagrad"}
 ONE_LOOP = {"Muon", "Lion"}  # classes without foreach
@@ -39,10 +41,10 @@ SIZES = {"10 million in one tensor": [(2500, 4000)], "1 million in 32 tensors": 
 
 
 def steps(torch, mode):
-    """(case, step, floating-point operations, bytes)."""
+    """(case, step, bytes to and from memory: of what no cache holds)."""
     optim = importlib.import_module(torch.__name__ + ".optim")
     for size, shapes in SIZES.items():
-        for name, (kind, options, arrays, flops) in OPTIMIZERS.items():
+        for name, (kind, options, arrays) in OPTIMIZERS.items():
             if not hasattr(optim, kind) or (mode == "fused" and kind not in FUSED) or (mode and kind in ONE_LOOP):
                 continue
             if kind == "Muon" and len(shapes) == 1:
@@ -53,7 +55,7 @@ def steps(torch, mode):
                 p.grad = torch.randn(*p.shape)
             optimizer = getattr(optim, kind)(params, **options, **({mode: True} if mode else {}))
             n = sum(p.numel() for p in params)
-            yield f"{name}, {size}", optimizer.step, flops * n, 4 * arrays * n
+            yield f"{name}, {size}", optimizer.step, 4 * arrays * n if n == 10_000_000 else 0
 
 
 def lbfgs(torch):
@@ -96,24 +98,22 @@ def jax_adamw():
 
 
 def main():
-    library, _, mode = sys.argv[1].partition(":")
-
-    def report(case, fn, *work):
-        for _ in range(3):
-            fn()
-        print(case, "us", min(per_call(fn, 0.03) for _ in range(3)), *work, sep="\t", flush=True)
-
+    library, _, mode = sys.argv[1].partition("-")
+    only = sys.argv[3] if len(sys.argv) > 3 else ""
     if library == "jax":
-        report("AdamW, 10 million in one tensor", jax_adamw())
+        if only in "AdamW, 10 million in one tensor":
+            show("AdamW, 10 million in one tensor", "us", best_call(jax_adamw()), 0, 280e6)
         return
     torch = importlib.import_module(library)
     torch.set_num_threads(int(sys.argv[2]))
-    only = sys.argv[3] if len(sys.argv) > 3 else ""
-    for case, step, *work in steps(torch, mode):
+    for case, step, size in steps(torch, mode):
         if only in case:
-            report(case, step, *work)
-    if not mode and only in "LBFGS":
-        report("LBFGS, 12 iterations, 1 million in one tensor", lbfgs(torch))
+            for _ in range(2):  # the first makes the state
+                step()
+            show(case, "us", best_call(step), 0, size)
+    case = "LBFGS, 12 iterations, 1 million in one tensor"
+    if not mode and only in case:
+        show(case, "us", best_call(lbfgs(torch)))
 
 
 if __name__ == "__main__":

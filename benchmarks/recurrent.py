@@ -6,7 +6,7 @@
 import importlib
 import sys
 
-from .timing import per_call
+from .timing import best_call, show
 
 # case: layer, steps, batch, input, hidden units, options
 LAYERS = {
@@ -67,9 +67,8 @@ def main():
     for case, forward, step, flops in cases(torch):
         if only not in case:
             continue
-        for what, fn, work in (("forward", forward, flops), ("forward and backward", step, 3 * flops)):
-            fn()
-            print(f"{case}: {what}", "us", min(per_call(fn, 0.05) for _ in range(3)), work, 0, sep="\t", flush=True)
+        show(f"{case}: forward", "us", best_call(forward), flops)
+        show(f"{case}: forward and backward", "us", best_call(step), 3 * flops)
 
 
 if __name__ == "__main__":
