@@ -209,8 +209,9 @@ static int set_grad(ad_tensor *t, ad_tensor *g, bool create_graph) {
                    t->sizes))
         return -1;
     if (AD_UNLIKELY(g->batch != NULL) && !batch_covers(t, g))
-        return ad_fail(AD_ERR_RUNTIME, "backward() under vmap would add the gradients of all samples to the .grad of a "
-                                       "tensor that they share: use func.grad, or backward() after vmap");
+        return ad_fail(AD_ERR_RUNTIME,
+                       "backward() under vmap would add the gradients of all samples to the .grad of a "
+                       "tensor that they share: use func.grad, or backward() after vmap");
     if (tls.capture && program_touch_grad(t, false)) return -1;
     lock_take(grad_lock(t));
     if (!t->grad) {

@@ -1,14 +1,15 @@
 /* vmap: a tensor that stands for one sample of a batch, and calls on such tensors.
  *
- * A batched tensor has the geometry of its first sample, and for each vmap that it is in the stride to the next one.
- * So infer, the tape and views work on it as they are: they see a sample. Only computing looks at the whole batch
- * (batch_run): the row's rule on whole batches where there is one (batch_rules.c), else run() for one sample after the
- * other on the memory of the results, which costs no allocation and no inference for each.
+ * A batched tensor has the geometry of its first sample, and for each vmap that it is in the stride to the
+ * next one. So infer, the tape and views work on it as they are: they see a sample. Only computing looks at
+ * the whole batch (batch_run): the row's rule on whole batches where there is one (batch_rules.c), else run()
+ * for one sample after the other on the memory of the results, which costs no allocation and no inference for
+ * each.
  *
- * The tape holds samples too. So a gradient inside of vmap is one for each sample, whatever it is of; a gradient that
- * leaves a vmap that has ended (a node or leaf from before it) is summed over the batch. What must read values
- * (item(), indexing by masks, results whose size depends on the data) fails with AD_ERR_BATCH, on which vmap
- * calls the function for one sample after the other. */
+ * The tape holds samples too. So a gradient inside of vmap is one for each sample, whatever it is of; a
+ * gradient that leaves a vmap that has ended (a node or leaf from before it) is summed over the batch. What
+ * must read values (item(), indexing by masks, results whose size depends on the data) fails with
+ * AD_ERR_BATCH, on which vmap calls the function for one sample after the other. */
 #include <string.h>
 #include "batch.h"
 #include "pool.h"
@@ -99,11 +100,13 @@ int batch_check(const ad_call *c, const batch_plan *p, const ad_tensor *target) 
     for (int k = 0; target && k < p->n; k++)
         if (!find(target, p->dim[k].level))
             return ad_fail(AD_ERR_BATCH,
-                           "%s: what differs between the samples of a vmap cannot be written into a tensor that they share",
+                           "%s: what differs between the samples of a vmap cannot be written into a tensor "
+                           "that they share",
                            op->name);
     if (target && batch_shares(target))
-        return ad_fail(AD_ERR_RUNTIME, "unsupported operation: the samples of the written-to tensor refer to a single "
-                                       "memory location. Please clone() the tensor before performing the operation.");
+        return ad_fail(AD_ERR_RUNTIME,
+                       "unsupported operation: the samples of the written-to tensor refer to a single "
+                       "memory location. Please clone() the tensor before performing the operation.");
     if (target && target->base && !target->base->batch && graph_wants(c))
         return ad_fail(AD_ERR_BATCH, "%s writes to a view of a tensor from outside of vmap", op->name);
     return 0;
@@ -114,8 +117,7 @@ int batch_check(const ad_call *c, const batch_plan *p, const ad_tensor *target) 
 ad_tensor *batch_operand(ad_tensor *t, const batch_plan *p, int pad, bool full) {
     int64_t sizes[AD_MAXDIM + BATCH_DEPTH], strides[AD_MAXDIM + BATCH_DEPTH];
     int n = 0;
-    if (p->n + pad + t->ndim > AD_MAXDIM)
-        return ad_fail_null(AD_ERR_BATCH, "too many dimensions under vmap");
+    if (p->n + pad + t->ndim > AD_MAXDIM) return ad_fail_null(AD_ERR_BATCH, "too many dimensions under vmap");
     for (int k = 0; k < p->n; k++, n++) {
         const batch_dim *d = find(t, p->dim[k].level);
         sizes[n] = d || full ? p->dim[k].size : 1;
@@ -147,7 +149,8 @@ ad_tensor *batch_result(ad_tensor *t, const batch_plan *p) {
 }
 
 /* A new tensor for an output; `strides` of a sample or NULL. */
-static ad_tensor *new_result(int dtype, int ndim, const int64_t *sizes, const int64_t *strides, const batch_plan *p) {
+static ad_tensor *new_result(int dtype, int ndim, const int64_t *sizes, const int64_t *strides,
+                             const batch_plan *p) {
     int64_t s[AD_MAXDIM + BATCH_DEPTH], t[AD_MAXDIM + BATCH_DEPTH], step;
     if (p->n + ndim > AD_MAXDIM) return ad_fail_null(AD_ERR_BATCH, "too many dimensions under vmap");
     for (int k = 0; k < p->n; k++) s[k] = p->dim[k].size;
@@ -161,7 +164,8 @@ static ad_tensor *new_result(int dtype, int ndim, const int64_t *sizes, const in
             step *= s[k];
         }
     }
-    ad_tensor *whole = tensor_new_strided(dtype, p->n + ndim, s, t), *y = whole ? batch_result(whole, p) : NULL;
+    ad_tensor *whole = tensor_new_strided(dtype, p->n + ndim, s, t),
+              *y = whole ? batch_result(whole, p) : NULL;
     tensor_unref(whole);
     return y;
 }
@@ -256,7 +260,8 @@ static int run_samples(ad_call *c, const batch_plan *p) {
     }
     sampled s = {.c = c, .p = p, .structs = structs, .block = structs + scratch};
     s.grain = 1 + 16384 / work;
-    if (s.grain < (p->total + LOOP_CHUNKS - 1) / LOOP_CHUNKS) s.grain = (p->total + LOOP_CHUNKS - 1) / LOOP_CHUNKS;
+    if (s.grain < (p->total + LOOP_CHUNKS - 1) / LOOP_CHUNKS)
+        s.grain = (p->total + LOOP_CHUNKS - 1) / LOOP_CHUNKS;
     if (c->op->flags & AD_OP_RANDOM || s.grain > p->total) s.grain = p->total; /* draws come in order */
     size_t bytes = s.block * (size_t)((p->total + s.grain - 1) / s.grain);
     if (!(s.room = mem_alloc(bytes))) return -1;
@@ -328,7 +333,8 @@ int vmap_in_infer(ad_call *c) {
 /* vmap_out(x): the batch. i[0] = where the samples go, i[1] = level, i[2] = how many they are. */
 int vmap_out_infer(ad_call *c) {
     ad_tensor *x = c->in[0];
-    if (x->ndim == AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "too many dimensions, the most is %d", AD_MAXDIM);
+    if (x->ndim == AD_MAXDIM)
+        return ad_fail(AD_ERR_RUNTIME, "too many dimensions, the most is %d", AD_MAXDIM);
     int d = dim_wrap(c->at->i[0], x->ndim + 1);
     if (d < 0) return -1;
     ad_spec *s = &c->spec[0];
@@ -348,7 +354,8 @@ int batch_view(const ad_call *c, ad_tensor *y) {
     uint64_t level = (uint64_t)c->at->i[1];
     batch_plan p = {.n = 0};
     for (int k = 0; x->batch && k < x->batch->n; k++)
-        if (x->batch->dim[k].level != level && plan_add(&p, x->batch->dim[k].level, x->batch->dim[k].size)) return -1;
+        if (x->batch->dim[k].level != level && plan_add(&p, x->batch->dim[k].level, x->batch->dim[k].size))
+            return -1;
     int d = in ? dim_wrap(c->at->i[0], x->ndim) : 0;
     if (in && plan_add(&p, level, x->sizes[d])) return -1;
     ad_batch *b = p.n ? batch_new() : NULL;
@@ -373,7 +380,8 @@ void vmap_in_vjp(ad_vjp *v) {
     v->gin[0] = em1i(&v->E, OP_vmap_out, v->g[0], d, v->at->i[1], m->sizes[d]);
 }
 void vmap_out_vjp(ad_vjp *v) {
-    v->gin[0] = em1i(&v->E, OP_vmap_in, v->g[0], dim_wrap(v->at->i[0], v->node->mout[0].ndim), v->at->i[1], 0);
+    v->gin[0] =
+        em1i(&v->E, OP_vmap_in, v->g[0], dim_wrap(v->at->i[0], v->node->mout[0].ndim), v->at->i[1], 0);
 }
 
 static bool level_open(uint64_t level) {
@@ -389,7 +397,9 @@ ad_tensor *batch_outside(ad_tensor *g, const ad_node *node, const ad_tensor *lea
         const batch_dim *d = &g->batch->dim[k];
         if (level_open(d->level) || (node ? node->seq >= d->level : find(leaf, d->level) != NULL)) continue;
         int64_t first = 0;
-        y = em1l(&E, OP_sum, em1i(&E, OP_vmap_out, y, 0, (int64_t)d->level, d->size), &first, 1, 0);
+        ad_attr over_first = {.i = {0, -1}, .list = &first, .nlist = 1}; /* no keepdim, no dtype */
+        ad_tensor *all = em1i(&E, OP_vmap_out, y, 0, (int64_t)d->level, d->size);
+        y = all ? em_op(&E, OP_sum, 1, &all, &over_first) : NULL;
     }
     tensor_ref(y);
     em_done(&E);
@@ -416,6 +426,7 @@ int ad_is_batched(ad_handle h, int64_t level) {
 }
 int ad_check_values(ad_handle h) {
     if (((const ad_tensor *)h)->batch)
-        return ad_fail(AD_ERR_BATCH, "vmap: the values of a sample were asked for (item(), numpy(), print, `if tensor`)");
+        return ad_fail(AD_ERR_BATCH,
+                       "vmap: the values of a sample were asked for (item(), numpy(), print, `if tensor`)");
     return 0;
 }

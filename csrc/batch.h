@@ -34,8 +34,8 @@ int batch_run(ad_call *c, const batch_plan *p, int made);
 /* The batch of a view row's result. */
 int batch_view(const ad_call *c, ad_tensor *view);
 
-/* The operand with the plan's dimensions in front, and `pad` of size 1 after them; `full`: with all of them in full,
- * otherwise those that it lacks have size 1. A new reference without a history. */
+/* The operand with the plan's dimensions in front, and `pad` of size 1 after them; `full`: with all of them
+ * in full, otherwise those that it lacks have size 1. A new reference without a history. */
 ad_tensor *batch_operand(ad_tensor *t, const batch_plan *p, int pad, bool full);
 /* Another handle to a physical tensor, its first dimensions as those of the plan. */
 ad_tensor *batch_result(ad_tensor *t, const batch_plan *p);
@@ -46,8 +46,8 @@ int64_t batch_stride(const ad_tensor *t, uint64_t level); /* 0 when it has none 
 /* Whether t has all levels that g has, and the samples of t do not share memory: g may be added to it. */
 bool batch_covers(const ad_tensor *t, const ad_tensor *g);
 bool batch_shares(const ad_tensor *t); /* samples on the same memory */
-/* A gradient on its way to a node or leaf: summed over the levels that have ended, where the target is from outside
- * of them. A new reference. */
+/* A gradient on its way to a node or leaf: summed over the levels that have ended, where the target is from
+ * outside of them. A new reference. */
 ad_tensor *batch_outside(ad_tensor *g, const ad_node *node, const ad_tensor *leaf);
 /* A tensor of the strides of `like`, for a value that is batched as g is. */
 ad_tensor *batch_new_like(const ad_tensor *like, const ad_tensor *g);

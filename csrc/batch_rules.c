@@ -1,8 +1,9 @@
-/* Rows on whole batches. A rule computes the physical outputs, the plan's dimensions in front of a sample's, with
- * the row itself or with others; no rule: batch.c goes through the samples.
+/* Rows on whole batches. A rule computes the physical outputs, the plan's dimensions in front of a sample's,
+ * with the row itself or with others; no rule: batch.c goes through the samples.
  *
- * Worth a rule is what costs little for one sample, and what is faster for all together: elementwise rows (which
- * broadcast anyway), reductions, products, the linear layer and convolutions whose weights all samples share. */
+ * Worth a rule is what costs little for one sample, and what is faster for all together: elementwise rows
+ * (which broadcast anyway), reductions, products, the linear layer and convolutions whose weights all samples
+ * share. */
 #include <string.h>
 #include "batch.h"
 #include "watch.h"
@@ -26,8 +27,8 @@ static int in_dtype(const ad_call *c, ad_tensor **out) {
     return status < 0 ? -1 : 1;
 }
 
-/* Operands that broadcast: the dimensions of the batch come before the most that a sample has. Operands without
- * dimensions take part in promotion as such, so that they are converted first. */
+/* Operands that broadcast: the dimensions of the batch come before the most that a sample has. Operands
+ * without dimensions take part in promotion as such, so that they are converted first. */
 static int broadcasting(const ad_call *c, const batch_plan *p, ad_tensor **out) {
     ad_tensor *in[FEW], *own[FEW] = {NULL}, *target = NULL;
     int most = 0, status = -1;
@@ -39,7 +40,8 @@ static int broadcasting(const ad_call *c, const batch_plan *p, ad_tensor **out) 
         in[i] = c->in[i];
         if (!batched(in[i])) continue;
         ad_tensor *t = batch_operand(in[i], p, most - in[i]->ndim, false);
-        int common = row && !c->inplace && !in[i]->ndim && in[i]->dtype != AD_BOOL ? ew_common(c) : in[i]->dtype;
+        int common =
+            row && !c->inplace && !in[i]->ndim && in[i]->dtype != AD_BOOL ? ew_common(c) : in[i]->dtype;
         if (t && common != t->dtype) {
             ad_attr at = {.i = {common}};
             ad_tensor *cast, *from = t;
@@ -153,8 +155,8 @@ static int reshaped(const ad_call *c, const batch_plan *p, ad_em *E, ad_tensor *
     return *out ? 1 : -1;
 }
 
-/* A product of matrices. Where all samples share the right one, their rows are one tall matrix; products over a
- * single term (the gradient of a weight for one sample) are multiplications. */
+/* A product of matrices. Where all samples share the right one, their rows are one tall matrix; products over
+ * a single term (the gradient of a weight for one sample) are multiplications. */
 static int product(const ad_call *c, const batch_plan *p, ad_tensor **out) {
     ad_em E = {0};
     ad_tensor *a = c->in[0], *b = c->in[1];
@@ -223,7 +225,8 @@ static int convolution(const ad_call *c, const batch_plan *p, ad_tensor **out) {
         at.list = list;
         at.nlist = 3 * rank + rank + 2;
     }
-    ad_tensor *y = all ? em_op(&E, (int)(c->op - ad_ops), 3, (ad_tensor *[]){all, c->in[1], c->in[2]}, &at) : NULL;
+    ad_tensor *y =
+        all ? em_op(&E, (int)(c->op - ad_ops), 3, (ad_tensor *[]){all, c->in[1], c->in[2]}, &at) : NULL;
     int status = y ? reshaped(c, p, &E, y, out) : -1;
     em_done(&E);
     return status;

@@ -380,7 +380,7 @@ typedef struct ad_tls {
     int64_t blame;   /* anomaly mode: of the node whose rule is running */
     int nvmaps;      /* how many calls of vmap this one is inside of */
     ad_vmap vmaps[AD_LEVELS];
-    int autocast;    /* 0, or 1 + the dtype that it casts to */
+    int autocast; /* 0, or 1 + the dtype that it casts to */
     struct ad_program *capture;
     int nresults;
     ad_tensor **results; /* outputs of the last call with several */

@@ -233,7 +233,8 @@ static int take_apart(expression *e, ad_tensor *x, const int64_t *codes, int64_t
             dim++;
             break;
         case CODE_TENSOR:
-            if (t->ndim == 0 && !is_mask(t) && !tls.capture && !t->batch) { /* its value is an integer index */
+            if (t->ndim == 0 && !is_mask(t) && !tls.capture &&
+                !t->batch) { /* its value is an integer index */
                 keep = 2;
                 list[at] = CODE_INT;
                 list[at + 1] = tensor_get_i64(t);
