@@ -23,7 +23,8 @@ enum {
     AD_ERR_INTERRUPT,
     AD_ERR_ZERO_DIVISION,
     AD_ERR_OVERFLOW,
-    AD_ERR_CAPTURE
+    AD_ERR_CAPTURE,
+    AD_ERR_BATCH
 };
 
 typedef struct ad_callbacks {
@@ -197,7 +198,12 @@ const char *ad_node_name(intptr_t node);
 int64_t ad_node_key(intptr_t node);
 int ad_node_inputs(intptr_t node);
 intptr_t ad_node_next(intptr_t node, int i, ad_handle *leaf, int *nr); /* new references */
-int ad_level_enter(void); /* forward mode: the new level, or -1 */
+int64_t ad_vmap_enter(int64_t size,
+                      int randomness); /* the level; randomness: 0 an error, 1 different, 2 the same */
+void ad_vmap_exit(void);
+int ad_is_batched(ad_handle t, int64_t level); /* at a level; -1: at any */
+int ad_check_values(ad_handle t);              /* -1 for a tensor that stands for many samples */
+int ad_level_enter(void);                      /* forward mode: the new level, or -1 */
 int ad_level_exit(void);
 int ad_level_count(void);
 int ad_forward_depth(int depth); /* calls take part in the levels below; returns what it was */

@@ -187,7 +187,7 @@ int ad_capture_begin(int lenient) {
     static _Atomic uint32_t recordings;
     p->lenient = lenient;
     refused[0] = 0;
-    p->first_node = graph_next_order();
+    p->first_node = graph_mark();
     while (!(p->id = atomic_fetch_add(&recordings, 1) + 1)) {}
     tls.capture = p;
     tls.capture_id = p->id;
@@ -420,7 +420,7 @@ int ad_capture_resume(intptr_t h) {
 }
 
 /* From here on nodes are the recording's own; those before are of the stand-ins. */
-void ad_capture_nodes(void) { tls.capture->first_node = graph_next_order(); }
+void ad_capture_nodes(void) { tls.capture->first_node = graph_mark(); }
 
 /* The leaves that want gradients in the histories of the roots: new references in `out`. The histories end at
  * the n stand-ins. Returns how many leaves there are, or -1 when there is no room, or when a history goes
