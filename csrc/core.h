@@ -309,6 +309,7 @@ enum {
     P_ALPHA = 128,
     P_EXPONENT = 256, /* integers to a negative number are an error */
     P_STRICT = 512,   /* tensors with dimensions must share one dtype */
+    P_WIDE = 2048, /* of integers: computed in double and rounded once, as the last digit of PyTorch's is */
     P_NO_HALF = 1024, /* float16 and bfloat16 are refused: a result in float32 tiles would be wrong */
 };
 
