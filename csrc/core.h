@@ -287,7 +287,6 @@ enum {
     AD_OP_CONTIG = 128,     /* apply makes every input contiguous before run */
     AD_OP_NONDIFF = 256,    /* no output is differentiable */
     AD_OP_SYNC = 512,       /* the output's shape depends on the data: cannot be captured */
-    AD_OP_BARE = 2048,      /* its first input may be absent */
     AD_OP_VALUES = 1024,    /* infer refuses some values of its inputs too: a replay asks it again */
     AD_OP_BATCH = 8192,     /* a view that changes what a batch is */
     AD_OP_FIRST = 4096, /* outputs after the first serve the gradient rule alone: callers do not see them */
@@ -316,6 +315,7 @@ enum {
 struct ad_op {
     const char *name;
     int nin, nout;            /* -1: any number, `count` tells the outputs */
+    uint32_t absent;          /* bits of the inputs that may be absent */
     uint32_t flags, saves;    /* saves: 0 in elementwise rows, see ew_saves() */
     int (*infer)(ad_call *c); /* 0, or -1 with the error set */
     void (*run)(const ad_call *c);
