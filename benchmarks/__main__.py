@@ -33,6 +33,9 @@ MODULES = [
     "operations",
     "products",
     "convolutions",
+    "attention",
+    "recurrent",
+    "optimizers",
     "files",
 ]
 OWN = ["steps", "install"]  # measured in ways of their own, below

@@ -17,7 +17,8 @@ int ad_init(const ad_callbacks *callbacks) {
     graph_callbacks = *callbacks;
     pool_poll = callbacks->interrupted;
     if (kern_select(&why)) return ad_fail(AD_ERR_RUNTIME, "%s", why);
-    if (!strcmp(kern->name, "sse2")) rng_use_loops("base"); /* else the best that the processor has */
+    rng_use_loops(!strcmp(kern->name, "sse2") ? "base"
+                                              : kern->name); /* where there are none of it: the best */
     generator_start();
     return 0;
 }

@@ -253,6 +253,13 @@ int ad_capture_open(ad_handle t); /* whether it has a history that no backward p
 int ad_capturing(void);
 int64_t ad_capture_position(void); /* of the optimizers' call recorded last */
 int64_t ad_capture_mode(void);
+intptr_t ad_capture_suspend(const ad_handle *outs, int64_t n);
+int ad_capture_resume(intptr_t recording);
+void ad_capture_nodes(void);
+int64_t ad_capture_leaves(const ad_handle *roots, int64_t nroots, const ad_handle *stand_ins, int64_t n,
+                          ad_handle *out, int64_t room);
+int ad_node_released(intptr_t node);
+int ad_program_backward(intptr_t program, const ad_handle *grads, int64_t n, ad_handle *outs);
 int ad_program_fits(intptr_t program);
 int ad_program_takes(intptr_t program, const ad_handle *args, int64_t nargs);
 /* 0, -1 for an error, or 1 when the arguments are not of the recorded sizes, strides and dtypes */
