@@ -321,9 +321,10 @@ static void edge_range(int64_t begin, int64_t end, void *ctx) {
 enum { EDGE_TABLE = 512 }; /* of places beside the input, in all dimensions */
 
 typedef struct plane_job {
-    int64_t size[3], wide[3], before[3]; /* of the input and of the output; dimensions that are not there: 1 */
-    int kind;                            /* 0: 4 bytes, 1: 8 */
-    int64_t bytes, beside[3];            /* how many places of a dimension are beside the input */
+    int64_t size[3], wide[3],
+        before[3];            /* of the input and of the output; dimensions that are not there: 1 */
+    int kind;                 /* 0: 4 bytes, 1: 8 */
+    int64_t bytes, beside[3]; /* how many places of a dimension are beside the input */
     int64_t place[EDGE_TABLE], shows[EDGE_TABLE]; /* where they are, and which of the input they show */
     const int64_t *place_of[3], *shows_of[3];
     char *small, *big;
