@@ -235,8 +235,13 @@ int ad_generator_set_state(intptr_t generator, const uint8_t *bytes, int64_t n);
 
 /* autocast and the profiler */
 void ad_autocast_kinds(
-    const uint8_t *kinds);  /* of each row: 0 as given, 1 to the low precision, 2 to float32 */
-int ad_autocast(int dtype); /* of this thread; -1: off; returns what it was */
+    const uint8_t *kinds); /* of each row: 0 as given, 1 to the low precision, 2 to float32 */
+int ad_autocast(int dtype);
+void ad_autocast_block(int step); /* one begins (1) or ends (-1): with the outermost the kept casts go */
+void ad_autocast_clear(void);
+int ad_autocast_cache(int on);
+    /* whether casts of parameters are kept; -1 asks; returns what it was */ /* of this thread; -1: off;
+                                                                                returns what it was */
 void ad_profile(int on);
 void ad_profile_read(int64_t *out); /* 3 values a row: calls, nanoseconds, and those without inner calls */
 
