@@ -1,7 +1,6 @@
-/* What may stand between a call and the dispatcher: autocast, which casts operands, and the profiler, which
- * takes the time. Off, both cost one load and one branch a call (`apply_watched` in op.c). */
+/* What may stand between a call and the dispatcher: autocast, which casts operands, and the profiler
+ * (profile.c). Off, both cost one load and one branch a call (`apply_watched` in op.c). */
 #include <string.h>
-#include <time.h>
 #include "core.h"
 #include "watch.h"
 
@@ -122,51 +121,6 @@ static int cast_all(int to, int nin, ad_tensor *const *in, ad_tensor **own, ad_t
     }
     autocast_resume(was);
     return made;
-}
-
-/* ---- the profiler: of all threads, by row ---- */
-
-typedef struct tally {
-    _Atomic int64_t calls, total, self;
-} tally;
-static tally tallies[OP_COUNT];
-static _Atomic int profiling;
-static _Thread_local int64_t inner; /* nanoseconds of calls inside the one under way */
-
-static int64_t now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-
-void ad_profile(int on) {
-    if (atomic_exchange_explicit(&profiling, on, memory_order_relaxed) != on)
-        atomic_fetch_add_explicit(&apply_watched, on ? 1 : -1, memory_order_relaxed);
-}
-
-/* calls, nanoseconds and nanoseconds without inner calls, of each row */
-void ad_profile_read(int64_t *out) {
-    for (int k = 0; k < OP_COUNT; k++) {
-        out[3 * k] = atomic_load_explicit(&tallies[k].calls, memory_order_relaxed);
-        out[3 * k + 1] = atomic_load_explicit(&tallies[k].total, memory_order_relaxed);
-        out[3 * k + 2] = atomic_load_explicit(&tallies[k].self, memory_order_relaxed);
-    }
-}
-
-static int profiled(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
-                    ad_tensor *target) {
-    if (!atomic_load_explicit(&profiling, memory_order_relaxed))
-        return apply_row(op, nin, in, at, out, target);
-    int64_t outer = inner, start = now();
-    inner = 0;
-    int status = apply_row(op, nin, in, at, out, target);
-    int64_t took = now() - start;
-    tally *t = &tallies[op - ad_ops];
-    atomic_fetch_add_explicit(&t->calls, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&t->total, took, memory_order_relaxed);
-    atomic_fetch_add_explicit(&t->self, took - inner, memory_order_relaxed);
-    inner = outer + took;
-    return status;
 }
 
 int apply_watched_row(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
