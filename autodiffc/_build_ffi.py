@@ -24,6 +24,7 @@ def cdef() -> str:
         void py_blame(int64_t, const char *);
         int64_t py_pack(ad_handle);
         ad_handle py_unpack(int64_t);
+        void py_refused(void);
     }
     int check_interrupt(void);
     void *let_go(void);

@@ -157,6 +157,16 @@ def py_backward(key, nout, grads, nin, result):
         return -1
 
 
+refused_at = ""
+"""Where the recording that was refused last was, as location() puts it."""
+
+
+@ffi.def_extern()
+def py_refused():
+    global refused_at
+    refused_at = location()
+
+
 _callbacks = None
 
 
@@ -168,7 +178,7 @@ def start(**callbacks):
         "backward": lib.py_backward, "hook": callbacks["py_hook"], "drop": lib.py_drop,
         "node_hook": callbacks["py_node_hook"], "trace": callbacks["py_trace"], "blame": callbacks["py_blame"],
         "pack": callbacks["py_pack"], "unpack": callbacks["py_unpack"],
-        "interrupted": ffi.addressof(lib, "check_interrupt"),
+        "interrupted": ffi.addressof(lib, "check_interrupt"), "refused": lib.py_refused,
     })
     if lib.ad_init(_callbacks):
         fail()

@@ -170,7 +170,8 @@ int ad_is_contiguous(ad_handle t) { return tensor_is_contiguous(T(t)); }
 
 int ad_item(ad_handle h) {
     ad_tensor *t = T(h);
-    if (tls.capture && program_refuse("reading a value from a tensor (item(), float(), `if tensor`)"))
+    if (tls.capture && !ad_capture_constant(h) &&
+        program_refuse("reading a value from a tensor (item(), float(), `if tensor`)"))
         return -1;
     if (t->numel != 1)
         return ad_fail(AD_ERR_RUNTIME, "a Tensor with %lld elements cannot be converted to Scalar",

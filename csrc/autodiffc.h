@@ -39,6 +39,7 @@ typedef struct ad_callbacks {
     int64_t (*pack)(ad_handle t);                  /* a saved tensor's replacement; 0: raised */
     ad_handle (*unpack)(int64_t key);              /* a new reference; 0: raised */
     int (*interrupted)(void);                      /* nonzero after Ctrl-C */
+    void (*refused)(void);                         /* a lenient recording has just ended */
 } ad_callbacks;
 
 /* library */
@@ -239,10 +240,15 @@ const char *ad_capture_refused(void); /* what that was */
 ad_handle ad_capture_arg(ad_handle t);
 intptr_t ad_capture_end(const ad_handle *outs, int64_t n);
 void ad_capture_abort(void);
-int ad_capture_made(ad_handle t); /* whether a recorded call computed it */
+int ad_capture_made(ad_handle t);     /* whether a recorded call computed it */
+int ad_capture_constant(ad_handle t); /* whether it holds what Python gave it during this recording */
+ad_handle ad_capture_fresh(ad_handle t);
+int ad_capture_open(ad_handle t); /* whether it has a history that no backward pass has been through */
 int ad_capturing(void);
-int64_t ad_capture_position(void); /* the number of the call recorded last */
+int64_t ad_capture_position(void); /* of the optimizers' call recorded last */
+int64_t ad_capture_mode(void);
 int ad_program_fits(intptr_t program);
+int ad_program_takes(intptr_t program, const ad_handle *args, int64_t nargs);
 /* 0, -1 for an error, or 1 when the arguments are not of the recorded sizes, strides and dtypes */
 int ad_program_replay(intptr_t program, const ad_handle *args, int64_t nargs, ad_handle *outs);
 ad_handle ad_program_output(intptr_t program, int64_t k); /* a copy of what the last run returned */

@@ -123,6 +123,7 @@ typedef struct ad_storage {
     struct ad_storage *backing;
     _Atomic uint32_t moved; /* how often a tensor on it was pointed elsewhere, reshaped in place, or had its
                                requires_grad changed: a program that was recorded before no longer fits */
+    uint32_t born; /* the recording in which it was made of Python's data and not written since, else 0 */
 } ad_storage;
 
 enum {
@@ -372,6 +373,7 @@ typedef struct ad_tls {
     int64_t blame;   /* anomaly mode: of the node whose rule is running */
     int autocast;    /* 0, or 1 + the dtype that it casts to */
     struct ad_program *capture;
+    uint32_t capture_id; /* its number, 0 when nothing is recorded */
     int nresults;
     ad_tensor **results; /* outputs of the last call with several */
 } ad_tls;

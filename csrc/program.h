@@ -21,6 +21,10 @@ typedef struct grad_effect {
     ad_tensor *exit;  /* what it is afterwards */
 } grad_effect;
 #define ANY_GRAD ((ad_tensor *)1)
+#define SOME_GRAD ((ad_tensor *)2) /* not NULL: the step looked whether there is one, and no further */
+static inline void entry_drop(ad_tensor *entry) {
+    if (entry != ANY_GRAD && entry != SOME_GRAD) tensor_unref(entry);
+}
 
 /* A storage of others that the program touches, and how often a tensor on it had been moved. */
 typedef struct watch {

@@ -4,6 +4,7 @@
 #include "fuse.h"
 #include "generator.h"
 #include "pool.h"
+#include "reach.h"
 
 /* ---- growing arrays ---- */
 
@@ -101,6 +102,9 @@ static _Thread_local char refused[160]; /* what ended a lenient recording */
 
 int program_append(ad_call *c) {
     ad_program *p = tls.capture;
+    for (int k = 0; k < c->nout; k++) c->out[k]->storage->born = 0;
+    for (int k = 0; k < c->nin && c->op->flags & AD_OP_INPLACE; k++)
+        if (c->in[k]) c->in[k]->storage->born = 0;
     /* A row that updates a copy of its first operand is two steps: the copy, then the update in place. */
     if ((c->op->flags & AD_OP_SELF) && !c->inplace && append(p, c, &ad_ops[OP_clone], 1, c->in, 1, c->out))
         return -1;
@@ -111,6 +115,7 @@ int program_append(ad_call *c) {
 int program_refuse(const char *what) {
     if (tls.capture->lenient) {
         snprintf(refused, sizeof refused, "%s", what);
+        if (graph_callbacks.refused) graph_callbacks.refused();
         ad_capture_abort();
         return 0;
     }
@@ -135,7 +140,7 @@ static void program_free(ad_program *p) {
     for (int64_t k = 0; k < p->n; k++) instr_free(&p->code[k]);
     for (int64_t k = 0; k < p->neffects; k++) {
         tensor_unref(p->effects[k].leaf);
-        if (p->effects[k].entry != ANY_GRAD) tensor_unref(p->effects[k].entry);
+        entry_drop(p->effects[k].entry);
         tensor_unref(p->effects[k].exit);
     }
     for (int64_t k = 0; k < p->nargs; k++) tensor_unref(p->args[k]);
@@ -164,9 +169,11 @@ int ad_capture_begin(int lenient) {
     ad_program *p = mem_alloc(sizeof *p);
     if (!p) return -1;
     memset(p, 0, sizeof *p);
+    static _Atomic uint32_t recordings;
     p->lenient = lenient;
     refused[0] = 0;
     tls.capture = p;
+    while (!(tls.capture_id = atomic_fetch_add(&recordings, 1) + 1)) {}
     return 0;
 }
 
@@ -183,6 +190,7 @@ ad_handle ad_capture_arg(ad_handle h) {
         storage_release(s);
         return 0;
     }
+    s->born = 0;
     s->data = t->storage->data;
     s->nbytes = t->storage->nbytes;
     s->readonly = t->storage->readonly;
@@ -259,9 +267,32 @@ void ad_capture_abort(void) {
     pass_versions(tls.capture);
     program_free(tls.capture);
     tls.capture = NULL;
+    tls.capture_id = 0;
 }
 
-int64_t ad_capture_position(void) { return tls.capture ? tls.capture->n - 1 : -1; }
+/* Whether a tensor holds what Python gave it during this recording: a replay would find the same. */
+int ad_capture_constant(ad_handle h) {
+    const ad_storage *s = ((ad_tensor *)h)->storage;
+    return tls.capture_id && s->born == tls.capture_id;
+}
+
+/* A tensor made of Python's data, in a step that may go on to write to it: each replay starts from a copy.
+ * Takes the reference and gives one. */
+ad_handle ad_capture_fresh(ad_handle h) {
+    ad_tensor *t = (ad_tensor *)h;
+    if (!tls.capture || !t) return h;
+    ad_tensor *copy = ad_apply1(OP_clone, 1, &t, NULL);
+    if (copy && tls.capture) copy->storage->born = tls.capture_id;
+    tensor_unref(t);
+    return (ad_handle)copy;
+}
+
+/* The number of the recorded call that updated parameters last. */
+int64_t ad_capture_position(void) {
+    int64_t k = tls.capture ? tls.capture->n - 1 : -1;
+    while (k >= 0 && !(tls.capture->code[k].call.op->flags & AD_OP_INPLACE)) k--;
+    return k;
+}
 int ad_capture_made(ad_handle h) {
     const ad_program *p = tls.capture;
     const ad_storage *s = ((ad_tensor *)h)->storage;
@@ -272,27 +303,80 @@ int ad_capture_made(ad_handle h) {
 }
 int ad_capturing(void) { return tls.capture != NULL; }
 
+/* What a recording depends on beside the calls: gradient mode, inference mode, autocast, the default dtype,
+ * forward mode and hooks on saved tensors, in one number. */
+int64_t ad_capture_mode(void) {
+    return tls.grad_off | tls.inference << 1 | (tls.saved_hooks != 0) << 2 | tls.forward << 3 |
+           (int64_t)tls.autocast << 8 | (int64_t)dtype_default_float() << 16;
+}
+
+/* Whether t has a history that no backward pass has been through: if one has, none can go through it again.
+ */
+int ad_capture_open(ad_handle h) {
+    ad_tensor *t = (ad_tensor *)h;
+    if (!t->node) return 0;
+    ad_node **list = NULL;
+    int64_t cap = 0, count = 0;
+    reach seen = {0};
+    ad_handle root = (ad_handle)t;
+    bool found = false;
+    if (!reach_collect(&root, 1, &seen, &list, &cap, &count))
+        for (int64_t k = 0; k < count && !found; k++) found = atomic_load(&list[k]->released);
+    if (list) mem_free(list, (size_t)cap * sizeof *list);
+    reach_free(&seen);
+    return !found;
+}
+
+static bool touches(const ad_program *p, const ad_storage *s) {
+    for (int64_t k = 0; k < p->n; k++) {
+        const ad_call *c = &p->code[k].call;
+        for (int i = 0; i < c->nin; i++)
+            if (c->in[i] && c->in[i]->storage == s) return true;
+        for (int o = 0; o < c->nout; o++)
+            if (c->out[o]->storage == s) return true;
+    }
+    return false;
+}
+
+/* What a replay need not find as it was. Leaves that the step itself made, and nobody else holds, are gone
+ * with it, and their gradients. Gradients that the step looked at and then dropped may be others. */
+static void loosen(ad_program *p) {
+    int64_t kept = 0;
+    for (int64_t k = 0; k < p->neffects; k++) {
+        grad_effect e = p->effects[k];
+        if (atomic_load(&e.leaf->refs) > 1) {
+            p->effects[kept++] = e;
+            continue;
+        }
+        entry_drop(e.entry);
+        tensor_unref(e.leaf);
+    }
+    p->neffects = kept;
+    for (int64_t k = 0; k < p->neffects; k++) {
+        grad_effect *e = &p->effects[k];
+        if (e->entry && e->entry != ANY_GRAD && e->leaf->grad != e->entry && !touches(p, e->entry->storage)) {
+            tensor_unref(e->entry);
+            e->entry = SOME_GRAD;
+        }
+    }
+}
+
 /* Ends the recording. `outs` are the tensors that the step returned. Returns the program, or 0. */
 intptr_t ad_capture_end(const ad_handle *outs, int64_t n) {
     ad_program *p = tls.capture;
     if (!p) return ad_fail(AD_ERR_CAPTURE, "no capture is under way"), 0;
     tls.capture = NULL;
+    tls.capture_id = 0;
     pass_versions(p);
     if (n && !(p->outs = mem_alloc((size_t)n * sizeof *p->outs))) goto fail;
     p->outs_cap = n;
     for (int64_t k = 0; k < n; k++) {
         ad_tensor *t = (ad_tensor *)outs[k];
-        if (t->node && !atomic_load(&t->node->released)) {
-            ad_fail(AD_ERR_CAPTURE,
-                    "the captured step returns a tensor that still has its graph (computed by %s): call "
-                    "backward() inside the step, detach() it, or run the step under no_grad()",
-                    t->node->op->name);
-            goto fail;
-        }
         p->outs[k] = tensor_alias(t, t->ndim, t->sizes, t->strides, t->offset);
         if (!p->outs[k]) goto fail;
         p->nouts++;
     }
+    loosen(p);
     for (int64_t k = 0; k < p->neffects; k++) {
         ad_tensor *g = p->effects[k].exit = tensor_ref(p->effects[k].leaf->grad);
         if (g && g->storage->backing) {
@@ -319,8 +403,11 @@ int ad_program_fits(intptr_t h) {
     for (int64_t k = 0; k < p->nwatched; k++)
         if (atomic_load_explicit(&p->watched[k].s->moved, memory_order_relaxed) != p->watched[k].moved)
             return -1;
-    for (int64_t k = 0; k < p->neffects; k++)
-        if (p->effects[k].entry != ANY_GRAD && p->effects[k].leaf->grad != p->effects[k].entry) return 0;
+    for (int64_t k = 0; k < p->neffects; k++) {
+        const grad_effect *e = &p->effects[k];
+        if (e->entry == ANY_GRAD || e->leaf->grad == e->entry) continue;
+        if (e->entry != SOME_GRAD || !e->leaf->grad) return 0;
+    }
     return 1;
 }
 
@@ -342,21 +429,16 @@ static int check_values(const ad_call *c) {
     return again.op->infer(&again);
 }
 
-int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handle *outs) {
-    ad_program *p = (ad_program *)h;
-    if (nargs != p->nargs)
-        return ad_fail(AD_ERR_RUNTIME, "the program takes %lld tensors", (long long)p->nargs);
-    if (atomic_exchange(&p->running, 1))
-        return ad_fail(AD_ERR_RUNTIME, "the captured step is already running in another thread");
-    int status = -1;
+/* Points the placeholders at the arguments; false when these are not of the recorded sizes, strides and
+ * dtypes, or share memory with what the program writes. */
+static bool bind(ad_program *p, const ad_handle *args, int64_t nargs) {
+    if (nargs != p->nargs) return false;
     for (int64_t k = 0; k < nargs; k++) {
         const ad_tensor *t = (ad_tensor *)args[k], *a = p->args[k];
-        if (t->dtype == a->dtype && tensor_same_sizes(t, a) &&
-            dims_equal(t->ndim, t->strides, a->ndim, a->strides) &&
-            t->storage->readonly <= a->storage->readonly && !tensor_wants_grad(t))
-            continue;
-        atomic_store(&p->running, 0);
-        return 1;
+        if (t->dtype != a->dtype || !tensor_same_sizes(t, a) ||
+            !dims_equal(t->ndim, t->strides, a->ndim, a->strides) ||
+            t->storage->readonly > a->storage->readonly || tensor_wants_grad(t))
+            return false;
     }
     for (int64_t k = 0; k < nargs; k++) {
         const ad_tensor *t = (ad_tensor *)args[k];
@@ -365,7 +447,24 @@ int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handl
         s->data = (char *)tensor_data(t) - p->args[k]->offset * dtype_size[t->dtype];
         s->nbytes = t->storage->nbytes;
     }
-    if (!p->aliased && program_aliases(p)) {
+    return p->aliased || !program_aliases(p);
+}
+
+/* Whether a replay would take the arguments: for a caller that has something to do before it. */
+int ad_program_takes(intptr_t h, const ad_handle *args, int64_t nargs) {
+    ad_program *p = (ad_program *)h;
+    if (atomic_exchange(&p->running, 1)) return 0;
+    bool fits = bind(p, args, nargs);
+    atomic_store(&p->running, 0);
+    return fits;
+}
+
+int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handle *outs) {
+    ad_program *p = (ad_program *)h;
+    if (atomic_exchange(&p->running, 1))
+        return ad_fail(AD_ERR_RUNTIME, "the captured step is already running in another thread");
+    int status = -1;
+    if (!bind(p, args, nargs)) {
         atomic_store(&p->running, 0);
         return 1;
     }

@@ -22,6 +22,7 @@ ad_storage *storage_new(size_t nbytes) {
     atomic_init(&s->pinned, 0);
     s->backing = NULL;
     atomic_init(&s->moved, 0);
+    s->born = tls.capture_id;
     return s;
 }
 

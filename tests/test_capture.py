@@ -502,3 +502,69 @@ def test_modules_are_called_as_they_are():
     assert layer.note == 1 and model._orig_mod is layer and len(list(model.parameters())) == 2
     model(data(1, 3)).sum().backward()
     assert layer[0].weight.grad is not None
+
+
+def test_tensors_of_python_numbers_start_anew_at_each_replay():
+    def f(x):
+        total, counts = ad.tensor([0.0, 1.0]), ad.tensor(3)
+        total += x.sum()
+        total[1] *= 2
+        counts += 1
+        return total, counts
+
+    step = ad.compile(f)
+    for seed in range(3):
+        for got, want in zip(step(data(3, seed=seed)), f(data(3, seed=seed))):
+            assert ad.equal(got, want)
+    assert len(step.stats()) == 1
+
+
+def test_values_that_the_step_itself_made_of_numbers_may_be_read():
+    def f(x):
+        n = ad.tensor([2, 1])
+        return x.split(n.tolist())[1] * n[0].item() if n.numpy()[1] == 1 else x
+
+    step = ad.compile(f, fullgraph=True)
+    for seed in range(3):
+        assert ad.equal(step(data(3, seed=seed)), f(data(3, seed=seed)))
+
+    def written(x):
+        n = ad.tensor([2.0])
+        n += x.sum()
+        return x * n.item()
+
+    with pytest.raises(ad.CaptureError, match="reading a value"):
+        ad.compile(written, fullgraph=True)(data(3))
+    with pytest.raises(ad.CaptureError, match="NumPy array"):
+        ad.compile(lambda x: x + ad.tensor(np.ones(3)), fullgraph=True)(data(3))
+
+
+def test_results_that_a_backward_pass_has_been_through():
+    w = data(3).requires_grad_()
+
+    def f(x):
+        w.grad = None
+        a, b = (w * x).sum(), (w + x).prod()
+        a.backward()
+        b.backward()
+        return a + b
+
+    step = ad.compile(f)
+    for seed in range(3):
+        assert step(data(3, seed=seed)).item() == f(data(3, seed=seed)).item()
+    assert len(step.stats()) == 1
+
+
+def test_leaves_that_the_step_makes_and_gradients_that_it_only_looks_at():
+    layer = nn.Linear(3, 1)
+
+    def f(x):
+        layer.zero_grad()  # looks whether there are any
+        leaf = (x * 2).requires_grad_()
+        layer(leaf).sum().backward()
+        return leaf.grad * 1
+
+    step = ad.compile(f)
+    for seed in range(5):
+        assert ad.equal(step(data(2, 3, seed=seed)), f(data(2, 3, seed=seed)))
+    assert len(step.stats()) == 2

@@ -162,7 +162,7 @@ class Module:
             if name in _run_hooks:
                 value = HookDict(self, value)
                 namespace["_hooked"] = True
-            if name in _noted:
+            if name in _noted or (type(value) in _simple and namespace.get(name, _missing) is not value):
                 changes[0] += 1
             object.__setattr__(self, name, value)
 
@@ -640,6 +640,7 @@ _hook_dicts = ("_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_f
                "_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks",
                "_load_state_dict_post_hooks")
 _noted = {"training", "forward", *_run_hooks}
+_simple = frozenset({int, float, bool, str, type(None)})    # what captured steps take from a module's attributes
 
 # PyTorch's names, which scripts import
 _addindent = _indent
