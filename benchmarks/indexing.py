@@ -1,8 +1,6 @@
 """Indexing, sorting, scans, copies and distances, for one library in a process of its own.
 
     python -m benchmarks.indexing torch 2 [PART OF A CASE'S NAME ...]
-
-Each line: case, unit, value, floating-point operations and bytes that the algorithm cannot do without.
 """
 
 import importlib
@@ -62,12 +60,12 @@ def choices(torch):
     rows, cols = torch.randint(0, m, (5000,)), torch.randint(0, n, (5000,))
     yield "x[rows]", lambda: x[rows], 0, 8 * 5000 * n
     yield "x[rows, cols]", lambda: x[rows, cols], 0, 5000 * 80
-    mask = x > 0
+    mask, filled, flat = x > 0, x.clone(), torch.randint(0, m * n, (m, n))
     yield "masked_select 1000x1000", lambda: torch.masked_select(x, mask), 0, g + g // 2 + g // 4
-    yield "x[mask] = 0, 1000x1000", lambda y=x.clone(): y.masked_fill_(mask, 0.0), 0, 2 * g
+    yield "x[mask] = 0, 1000x1000", lambda: filled.masked_fill_(mask, 0.0), 0, 2 * g
     yield "where 1000x1000", lambda: torch.where(mask, x, -x), 0, 3 * g
     yield "nonzero 1000x1000", lambda: torch.nonzero(mask), 0, 9 * g // 4
-    yield "take 1000x1000", lambda i=torch.randint(0, m * n, (m, n)): torch.take(x, i), 0, 4 * g
+    yield "take 1000x1000", lambda: torch.take(x, flat), 0, 4 * g
 
 
 def orders(torch):
@@ -86,9 +84,9 @@ def orders(torch):
     yield "sort axis 0 1000x1000", lambda: torch.sort(x, 0), 0, 16 * 10**6
     yield "topk 10 axis 0 1000x1000", lambda: torch.topk(x, 10, 0), 0, 4 * 10**6
     yield "randperm 100000", lambda: torch.randperm(100000), 0, 8 * 10**5
-    edges = torch.linspace(-3, 3, 100)
+    edges, counted = torch.linspace(-3, 3, 100), torch.randint(0, 1000, (10**6,))
     yield "searchsorted 10^6 in 100", lambda: torch.searchsorted(edges, x), 0, 12 * 10**6
-    yield "bincount 10^6", lambda i=torch.randint(0, 1000, (10**6,)): torch.bincount(i), 0, 8 * 10**6
+    yield "bincount 10^6", lambda: torch.bincount(counted), 0, 8 * 10**6
     yield "histc 10^6", lambda: torch.histc(x, 100), 0, 4 * 10**6
 
 
@@ -111,7 +109,7 @@ def scans(torch):
 
 def copies(torch, F):
     x, b = torch.randn(1000, 1000), 8 * 10**6
-    y = torch.randn(32, 64, 28, 28)
+    y, narrow, words = torch.randn(32, 64, 28, 28), torch.randn(1000, 100), torch.randint(0, 100, (10000,))
     yield "channel_shuffle 32x64x28x28", lambda: F.channel_shuffle(y, 8), 0, 8 * y.numel()
     yield "pixel_shuffle 32x64x28x28", lambda: F.pixel_shuffle(y, 2), 0, 8 * y.numel()
     for dim in (0, 1):
@@ -120,15 +118,15 @@ def copies(torch, F):
         yield f"roll axis {dim} 1000x1000", lambda d=dim: torch.roll(x, 5, d), 0, b
         yield f"flip axis {dim} 1000x1000", lambda d=dim: torch.flip(x, [d]), 0, b
     yield "stack axis 2 2 of 1000x1000", lambda: torch.stack([x, x], 2), 0, 2 * b
-    yield "repeat 2x3 of 1000x100", lambda s=torch.randn(1000, 100): s.repeat(2, 3), 0, 3 * 10**6
+    yield "repeat 2x3 of 1000x100", lambda: narrow.repeat(2, 3), 0, 3 * 10**6
     yield "repeat_interleave 1000x1000", lambda: torch.repeat_interleave(x, 2, 1), 0, 12 * 10**6
-    yield "tile 1000x100 by 1x4", lambda s=torch.randn(1000, 100): torch.tile(s, (1, 4)), 0, 2 * 10**6
+    yield "tile 1000x100 by 1x4", lambda: torch.tile(narrow, (1, 4)), 0, 2 * 10**6
     yield "transposed copy 1000x1000", lambda: x.t().contiguous(), 0, b
     yield "permuted copy 32x64x28x28 to channels last", lambda: y.permute(0, 2, 3, 1).contiguous(), 0, 8 * y.numel()
     yield "tril 1000x1000", lambda: torch.tril(x), 0, b
     yield "diagonal 1000x1000", lambda: torch.diagonal(x).clone(), 0, 72000
     yield "pad 32x64x28x28", lambda: F.pad(y, (1, 1, 1, 1)), 0, 8 * y.numel()
-    yield "one_hot 10000 of 100", lambda i=torch.randint(0, 100, (10000,)): F.one_hot(i, 100), 0, 8 * 10**6
+    yield "one_hot 10000 of 100", lambda: F.one_hot(words, 100), 0, 8 * 10**6
 
 
 def distances(torch, F):
@@ -145,7 +143,8 @@ def distances(torch, F):
             yield (f"cdist p={p:g} {n}x{n}x128", lambda c=c, d=d, p=p: torch.cdist(c, d, p), 2 * n * n * 128,
                    4 * n * n + 1024 * n)
             yield (f"cdist p={p:g} {n}x{n}x128: forward and backward",
-                   with_gradient(torch, lambda c, d, p=p: torch.cdist(c, d, p), torch.randn(n, 128), torch.randn(n, 128)),
+                   with_gradient(torch, lambda c, d, p=p: torch.cdist(c, d, p), torch.randn(n, 128),
+                                 torch.randn(n, 128)),
                    6 * n * n * 128, 12 * n * n + 3072 * n)
         low = torch.randn(1000, 3)
         yield f"cdist p={p:g} 1000x1000x3", lambda p=p, low=low: torch.cdist(low, low, p), 6 * 10**6, 4 * 10**6
@@ -165,25 +164,25 @@ def transforms(torch):
     fft = importlib.import_module(torch.__name__ + ".fft")
     for n, batch in ((1024, 64), (1000, 64), (65536, 4), (256, 1)):
         x, at = torch.randn(batch, n), f"{batch}x{n}"
-        z = torch.complex(x, torch.randn(batch, n))
+        z, half = torch.complex(x, torch.randn(batch, n)), fft.rfft(x)
         log = max(1, (n - 1).bit_length())
         yield f"rfft {at}", lambda x=x: fft.rfft(x), 2.5 * n * log * batch, 8 * n * batch
         yield f"fft {at}", lambda z=z: fft.fft(z), 5 * n * log * batch, 16 * n * batch
-        yield f"irfft {at}", lambda z=fft.rfft(x): fft.irfft(z), 2.5 * n * log * batch, 8 * n * batch
+        yield f"irfft {at}", lambda half=half: fft.irfft(half), 2.5 * n * log * batch, 8 * n * batch
     image = torch.randn(8, 256, 256)
     yield "fft2 8x256x256", lambda: fft.fft2(image), 5 * 16 * image.numel(), 12 * image.numel()
     yield "rfft2 8x256x256", lambda: fft.rfft2(image), 2.5 * 16 * image.numel(), 8 * image.numel()
 
 
 def linear_algebra(torch):
+    linalg = importlib.import_module(torch.__name__ + ".linalg")
     for n in (3, 32, 200):
         a = torch.randn(n, n)
         s = a @ a.t() + n * torch.eye(n)
         b, low = torch.randn(n, 4), torch.tril(s)
-        linalg = importlib.import_module(torch.__name__ + ".linalg")
         yield f"cholesky {n}x{n}", lambda s=s: linalg.cholesky(s), n**3 / 3, 8 * n * n
-        yield (f"solve_triangular {n}x{n}", lambda low=low, b=b: linalg.solve_triangular(low, b, upper=False), 4 * n * n,
-               4 * n * n)
+        yield (f"solve_triangular {n}x{n}", lambda low=low, b=b: linalg.solve_triangular(low, b, upper=False),
+               4 * n * n, 4 * n * n)
         yield f"solve {n}x{n}", lambda s=s, b=b: linalg.solve(s, b), 2 * n**3 / 3, 4 * n * n
         yield f"inv {n}x{n}", lambda s=s: linalg.inv(s), 2 * n**3, 8 * n * n
 

@@ -1,14 +1,12 @@
 """Reductions, the softmax family and normalizations, for one library in a process of its own.
 
     python -m benchmarks.reductions torch 2 [PART OF A CASE'S NAME ...]
-
-Each line: case, unit, value, floating-point operations and bytes that the algorithm cannot do without.
 """
 
 import importlib
 import sys
 
-from .timing import per_call
+from .timing import best_call, show
 
 SIZES = ((768, 1000), (8192, 128))
 
@@ -109,9 +107,7 @@ def main(cases=cases):
     for case, fn, flops, moved in cases(torch):
         if wanted and not any(w in case for w in wanted):
             continue
-        fn()
-        time = min(per_call(fn, 0.01) for _ in range(3))
-        print(case, "us", f"{time:.3f}", flops, moved, sep="\t", flush=True)
+        show(case, "us", best_call(fn, 0.01), flops, moved)
 
 
 if __name__ == "__main__":
