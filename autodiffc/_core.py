@@ -20,6 +20,10 @@ class CaptureError(RuntimeError):
     """A step that is being recorded did what a replay could not do."""
 
 
+class BatchError(RuntimeError):
+    """A function under vmap reads values, or what else cannot be done for all samples at once."""
+
+
 class SparseOperand(NotImplementedError):
     """A sparse tensor where the core needs a dense one."""
 
@@ -39,6 +43,7 @@ _ERRORS = {
     lib.AD_ERR_ZERO_DIVISION: ZeroDivisionError,
     lib.AD_ERR_OVERFLOW: OverflowError,
     lib.AD_ERR_CAPTURE: CaptureError,
+    lib.AD_ERR_BATCH: BatchError,
 }
 
 _PACKAGE = os.path.dirname(__file__) + os.sep

@@ -138,6 +138,9 @@ class Program:
             for ref, _, _, members, hooks in self.modules)
         return 1 if alike else -1
 
+    def busy(self):
+        return False
+
     def changed(self):
         """Which Python value is another one now, in words, or ""."""
         for g in self.python_guards:
