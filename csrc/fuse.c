@@ -128,6 +128,7 @@ static int row_type(const ad_call *c) { /* the compute type, or -1 when the call
     const ad_tensor *out = c->out[0];
     if (!tensor_is_contiguous(out) || !out->numel) return -1;
     int common = ew_common(c);
+    if (c->op->promo & P_WIDE && !dtype_is_float(c->in[0]->dtype)) return -1;
     if (common != AD_F32 && common != AD_F64) return -1;
     if (out->dtype != (c->op->promo & P_BOOL_OUT ? AD_BOOL : common)) return -1;
     return dtype_compute(common);
