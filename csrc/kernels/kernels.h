@@ -15,6 +15,7 @@
 
 #include "norm.h"
 #include "gemm.h"
+#include "conv_direct.h"
 #include "conv.h"
 #include "optim.h"
 #include "pooling.h"
@@ -37,6 +38,7 @@
 
 #include "norm.h"
 #include "gemm.h"
+#include "conv_direct.h"
 #include "conv.h"
 #include "wino.h"
 #include "optim.h"
