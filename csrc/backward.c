@@ -463,7 +463,10 @@ static int visit_node(walk *w, int64_t index) {
 
 static int visit_leaf(walk *w, visit *v) {
     ad_tensor *t = v->leaf;
-    if (run_hooks(&t->hooks, v->g, 1, w->create_graph)) return -1;
+    /* What a compiled function computes for a leaf passes its hooks when it is accumulated, and not before.
+     */
+    bool recorded = tls.capture && tls.capture->has_split && w->ninputs && !w->accumulate;
+    if (!recorded && run_hooks(&t->hooks, v->g, 1, w->create_graph)) return -1;
     for (int64_t k = 0; k < w->ninputs; k++)
         if (w->inputs[k] == t && !w->captured[k]) w->captured[k] = (ad_handle)tensor_ref(v->g[0]);
     if (!w->accumulate || !v->g[0]) return 0;

@@ -32,6 +32,13 @@ typedef struct watch {
     uint32_t moved;
 } watch;
 
+/* What a backward part reads of others: it must not have been written in between. */
+typedef struct check {
+    ad_storage *s;
+    int64_t arg; /* the argument that it is, or -1 */
+    uint32_t version;
+} check;
+
 typedef struct ad_program {
     bool lenient; /* what cannot be recorded ends the recording */
     instr *code;
@@ -46,6 +53,18 @@ typedef struct ad_program {
     int64_t nwritten, written_cap;
     watch *watched;
     int64_t nwatched, watched_cap;
+    /* a function that is differentiated: its backward pass is a second part */
+    bool has_split;
+    int64_t split, nargs_forward, nouts_forward; /* how much is the first part's */
+    check *checks;
+    int64_t nchecks, checks_cap;
+    ad_storage **bound;  /* of the arguments, from the first part to the second */
+    ad_tensor **made;    /* results in memory of their own, until the caller has them */
+    bool *places;        /* which results are computed there; as many as outs */
+    int64_t held;        /* results at the end of outs that the caller holds while planning */
+    uint64_t first_node; /* the order of the first tape node of the recording */
+    uint32_t id;
+    int64_t mode;
     bool aliased; /* an argument shared memory that the step writes: its calls keep their order */
     char *arena, *scratch;
     size_t arena_bytes, scratch_bytes, unplanned_bytes;
@@ -54,6 +73,7 @@ typedef struct ad_program {
     _Atomic int running;
 } ad_program;
 
+void program_free(ad_program *p);
 /* Appends an executed call to the program that the thread captures; -1 with the error set. */
 int program_append(ad_call *c);
 /* Refuses what cannot be replayed; returns -1 with the error set. */
@@ -69,10 +89,14 @@ static inline int32_t storage_users(ad_storage *s) {
 /* Gives a recorded call another operation and operands (borrowed; `room` is taken, n + 1 entries). */
 int program_rewrite(instr *i, const ad_op *op, int nin, int nout, ad_tensor **room);
 
+int64_t program_mode(void);
+/* One run, piece by piece (replay.c). */
+bool program_bind(ad_program *p, int64_t from, int64_t to, const ad_handle *args, int64_t nargs);
+int program_make_outputs(ad_program *p, int64_t from, int64_t to);
+int program_check_values(const ad_call *c);
 /* Whether an argument, as it is bound now, shares memory with what the program writes of others. */
 bool program_aliases(const ad_program *p);
-bool call_is_long(const ad_call *c); /* op.c */
-bool call_reads_values(const ad_call *c);
+bool call_is_long(const ad_call *c);      /* op.c */
 bool call_reads_values(const ad_call *c); /* op.c */
 
 /* Turns the recorded calls into the planned program: what is dead, what is fused, where values live. */

@@ -249,17 +249,6 @@ def test_refused_with_the_line(name):
     assert step.stats() == []
 
 
-def test_result_with_a_graph_is_refused():
-    w = data(3).requires_grad_()
-    with pytest.raises(ad.CaptureError, match="backward"):
-        ad.compile(lambda x: x * w, fullgraph=True)(data(3))
-
-
-def test_argument_that_requires_grad_is_refused():
-    with pytest.raises(ad.CaptureError, match="requires grad"):
-        ad.compile(lambda w: w * 2, fullgraph=True)(data(3).requires_grad_())
-
-
 def test_exception_in_the_step_leaves_nothing_behind():
     calls = []
 
@@ -464,18 +453,6 @@ def test_what_cannot_be_recorded_runs_as_it_is(name):
     assert step.stats() == [] and (data(3) + 1).numpy() is not None
 
 
-def test_part_of_a_step_that_is_trained_runs_as_it_is():
-    w, x = data(3).requires_grad_(), data(3)
-    step = ad.compile(lambda x: (x * w).sum())
-    with pytest.warns(UserWarning, match="still has its graph"):
-        step(x).backward()
-    assert ad.equal(w.grad, x)
-    step(x).backward()
-    assert ad.equal(w.grad, 2 * x)
-    with pytest.warns(UserWarning, match="requires grad"):
-        assert ad.compile(lambda w: w)(w) is w
-
-
 def test_losses_read_in_the_step_are_those_of_eager():
     def run(compiled):
         model, optimizer, step = training(OPTIMIZERS["adam"], dropout=0.2)
@@ -490,18 +467,6 @@ def test_losses_read_in_the_step_are_those_of_eager():
     with pytest.warns(UserWarning, match="reading a value"):
         compiled = run(True)
     assert compiled == run(False)
-
-
-def test_modules_are_called_as_they_are():
-    layer = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5))
-    model = ad.compile(layer)
-    assert isinstance(model, nn.Module) and list(model.state_dict()) == ["_orig_mod.0.weight", "_orig_mod.0.bias"]
-    model.eval()
-    assert not layer.training and ad.equal(model(data(1, 3)), layer(data(1, 3)))
-    model.note = 1
-    assert layer.note == 1 and model._orig_mod is layer and len(list(model.parameters())) == 2
-    model(data(1, 3)).sum().backward()
-    assert layer[0].weight.grad is not None
 
 
 def test_tensors_of_python_numbers_start_anew_at_each_replay():

@@ -65,14 +65,17 @@ def compile(model=None, *, fullgraph=False, dynamic=None, backend="inductor", mo
     variables of enclosing functions, attributes) are guarded: the step is recorded anew when one has changed.
 
     What a replay could not do (reading a tensor's value by item() or `if tensor`, shapes that depend on data,
-    pointing tensors at other memory, changing a Python variable, printing, results that require grad) is a
+    pointing tensors at other memory, changing a Python variable, printing) is a
     CaptureError, with the line, under fullgraph=True; without it the function then runs as it is, from that call
     on, after one warning. So it does after `recompile_limit` (8, unless given) recordings for other numbers or
     Python values, or four times as many for other sizes.
 
-    A Module is returned in an OptimizedModule, which calls it as it is: a module's part of a training step is not
-    worth recording alone. The other arguments are accepted for PyTorch's sake and change nothing, but for
-    `disable`, which returns the function itself.
+    A function whose results require grad is recorded with its backward pass, and so is a Module, which is returned
+    in an OptimizedModule: parameters get their gradients as from any other tensor, and the optimizer runs as it is.
+    Outputs that a loss does not use get zeros for gradients; gradients of gradients are not recorded.
+
+    The other arguments are accepted for PyTorch's sake and change nothing, but for `disable`, which returns the
+    function itself.
     """
     if model is None:
         return lambda fn: compile(fn, fullgraph=fullgraph, disable=disable, recompile_limit=recompile_limit)
@@ -86,7 +89,7 @@ def compile(model=None, *, fullgraph=False, dynamic=None, backend="inductor", mo
     if nn is not None and isinstance(model, nn.Module):
         from ..nn._optimized import OptimizedModule
 
-        return OptimizedModule(model)
-    from .step import CompiledStep
+        return OptimizedModule(model, fullgraph=fullgraph, recompile_limit=recompile_limit)
+    from . import step
 
-    return CompiledStep(model, not fullgraph, recompile_limit)
+    return step.CompiledStep(model, not fullgraph, recompile_limit)

@@ -5,17 +5,16 @@ import threading
 import warnings
 
 from .. import _capture, _core
-from .._core import CaptureError, fail, wrap
+from .._core import CaptureError, TensorBase, fail, wrap
 from .._native import ffi, lib
+from .joint import Joint, join
 from .record import Program, Recording, resolve
 from .structure import fill, flatten, template
 
 LIMIT = 8
 """How many recordings a step gets for other numbers and Python values; four times as many for other sizes."""
 
-_OPEN = ("the step returns a tensor that still has its graph: call backward() inside the step, detach() it, or run the "
-         "step under no_grad()")
-_lock = threading.RLock()
+LOCK = threading.RLock()
 
 
 class CompiledStep:
@@ -28,6 +27,7 @@ class CompiledStep:
         self.programs = {}
         self.eager = set()  # the signatures that cannot be recorded
         self.warned = set()
+        self.reasons = []
         self.attempts = {}  # by signature: recordings that the step itself made worthless
         functools.update_wrapper(self, fn)
 
@@ -37,9 +37,8 @@ class CompiledStep:
     def __call__(self, *args, **kwargs):
         if _capture.recording is not None and _capture.here() is not None:
             return self.fn(*args, **kwargs)  # part of an outer step
-        if not args and not kwargs:
-            tensors, key = (), None
-        else:
+        tensors, key = args, len(args)
+        if kwargs or not all([isinstance(a, TensorBase) for a in args]):
             tensors = []
             key = (flatten(args, tensors), flatten(kwargs, tensors) if kwargs else None)
         if self.eager and key in self.eager:
@@ -51,15 +50,15 @@ class CompiledStep:
                           "what changes as a tensor")
                 return self.fn(*args, **kwargs)
             programs = self.programs[key] = []
-        stale, others = [], 0
-        for p in list(programs):
+        stale, others = (), 0
+        for p in tuple(programs):
             fits = p.fits()
-            if fits < 0:
-                stale.append(p)
-            elif fits:
+            if fits > 0:
                 done = p.replay(tensors)
                 if done is not None:
                     return done[0]
+            elif fits < 0:
+                stale = (*stale, p)
             elif others < self.limit and p.changed():
                 others += 1
         for p in stale:  # another thread may have dropped it already
@@ -72,9 +71,8 @@ class CompiledStep:
             else:
                 self._say("sizes", f"it was recorded for {len(programs)} different sizes of its arguments")
             return self.fn(*args, **kwargs)
-        if self.lenient and any(t.requires_grad for t in tensors):
-            self._give_up(key, "an argument requires grad")
-            return self.fn(*args, **kwargs)
+        if sum(p.busy() for p in programs) >= self.limit:
+            return self.fn(*args, **kwargs)  # results of so many calls wait for their backward pass
         return self._record(programs, tensors, args, kwargs, key)
 
     def _say(self, kind, why, level=3):
@@ -82,30 +80,30 @@ class CompiledStep:
         if kind not in self.warned:
             self.warned.add(kind)
             name = getattr(self.fn, "__qualname__", type(self.fn).__name__)
+            self.reasons.append(why)
             warnings.warn(f"torch.compile: {name} runs as it is, without being recorded: {why}", stacklevel=level + 1)
 
-    def _give_up(self, key, why):
+    def give_up(self, key, why, program=None):
         """From now on calls of this signature run as they are; the first time with a warning."""
         self._say("refused", why, 4)
         self.eager.add(key)
+        if program in self.programs.get(key, ()):
+            self.programs[key].remove(program)
 
     def _record(self, programs, tensors, args, kwargs, key):
-        with _lock:
+        with LOCK:
             if _capture.recording is not None:
                 raise CaptureError("a step is being recorded in this thread already")
             _capture.recording = r = Recording(self.fn, self.lenient)
             unhook = r.watch()
-            mode = lib.ad_capture_mode()
             lib.ad_capture_begin(self.lenient)
             try:
                 stand_ins = [wrap(lib.ad_capture_arg(t._h)) for t in tensors]
                 for t, s in zip(tensors, stand_ins):
-                    if t.requires_grad:
-                        raise CaptureError(
-                            "an argument of a captured step requires grad: keep parameters in the enclosing scope or "
-                            "in a module, and pass data as arguments"
-                        )
                     s.__dict__.update(t.__dict__)
+                    if t.requires_grad and lib.ad_grad_enabled():
+                        join(s._h, t)
+                lib.ad_capture_nodes()
                 marks = iter(stand_ins)
                 call_args, call_kwargs = fill(args, marks), fill(kwargs, marks)
                 with r.reads:
@@ -113,26 +111,36 @@ class CompiledStep:
                 del call_args, call_kwargs
                 leaves = []
                 flatten(result, leaves)
-                why = _why_not(r)
+                why = why_not(r)
                 if why:
                     self.attempts[key] = self.attempts.get(key, 0) + 1
                     if not lib.ad_capturing() or r.reads.impure or self.attempts[key] > 1:  # not a first call's doing
                         if not self.lenient:
                             raise CaptureError(why)
-                        self._give_up(key, why)
-                    return fill(result, iter([_original(t, stand_ins, tensors) for t in leaves]))
-                if any(lib.ad_capture_open(t._h) for t in leaves):
-                    if not self.lenient:
-                        raise CaptureError(_OPEN)
-                    self._give_up(key, _OPEN)
+                        self.give_up(key, why)
                     return fill(result, iter([_original(t, stand_ins, tensors) for t in leaves]))
                 sources = [_source(t, stand_ins) for t in leaves]
                 single = len(leaves) == 1 and result is leaves[0]
+                if any(s[0] == "out" and lib.ad_capture_open(t._h) for t, s in zip(leaves, sources)):
+                    joint = Joint(self, key, r, single, template(result, len(leaves)), sources)
+                    given = joint.begin(leaves, stand_ins, tensors)
+                    if given is not None:
+                        programs.append(joint)
+                        return given[0] if single else fill(result, iter(given))
+                    if not self.lenient:
+                        raise CaptureError(joint.broken)
+                    self.give_up(key, joint.broken)
+                    return fill(result, iter([_original(t, stand_ins, tensors) for t in leaves]))
                 result = None if single else template(result, len(leaves))
                 outs = [wrap(lib.ad_detach(t._h, 0)) for t, s in zip(leaves, sources) if s[0] == "out"]
                 t = leaves = None  # and with them the leaves that the step itself made
                 handle = lib.ad_capture_end([t._h for t in outs], len(outs))
                 if not handle:
+                    if self.lenient and lib.ad_error_class() == lib.AD_ERR_CAPTURE:
+                        self.give_up(key, ffi.string(lib.ad_error_message()).decode())
+                        held = iter(outs)
+                        final = resolve(sources, held, tensors)
+                        return final[0] if single else fill(result, iter(final))
                     fail()
             finally:
                 _capture.recording = None
@@ -140,7 +148,7 @@ class CompiledStep:
                 unhook()
         copies = iter([wrap(lib.ad_program_output(handle, k)) for k in range(len(outs))])
         final = resolve(sources, copies, tensors)
-        programs.append(Program(handle, r, mode, single, result, sources))
+        programs.append(Program(handle, r, single, result, sources))
         return final[0] if single else fill(result, iter(final))
 
     def stats(self):
@@ -149,20 +157,39 @@ class CompiledStep:
         calls: recorded; live: left after dead calls were dropped and folded; fused: groups; arena_bytes and
         unplanned_bytes: the buffers between calls, after and before sharing.
         """
-        rows = []
-        for programs in self.programs.values():
-            for p in programs:
-                v = ffi.new("int64_t[6]")
-                lib.ad_program_stats(p.handle, v)
-                rows.append(dict(zip(("calls", "live", "fused", "arena_bytes", "unplanned_bytes", "outputs"), v)))
-        return rows
+        return [self.stats_of(p) for programs in self.programs.values() for p in programs if p.handle]
+
+    @staticmethod
+    def stats_of(program):
+        v = ffi.new("int64_t[6]")
+        lib.ad_program_stats(program.handle, v)
+        return dict(zip(("calls", "live", "fused", "arena_bytes", "unplanned_bytes", "outputs"), v))
+
+    def explain(self, *args, **kwargs):
+        """Prints what the step does: each call with its result, where that lies, the bytes that it moves, and the time
+        that it takes, predicted from what the machine can do and measured. Returns an Explanation.
+
+        Measuring needs the arguments of a call; a step without arguments needs none. It runs the program five times and
+        leaves parameters, the optimizer's state and the generators as they are. Without arguments each program that has
+        some is printed with predictions alone.
+        """
+        from .explain import explain
+
+        text = explain(self, args, kwargs)
+        print(text)
+        return text
 
 
-def _why_not(r):
+def refused(r):
+    """What ended the recording, or ""."""
+    if lib.ad_capturing():
+        return ""
+    return r.refused or ffi.string(lib.ad_capture_refused()).decode() + _core.refused_at
+
+
+def why_not(r):
     """Why the step that has just run cannot be replayed, or ""."""
-    if not lib.ad_capturing():
-        return r.refused or ffi.string(lib.ad_capture_refused()).decode() + _core.refused_at
-    return r.changed()
+    return refused(r) or r.changed()
 
 
 def _source(t, stand_ins):

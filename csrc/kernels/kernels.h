@@ -14,6 +14,7 @@
 
 #include "norm.h"
 #include "gemm.h"
+#include "conv_direct.h"
 #include "conv.h"
 #include "optim.h"
 #include "pooling.h"
@@ -35,6 +36,7 @@
 
 #include "norm.h"
 #include "gemm.h"
+#include "conv_direct.h"
 #include "conv.h"
 #include "wino.h"
 #include "optim.h"

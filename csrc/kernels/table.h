@@ -230,8 +230,12 @@ extern const kern_table kern_sse2, kern_avx2, kern_avx512, kern_neon;
 /* The table in use: the best the processor offers, or the one AUTODIFFC_ISA names. */
 extern const kern_table *kern;
 
-/* Chooses `kern` once; returns 0, or -1 when AUTODIFFC_ISA names a set that is unknown or that this
- * processor does not offer (the message is then in *why). */
+/* Products of bfloat16 where the processor has an instruction for them, or NULL. A set of its own
+ * ("avx512_bf16"), so that AUTODIFFC_ISA=avx512 stands for processors without it. */
+extern const bf16_kernels kern_avx512_bf16, *kern_bf16;
+
+/* Chooses `kern` and `kern_bf16` once; returns 0, or -1 when AUTODIFFC_ISA names a set that is unknown or
+ * that this processor does not offer (the message is then in *why). */
 int kern_select(const char **why);
 
 #endif

@@ -243,10 +243,19 @@ typedef struct operand {
 typedef struct loop {
     ew_kernel fn;
     int nin, ndim, ct;
+    bool wide;    /* integers that become single floats, computed in double */
+    bool sigmoid; /* of such integers: exp(-x) is rounded, and the rest done in single steps, as PyTorch does
+                   */
     int64_t sizes[AD_MAXDIM];
     int64_t strides[4][AD_MAXDIM]; /* bytes: inputs, then the output */
     operand in[3], out;
 } loop;
+
+static void load_wide(int dtype, int64_t n, double *to, const char *from, int64_t stride, bool negate) {
+    float single[EW_TILE];
+    dtype_loads[dtype][CT_F32](n, single, from, stride);
+    for (int64_t k = 0; k < n; k++) to[k] = negate ? -single[k] : single[k];
+}
 
 /* Reads n elements of an operand from flat position `at` into a tile, or writes them back. */
 static void tile_move(const loop *l, const operand *o, int64_t at, int64_t n, char *tile, bool store) {
@@ -264,6 +273,7 @@ static void tile_move(const loop *l, const operand *o, int64_t at, int64_t n, ch
         int64_t run = l->sizes[last] - index[last];
         if (run > n) run = n;
         if (store) put(run, p, o->strides[last], tile);
+        else if (l->wide) load_wide(o->dtype, run, (double *)tile, p, o->strides[last], l->sigmoid);
         else load(run, tile, p, o->strides[last]);
         tile += run * (int64_t)o->step;
         n -= run;
@@ -282,6 +292,7 @@ static void tile_move(const loop *l, const operand *o, int64_t at, int64_t n, ch
 /* One element of an operand, n times. */
 static void fill_tile(const loop *l, const operand *o, int64_t n, char *tile, const char *from) {
     if (o->as_bool) dtype_load_bool[o->dtype](1, tile, from, 0);
+    else if (l->wide) load_wide(o->dtype, 1, (double *)tile, from, 0, l->sigmoid);
     else dtype_loads[o->dtype][l->ct](1, tile, from, 0);
     for (int64_t have = 1; have < n; have *= 2)
         memcpy(tile + have * (int64_t)o->step, tile, (size_t)(have < n - have ? have : n - have) * o->step);
@@ -312,6 +323,8 @@ static void loop_range(int64_t begin, int64_t end, void *ctx) {
         if (l->out.mode == DIRECT) l->fn(n, l->out.data + at * (int64_t)l->out.step, in);
         else {
             l->fn(n, tiles[3], in);
+            double *e = (double *)tiles[3];
+            for (int64_t k = 0; l->sigmoid && k < n; k++) e[k] = 1.0f / (1.0f + (float)e[k]);
             tile_move(l, &l->out, at, n, tiles[3], true);
         }
     }
@@ -486,8 +499,10 @@ void ew_run(const ad_call *c) {
     loop l;
     l.nin = c->nin;
     int common = ew_common(c);
-    l.ct = dtype_compute(common);
-    l.fn = kern->ew[c->op->row][l.ct];
+    l.wide = promo & P_WIDE && common == AD_F32 && dtype_is_int(c->in[0]->dtype);
+    l.ct = l.wide ? CT_F64 : dtype_compute(common);
+    l.sigmoid = l.wide && c->op->row == EW_sigmoid;
+    l.fn = kern->ew[l.sigmoid ? EW_exp : c->op->row][l.ct];
     merge_dims(&l, c);
     for (int i = 0; i < c->nin; i++) set_operand(&l, &l.in[i], c->in[i], i, (promo & P_SELECT && i == 0));
     set_operand(&l, &l.out, out, 3, promo & P_BOOL_OUT);

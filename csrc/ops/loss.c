@@ -82,6 +82,9 @@ static int check(ad_call *c, const char *name, const ad_tensor *x, const ad_tens
                        (long long)x->sizes[0], (long long)target->sizes[0]);
     bool one = x->ndim == 1 && target->ndim == 1 &&
                target->sizes[0] == 1; /* a single sample may have a target [1] */
+    if (!one && x->ndim == 1 && target->ndim == 1)
+        return ad_fail(AD_ERR_VALUE, "For 1D input, 1D target must have size 1, but got target size: %lld",
+                       (long long)target->sizes[0]);
     if (!one && !dims_equal(n, want, target->ndim, target->sizes))
         return ad_fail(AD_ERR_RUNTIME, "%s: expected a target of size %s for an input of size %s, got %s",
                        name, fmt_sizes(n, want), fmt_sizes(x->ndim, x->sizes),

@@ -200,6 +200,7 @@ class Module:
 
     def __getstate__(self) -> dict:
         state = self.__dict__.copy()
+        state.pop("_compiled_call_impl", None)
         for registry in _registries:        # what is repeated from a registry is not state
             for name, member in state.get(registry, {}).items():
                 if state.get(name, _missing) is member:
@@ -532,7 +533,14 @@ class Module:
         return self._apply(lambda t: t.share_memory_())
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Accepted and without effect: a whole training step is captured by ``autodiffc.compile(step)``."""
+        """From now on calls of this module go through ``compile()``, which takes the arguments."""
+        from ... import compile
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return _hooks.call(self, args, kwargs, compiled=True)
+        call.__qualname__ = type(self).__name__
+        self.__dict__["_compiled_call_impl"] = compile(call, *args, **kwargs)
+        self._hooked = True
 
     # ---- state
 
