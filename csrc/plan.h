@@ -14,6 +14,7 @@ typedef struct value {
     bool returned;       /* internal, but computed in memory that the caller gets */
     bool live;
     size_t place;
+    int64_t in_place_of; /* the value whose memory it takes over while a call computes it; -1 for none */
 } value;
 
 typedef struct plan {

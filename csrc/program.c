@@ -230,6 +230,55 @@ static int by_size(const void *a, const void *b) {
 
 static size_t padded(size_t n) { return (n + 63) & ~(size_t)63; }
 
+/* Whether output o of a call may be computed where its inputs on storage s lie, which nobody reads later. */
+static bool may_take_over(const instr *call, int o, const ad_storage *s) {
+    const ad_call *c = &call->call;
+    const ad_tensor *out = c->out[o];
+    if (out->storage->nbytes != s->nbytes || out->offset || c->inplace || !tensor_is_contiguous(out) ||
+        (size_t)out->numel * dtype_size[out->dtype] != s->nbytes)
+        return false;
+    if (c->op == &fused_op) return fused_in_place(call, o, s);
+    if (!(c->op->flags & AD_OP_EW)) return false;
+    for (int i = 0; i < c->nin; i++) {
+        const ad_tensor *t = c->in[i];
+        if (t->storage != s) continue;
+        if (t->offset || t->dtype != out->dtype || !tensor_same_sizes(t, out) || !tensor_is_contiguous(t))
+            return false;
+    }
+    return true;
+}
+
+/* Elementwise calls write over an operand that dies with them: half the memory, all of it in the cache. */
+static void take_over(plan *w) {
+    ad_program *p = w->p;
+    for (int64_t k = 0; k < w->n; k++) w->v[k].in_place_of = -1;
+    for (int64_t k = 0; k < p->n; k++) {
+        const ad_call *c = &p->code[k].call;
+        if (p->code[k].dead || (c->op != &fused_op && !(c->op->flags & AD_OP_EW))) continue;
+        for (int o = 0; o < c->nout; o++) {
+            value *v = plan_value(w, c->out[o]->storage);
+            if (!v || !v->internal || v->returned || v->first != k || v->in_place_of >= 0) continue;
+            for (int i = 0; i < c->nin; i++) {
+                value *u = plan_value(w, c->in[i]->storage);
+                if (!u || u == v || !u->internal || u->returned || u->last != k || u->first >= k) continue;
+                if (!may_take_over(&p->code[k], o, u->s)) continue;
+                v->in_place_of = u - w->v;
+                u->last = k - 1; /* taken */
+                break;
+            }
+        }
+    }
+    /* What takes over lives on as what it took over from; later values come after earlier ones. */
+    for (int64_t k = p->n - 1; k >= 0; k--) {
+        const ad_call *c = &p->code[k].call;
+        if (p->code[k].dead) continue;
+        for (int o = 0; o < c->nout; o++) {
+            const value *v = plan_value(w, c->out[o]->storage);
+            if (v && v->first == k && v->in_place_of >= 0) w->v[v->in_place_of].last = v->last;
+        }
+    }
+}
+
 /* Largest first, each at the lowest place that is free for as long as the value lives. */
 static size_t place_values(value **list, int64_t n) {
     size_t end = 0;
@@ -277,10 +326,11 @@ static int lay_out(plan *w) {
     }
     for (int64_t k = 0; k < w->n && p->has_split; k++) /* a backward pass may be run again */
         if (w->v[k].first < p->split && w->v[k].last >= p->split) w->v[k].last = p->n;
+    take_over(w);
     for (int64_t k = 0; k < w->n; k++) {
         if (!w->v[k].internal || w->v[k].returned || w->v[k].last < 0) continue;
-        list[n++] = &w->v[k];
         p->unplanned_bytes += padded(w->v[k].s->nbytes);
+        if (w->v[k].in_place_of < 0) list[n++] = &w->v[k];
     }
     qsort(list, (size_t)n, sizeof *list, by_size);
     p->arena_bytes = place_values(list, n);
@@ -291,6 +341,12 @@ static int lay_out(plan *w) {
         home[made]->nbytes = list[made]->s->nbytes;
     }
     for (int64_t k = 0; k < n; k++) list[k]->place = (size_t)k; /* now: which home */
+    for (int64_t k = 0; k < w->n; k++) {
+        value *v = &w->v[k], *root = v;
+        if (!v->internal || v->returned || v->last < 0) continue;
+        while (root->in_place_of >= 0) root = &w->v[root->in_place_of];
+        v->place = root->place;
+    }
     for (int64_t k = 0; k < p->n; k++) {
         ad_call *c = &p->code[k].call;
         for (int i = 0; i < c->nin + c->nout; i++) {

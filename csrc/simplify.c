@@ -1,4 +1,5 @@
-/* What a program need not compute at each run: calls that depend on numbers alone, and calls that repeat others. */
+/* What a program need not compute at each run: calls that depend on numbers alone, and calls that repeat
+ * others. */
 #include <string.h>
 #include "plan.h"
 
@@ -21,8 +22,8 @@ static bool is_number(const value *v) {
     return v->constant || (!v->made_here && !v->writes && !v->s->backing && storage_users(v->s) == 0);
 }
 
-/* A call on numbers alone has run already: its result stays where it is. The seed of a backward pass is one, and what
- * becomes of it in a mean. */
+/* A call on numbers alone has run already: its result stays where it is. The seed of a backward pass is one,
+ * and what becomes of it in a mean. */
 void fold_constants(plan *w) {
     ad_program *p = w->p;
     for (int64_t k = 0; k < p->n; k++) {
@@ -30,7 +31,8 @@ void fold_constants(plan *w) {
         const ad_call *c = &i->call;
         if (!is_pure(w, i)) continue;
         bool fits = true;
-        for (int n = 0; n < c->nin && fits; n++) fits = !c->in[n] || is_number(plan_value(w, c->in[n]->storage));
+        for (int n = 0; n < c->nin && fits; n++)
+            fits = !c->in[n] || is_number(plan_value(w, c->in[n]->storage));
         for (int o = 0; o < c->nout && fits; o++)
             fits = plan_value(w, c->out[o]->storage)->internal &&
                    c->out[o]->storage->nbytes <= MOST_CONSTANT_BYTES;
@@ -48,7 +50,8 @@ void fold_constants(plan *w) {
 
 static bool same_operand(const plan *w, const ad_tensor *a, const ad_tensor *b) {
     if (!a || !b) return a == b;
-    if (a->dtype != b->dtype || a->ndim != b->ndim || a->flags != b->flags || !tensor_same_sizes(a, b)) return false;
+    if (a->dtype != b->dtype || a->ndim != b->ndim || a->flags != b->flags || !tensor_same_sizes(a, b))
+        return false;
     if (a->storage == b->storage)
         return a->offset == b->offset && dims_equal(a->ndim, a->strides, b->ndim, b->strides);
     if (a->numel != 1) return false;

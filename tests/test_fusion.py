@@ -187,3 +187,20 @@ def test_many_constants_in_a_chain(dtype):
         x = tensor(n, dtype=dtype)
         for _ in range(2):
             assert f(x).numpy().tobytes() == step(x).numpy().tobytes()
+
+
+def test_elementwise_calls_write_over_operands_that_die():
+    def f(x):
+        y = x @ x
+        a = (y.relu() * 2).cumsum(0)
+        return (a.exp() + 1).cumsum(0) * a.sigmoid().cumsum(1) + y.tanh().cumsum(0)
+
+    step = ad.compile(f)
+    for seed in range(3):
+        x = tensor(40, 40, seed=seed) / 100
+        assert f(x).numpy().tobytes() == step(x).numpy().tobytes()
+
+    step = ad.compile(lambda x: ((((x @ x).relu() @ x).sin() @ x).cos() @ x).tanh().cumsum(0))
+    x = tensor(64, 64)
+    step(x)
+    assert step.stats()[0]["arena_bytes"] == 2 * 64 * 64 * 4
