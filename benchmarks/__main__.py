@@ -33,6 +33,8 @@ MODULES = [
     "operations",
     "products",
     "convolutions",
+    "reductions",
+    "indexing",
     "attention",
     "recurrent",
     "optimizers",
