@@ -235,10 +235,16 @@ int ad_generator_set_state(intptr_t generator, const uint8_t *bytes, int64_t n);
 
 /* autocast and the profiler */
 void ad_autocast_kinds(
-    const uint8_t *kinds);  /* of each row: 0 as given, 1 to the low precision, 2 to float32 */
-int ad_autocast(int dtype); /* of this thread; -1: off; returns what it was */
-void ad_profile(int on);
-void ad_profile_read(int64_t *out); /* 3 values a row: calls, nanoseconds, and those without inner calls */
+    const uint8_t *kinds);        /* of each row: 0 as given, 1 to the low precision, 2 to float32 */
+int ad_autocast(int dtype);       /* of this thread; -1: off; returns what it was */
+void ad_autocast_block(int step); /* one begins (1) or ends (-1): with the outermost the kept casts go */
+void ad_autocast_clear(void);
+int ad_autocast_cache(int on); /* whether casts of parameters are kept; -1 asks; returns what it was */
+void ad_profile(int how);      /* 0 off, 1 on, 3 with Python's stacks */
+int64_t ad_profile_count(int64_t *sizes); /* calls so far, and integers that tell their operands' sizes */
+/* 9 integers a call (profile.c), and sizes */
+void ad_profile_read(int64_t from, int64_t n, int64_t *to, int64_t sizes_from, int64_t count,
+                     int64_t *sizes_to);
 
 /* capture and replay */
 int ad_capture_begin(int lenient);    /* lenient: what cannot be recorded ends the recording, not the step */
@@ -252,7 +258,6 @@ ad_handle ad_capture_fresh(ad_handle t);
 int ad_capture_open(ad_handle t); /* whether it has a history that no backward pass has been through */
 int ad_capturing(void);
 int64_t ad_capture_position(void); /* of the optimizers' call recorded last */
-int64_t ad_capture_mode(void);
 intptr_t ad_capture_suspend(const ad_handle *outs, int64_t n);
 int ad_capture_resume(intptr_t recording);
 void ad_capture_nodes(void);
@@ -268,7 +273,11 @@ ad_handle ad_program_output(intptr_t program, int64_t k); /* a copy of what the 
 void ad_program_free(intptr_t program);
 int ad_program_set_floats(intptr_t program, int64_t call, const double *f, int64_t n);
 void ad_program_stats(intptr_t program, int64_t *out); /* 6 values */
-const char *ad_program_call(intptr_t program, int64_t k, int *dead);
+int64_t ad_program_length(intptr_t program);
+int ad_program_shape(intptr_t program, int64_t call, int64_t *out);              /* 12 values */
+int ad_program_operand(intptr_t program, int64_t call, int64_t o, int64_t *out); /* 70 values */
+const char *ad_program_rows(intptr_t program, int64_t call);
+int ad_program_measure(intptr_t program, const ad_handle *args, int64_t nargs, int rounds, double *ns);
 /* END CDEF */
 
 #endif

@@ -293,7 +293,8 @@ enum {
 };
 
 /* which tensors the gradient rule reads */
-enum { S0 = 0, SA = 1, SB = 2, SC = 4, SD = 8, S_IN = 0xffff, SY = 1 << 16, SY1 = 1 << 17, SY2 = 1 << 18 };
+enum { S0 = 0, SA = 1, SB = 2, SC = 4, SD = 8, SE = 16, S_IN = 0xffff };
+enum { SY = 1 << 16, SY1 = 1 << 17, SY2 = 1 << 18 };
 
 /* the dtype rule of an elementwise row */
 enum {
@@ -547,6 +548,7 @@ int broadcast_sizes(int n, ad_tensor *const *in, int *ndim, int64_t *sizes);
 int result_type(int n, ad_tensor *const *in);
 /* Copies between any two geometries and dtypes of equal sizes (dst may not overlap itself). */
 void tensor_copy_data(ad_tensor *dst, const ad_tensor *src);
+void tensor_move(ad_tensor *dst, const ad_tensor *src); /* of one dtype (ops/copy.c) */
 
 /* dst += src for any geometry of dst, in order where positions repeat. */
 void strided_accumulate(ad_tensor *dst, const ad_tensor *src);

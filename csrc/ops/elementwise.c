@@ -535,6 +535,10 @@ void tensor_copy_data(ad_tensor *dst, const ad_tensor *src) {
             pool_parallel_for(dst->numel * dtype_size[dst->dtype], 1 << 20, plain_copy_range, &p);
         return;
     }
+    if (dst->dtype == src->dtype) {
+        tensor_move(dst, src);
+        return;
+    }
     ad_tensor *in = (ad_tensor *)src;
     ad_call c = {.nin = 1, .nout = 1, .in = &in, .out = &dst};
     loop l = {.nin = 1};
