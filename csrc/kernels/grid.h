@@ -7,7 +7,7 @@
 #if CT_FLOAT
 #ifndef AD_GRID_NAMES
 #define AD_GRID_NAMES
-enum { GRID_TILE = 64, GRID_TAPS = 16, GRID_BILINEAR = 0, GRID_NEAREST, GRID_BICUBIC };
+enum { GRID_TILE = 256, GRID_TAPS = 16, GRID_BILINEAR = 0, GRID_NEAREST, GRID_BICUBIC };
 #define grid_tile VN(grid_tile)
 #define grid_place VN(grid_place)
 #define grid_pad VN(grid_pad)
@@ -18,6 +18,13 @@ typedef struct grid_tile {
     int taps;
     TI at[GRID_TAPS][GRID_TILE];
     T w[GRID_TAPS][GRID_TILE], d[3][GRID_TAPS][GRID_TILE];
+    /* bilinear in a plane: the pairs of neighbours above and below that the corners are among; for each of
+     * the four a mask, zero where it is no corner or outside, and its weight */
+    TI pair[2][GRID_TILE], mask[4][GRID_TILE];
+    T corner[4][GRID_TILE];
+    /* bicubic: the first of 4 by 4 neighbours, or -1; weights across and down */
+    TI first[GRID_TILE];
+    T across[GRID_TILE][4], down[GRID_TILE][4];
 } grid_tile;
 
 /* Places of coordinates in [-1, 1]. */
@@ -49,14 +56,14 @@ VFN V grid_pad(V x, int64_t n, int padding, int align, V *slope) {
 }
 
 /* Of one coordinate: the places of its taps as integers, or -1 outside; their weights and derivatives. */
-VFN int VN(grid_line)(const grid_plane *p, V c, int64_t n, VI *at, V *w, V *d) {
+VFN int VN(grid_line)(const int mode, const grid_plane *p, V c, int64_t n, VI *at, V *w, V *d) {
     V one = K(1), zero = K(0), size = K(n);
     V x = grid_place(c, n, p->align), slope = p->align ? K((double)(n - 1) / 2) : K((double)n / 2);
     VI none = (VI){0} - 1;
-    if (p->mode == GRID_BICUBIC) {
+    if (mode == GRID_BICUBIC) {
         const double a = -0.75;
         V whole = v_floor(x), t = x - whole, place[4] = {t + one, t, one - t, K(2) - t};
-        for (int k = 0; k < 4; k++) {
+        G_UNROLL for (int k = 0; k < 4; k++) {
             V q = place[k], any = one, to;
             int near = k == 1 || k == 2;
             w[k] = near ? (K(a + 2) * q - K(a + 3)) * q * q + one
@@ -71,10 +78,10 @@ VFN int VN(grid_line)(const grid_plane *p, V c, int64_t n, VI *at, V *w, V *d) {
         return 4;
     }
     x = grid_pad(x, n, p->padding, p->align, &slope);
-    V low = p->mode == GRID_NEAREST ? v_round(x) : v_floor(x);
+    V low = mode == GRID_NEAREST ? v_round(x) : v_floor(x);
     M in = v_and(v_ge(low, zero), v_lt(low, size));
     at[0] = v_seli(in, __builtin_convertvector(v_sel(in, low, zero), VI), none);
-    if (p->mode == GRID_NEAREST) {
+    if (mode == GRID_NEAREST) {
         w[0] = one, d[0] = zero;
         return 1;
     }
@@ -85,35 +92,87 @@ VFN int VN(grid_line)(const grid_plane *p, V c, int64_t n, VI *at, V *w, V *d) {
     return 2;
 }
 
-/* Fills the tile for n places of `dims` coordinates each. */
-static void VN(grid_fill)(const grid_plane *p, int64_t n, const T *grid, int slopes, grid_tile *t) {
-    T c[3][GRID_TILE] = {{0}};
+/* Where the corners are among pairs of neighbours that are inside. */
+VFN void VN(grid_corners)(const grid_plane *p, const VI *ax, const VI *ay, const V *wx, const V *wy,
+                          int64_t i, grid_tile *t) {
+    VI zero = {0}, last = zero + (TI)(p->width - 2);
+    VI left = ax[0] < 0, right = ax[1] < 0; /* the corner is outside: the pair begins with the other one */
+    VI begin = (ax[0] & ~left) | (left & ~right & ax[1]), over = begin > last;
+    begin = (begin & ~over) | (last & over);
+    for (int y = 0; y < 2; y++) {
+        VI none = ay[y] < 0, q = (ay[y] & ~none) * (TI)p->width + begin;
+        memcpy(&t->pair[y][i], &q, sizeof q);
+        for (int x = 0; x < 2; x++) {
+            VI is0 = ax[0] == begin + x, is1 = ax[1] == begin + x, m = (is0 | is1) & ~none;
+            VI w = ((VI)(wx[0] * wy[y]) & ~is1) | ((VI)(wx[1] * wy[y]) & is1);
+            memcpy(&t->mask[2 * y + x][i], &m, sizeof m);
+            memcpy(&t->corner[2 * y + x][i], &w, sizeof w);
+        }
+    }
+}
+
+/* Fills the tile for n places; dims and mode are constants at every use. */
+VFN void VN(grid_fill_as)(const int dims, const int mode, const grid_plane *p, int64_t n, const T *grid,
+                          int slopes, grid_tile *t) {
+    T c[3][GRID_TILE];
     VI at[3][4] = {{{0}}};
     V w[3][4], d[3][4];
-    int taps[3] = {1, 1, 1}, dims = p->dims;
-    int64_t size[3] = {p->width, p->height, p->depth};
-    for (int64_t i = 0; i < n; i++)
-        for (int k = 0; k < dims; k++) c[k][i] = grid[i * dims + k];
+    const int taps = mode == GRID_BICUBIC ? 4 : mode == GRID_NEAREST ? 1 : 2, deep = dims == 3 ? taps : 1;
     w[2][0] = K(1), d[2][0] = K(0);
+    t->taps = taps * taps * deep;
+    if (dims == 3) {
+        for (int64_t i = 0; i < n; i++)
+            c[0][i] = grid[3 * i], c[1][i] = grid[3 * i + 1], c[2][i] = grid[3 * i + 2];
+        for (int64_t i = n; i % VL; i++) c[0][i] = c[1][i] = c[2][i] = 0;
+    }
     for (int64_t i = 0; i < n; i += VL) {
-        for (int k = 0; k < dims; k++)
-            taps[k] = VN(grid_line)(p, v_load(c[k] + i), size[k], at[k], w[k], d[k]);
-        t->taps = 0;
-        for (int z = 0; z < taps[2]; z++)
-            for (int y = 0; y < taps[1]; y++) {
+        V place[3];
+        if (dims == 2) {
+            V a, b;
+            v_load2(grid + 2 * i, 2 * (n - i), &a, &b);
+            place[0] = v_even(a, b), place[1] = v_odd(a, b);
+        } else
+            for (int k = 0; k < 3; k++) place[k] = v_load(c[k] + i);
+        VN(grid_line)(mode, p, place[0], p->width, at[0], w[0], d[0]);
+        VN(grid_line)(mode, p, place[1], p->height, at[1], w[1], d[1]);
+        if (dims == 3) VN(grid_line)(mode, p, place[2], p->depth, at[2], w[2], d[2]);
+        if (mode == GRID_BICUBIC) {
+            VI in = at[0][0], top = at[1][0];
+            /* neighbours in order: what padding brought inside is not */
+            VI whole = ((in | top) >= 0) & (at[0][1] == in + 1) & (at[0][2] == in + 2) &
+                       (at[0][3] == in + 3) & (at[1][1] == top + 1) & (at[1][2] == top + 2) &
+                       (at[1][3] == top + 3);
+            VI q = ((top * (TI)p->width + in) & whole) | ~whole;
+            memcpy(&t->first[i], &q, sizeof q);
+            for (int k = 0; k < 4; k++)
+                for (int l = 0; l < VL; l++) t->across[i + l][k] = w[0][k][l], t->down[i + l][k] = w[1][k][l];
+        }
+        if (mode == GRID_BILINEAR && dims == 2) VN(grid_corners)(p, at[0], at[1], w[0], w[1], i, t);
+        G_UNROLL for (int z = 0; z < deep; z++) {
+            G_UNROLL for (int y = 0; y < taps; y++) {
                 VI row = (at[2][z] * (TI)p->height + at[1][y]) * (TI)p->width, out = at[2][z] | at[1][y];
                 V wyz = w[1][y] * w[2][z];
-                for (int x = 0; x < taps[0]; x++, t->taps++) {
+                G_UNROLL for (int x = 0; x < taps; x++) {
+                    const int k = (z * taps + y) * taps + x;
                     VI q = (row + at[0][x]) | ((out | at[0][x]) < 0); /* -1 if either is */
-                    memcpy(&t->at[t->taps][i], &q, sizeof q);
-                    v_store(&t->w[t->taps][i], w[0][x] * wyz);
+                    memcpy(&t->at[k][i], &q, sizeof q);
+                    v_store(&t->w[k][i], w[0][x] * wyz);
                     if (!slopes) continue;
-                    v_store(&t->d[0][t->taps][i], d[0][x] * wyz);
-                    v_store(&t->d[1][t->taps][i], w[0][x] * d[1][y] * w[2][z]);
-                    if (dims == 3) v_store(&t->d[2][t->taps][i], w[0][x] * w[1][y] * d[2][z]);
+                    v_store(&t->d[0][k][i], d[0][x] * wyz);
+                    v_store(&t->d[1][k][i], w[0][x] * d[1][y] * w[2][z]);
+                    if (dims == 3) v_store(&t->d[2][k][i], w[0][x] * w[1][y] * d[2][z]);
                 }
             }
+        }
     }
+}
+
+static void VN(grid_fill)(const grid_plane *p, int64_t n, const T *grid, int slopes, grid_tile *t) {
+    if (p->dims == 3 && p->mode == GRID_NEAREST) VN(grid_fill_as)(3, GRID_NEAREST, p, n, grid, slopes, t);
+    else if (p->dims == 3) VN(grid_fill_as)(3, GRID_BILINEAR, p, n, grid, slopes, t);
+    else if (p->mode == GRID_NEAREST) VN(grid_fill_as)(2, GRID_NEAREST, p, n, grid, slopes, t);
+    else if (p->mode == GRID_BICUBIC) VN(grid_fill_as)(2, GRID_BICUBIC, p, n, grid, slopes, t);
+    else VN(grid_fill_as)(2, GRID_BILINEAR, p, n, grid, slopes, t);
 }
 
 /* What is at these places, 0 at -1; nothing else is read. */
@@ -138,10 +197,81 @@ VFN V grid_gather(const T *x, const TI *at) {
 #endif
 }
 
-VFN void VN(grid_read_taps)(const int taps, const grid_tile *t, int64_t n, const T *x, T *out) {
+/* One tap each, of weight 1. What is read at -1 is taken away again: no branch to guess. */
+static void VN(grid_read_one)(const grid_tile *t, int64_t n, const T *x, T *out) {
+    for (int64_t i = 0; i < n; i++) {
+        TI at = t->at[0][i];
+        T v;
+        __asm__("" : "+r"(at)); /* keeps compilers from gathering */
+        TI outside = at >> (8 * sizeof(TI) - 1), bits;
+        memcpy(&bits, x + (at & ~outside), sizeof bits);
+        bits &= ~outside;
+        memcpy(&v, &bits, sizeof v);
+        out[i] = v;
+    }
+}
+
+/* Pairs of neighbours, as the left ones and the right ones. */
+VFN void VN(grid_pairs)(const T *x, const TI *at, V *left, V *right) {
+#if CT_IS(f32)
+    typedef uint64_t pairs __attribute__((vector_size(VBYTES)));
+    pairs p[2] = {{0}};
+    G_UNROLL for (int k = 0; k < VL; k++) {
+        uint64_t two;
+        memcpy(&two, x + at[k], 8);
+        p[k / (VL / 2)][k % (VL / 2)] = two;
+    }
+    *left = v_even((V)p[0], (V)p[1]), *right = v_odd((V)p[0], (V)p[1]);
+#else
+    *left = *right = K(0);
+    G_UNROLL for (int k = 0; k < VL; k++)(*left)[k] = x[at[k]], (*right)[k] = x[at[k] + 1];
+#endif
+}
+
+static void VN(grid_read_corners)(const grid_tile *t, int64_t n, const T *x, T *out) {
+    for (int64_t i = 0; i < n; i += VL) {
+        V v[4], sum = K(0);
+        VN(grid_pairs)(x, &t->pair[0][i], &v[0], &v[1]);
+        VN(grid_pairs)(x, &t->pair[1][i], &v[2], &v[3]);
+        G_UNROLL for (int k = 0; k < 4; k++) {
+            VI m;
+            memcpy(&m, &t->mask[k][i], sizeof m);
+            sum = v_fma(v_load(&t->corner[k][i]), (V)((VI)v[k] & m), sum);
+        }
+        if (n - i >= VL) v_store(out + i, sum);
+        else v_storen(out + i, sum, n - i);
+    }
+}
+
+static void VN(grid_read_cubic)(const grid_plane *p, const grid_tile *t, int64_t n, const T *x, T *out) {
+    typedef T four __attribute__((vector_size(4 * sizeof(T))));
+    for (int64_t i = 0; i < n; i++) {
+        TI first = t->first[i];
+        if (first >= 0) {
+            const T *q = x + first;
+            four row, sum = {0}, across;
+            for (int y = 0; y < 4; y++, q += p->width) {
+                memcpy(&row, q, sizeof row);
+                sum += t->down[i][y] * row;
+            }
+            memcpy(&across, t->across[i], sizeof across);
+            sum *= across;
+            out[i] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        } else {
+            T sum = 0;
+            for (int k = 0; k < 16; k++) {
+                TI at = t->at[k][i];
+                sum += t->w[k][i] * (at < 0 ? 0 : x[at]);
+            }
+            out[i] = sum;
+        }
+    }
+}
+
+static void VN(grid_read_taps)(const grid_tile *t, int64_t n, const T *x, T *out) {
     for (int64_t i = 0; i < n; i += VL) {
         V sum = K(0);
-        for (int k = 0; k < taps; k++) sum = v_fma(v_load(&t->w[k][i]), grid_gather(x, &t->at[k][i]), sum);
+        for (int k = 0; k < t->taps; k++) sum = v_fma(v_load(&t->w[k][i]), grid_gather(x, &t->at[k][i]), sum);
         if (n - i >= VL) v_store(out + i, sum);
         else v_storen(out + i, sum, n - i);
     }
@@ -156,9 +286,10 @@ static void VN(grid_read)(const grid_plane *p, int64_t n, const void *pgrid, con
         for (int64_t c = 0; c < p->channels; c++) {
             const T *x = (const T *)px + c * p->plane;
             T *out = (T *)pout + c * p->samples + from;
-            if (t.taps == 1) VN(grid_read_taps)(1, &t, m, x, out);
-            else if (t.taps == 4) VN(grid_read_taps)(4, &t, m, x, out);
-            else VN(grid_read_taps)(t.taps, &t, m, x, out);
+            if (p->mode == GRID_NEAREST) VN(grid_read_one)(&t, m, x, out);
+            else if (p->mode == GRID_BICUBIC) VN(grid_read_cubic)(p, &t, m, x, out);
+            else if (p->dims == 2 && p->width > 1) VN(grid_read_corners)(&t, m, x, out);
+            else VN(grid_read_taps)(&t, m, x, out);
         }
     }
 }
@@ -167,6 +298,15 @@ VFN void VN(grid_write_taps)(const int taps, const grid_tile *t, int64_t n, cons
     for (int64_t i = 0; i < n; i++)
         for (int k = 0; k < taps; k++)
             if (t->at[k][i] >= 0) x[t->at[k][i]] += t->w[k][i] * g[i];
+}
+
+/* One tap of weight 1. What lies outside is added to nothing that counts. */
+static void VN(grid_write_one)(const grid_tile *t, int64_t n, const T *g, T *x) {
+    T nothing = 0;
+    for (int64_t i = 0; i < n; i++) {
+        T *to = t->at[0][i] < 0 ? &nothing : x + t->at[0][i];
+        *to += g[i];
+    }
 }
 
 /* x[c] += the adjoint of that for g[c]. */
@@ -178,7 +318,7 @@ static void VN(grid_write)(const grid_plane *p, int64_t n, const void *pgrid, co
         for (int64_t c = 0; c < p->channels; c++) {
             T *x = (T *)px + c * p->plane;
             const T *g = (const T *)pg + c * p->samples + from;
-            if (t.taps == 1) VN(grid_write_taps)(1, &t, m, g, x);
+            if (p->mode == GRID_NEAREST) VN(grid_write_one)(&t, m, g, x);
             else if (t.taps == 4) VN(grid_write_taps)(4, &t, m, g, x);
             else VN(grid_write_taps)(t.taps, &t, m, g, x);
         }

@@ -225,9 +225,9 @@ void grid_sample_grad_input_run(const ad_call *c) {
     j.grid = p.in[1];
     j.u = p.in[2];
     j.out = p.out;
-    /* planes in groups of 8 or more, so that the taps are not found anew for each */
-    int64_t grain = grain_of(4 * j.samples + j.plane);
-    pool_parallel_for(out->sizes[0] * j.channels, grain < 8 ? 8 : grain,
+    /* some planes together, so that the taps are not found anew for each */
+    int64_t grain = grain_of(4 * j.samples + j.plane), few = j.channels < 8 ? j.channels : 8;
+    pool_parallel_for(out->sizes[0] * j.channels, grain < few ? few : grain,
                       flat(&j)         ? flat_write
                       : j.ct == CT_F64 ? write_f64
                                        : write_f32,

@@ -48,9 +48,9 @@ int max_unpool_infer(ad_call *c) {
     const int64_t *p = tensor_data(where);
     bool dense = tensor_is_contiguous(where), good = dense;
     if (dense) {
-        uint64_t outside = 0; /* all of them before any is named */
-        for (int64_t i = 0; i < row; i++) outside |= (uint64_t)p[i] >= (uint64_t)plane;
-        good = !outside;
+        int64_t outside = 0; /* all of them before any is named: negative where one is */
+        for (int64_t i = 0; i < row; i++) outside |= p[i] | (int64_t)((uint64_t)(plane - 1) - (uint64_t)p[i]);
+        good = outside >= 0;
     }
     for (int64_t i = 0; i < row && !good; i++) {
         if (dense) at = p[i];
