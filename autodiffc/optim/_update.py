@@ -94,6 +94,17 @@ def step(op: int, n: int, arrays: Arrays, scalars: int, flags: int, numbers: Cal
         fail()
 
 
+def values_of(numbers: Sequence[float]) -> Any:
+    """The numbers as the core takes them, for :func:`step_again`."""
+    return ffi.new("double[]", numbers)
+
+
+def step_again(op: int, n: int, arrays: Arrays, scalars: int, flags: int, values: Any) -> None:
+    """:func:`step` with numbers that are at hand, while nothing records."""
+    if lib.ad_optim_step(op, n, arrays.pointers, len(arrays.arrays), scalars, flags, values, len(values)) < 0:
+        fail()
+
+
 # ---- captured steps
 
 def number(value: Any) -> float:
@@ -129,4 +140,4 @@ def guard(still: Callable[[], bool]) -> None:
 
 
 __all__ = ["AMSGRAD", "CENTERED", "DECOUPLED", "MAXIMIZE", "MOMENTUM", "NESTEROV", "OP", "Arrays", "Handles",
-           "full_like", "guard", "number", "scalar", "step", "zero_grad", "zeros_like"]
+           "full_like", "guard", "number", "scalar", "step", "step_again", "values_of", "zero_grad", "zeros_like"]
