@@ -24,6 +24,7 @@ def cdef() -> str:
         void py_blame(int64_t, const char *);
         int64_t py_pack(ad_handle);
         ad_handle py_unpack(int64_t);
+        void py_refused(void);
     }
     int check_interrupt(void);
     void *let_go(void);
@@ -43,7 +44,7 @@ SOURCE = """
 
 /* The binding's functions keep the interpreter's lock: giving it up and taking it again costs more than
  * a small operation. The core gives it up itself around work that takes longer (execute() in op.c, the replay in
- * step.c). */
+ * replay.c). */
 #undef Py_BEGIN_ALLOW_THREADS
 #undef Py_END_ALLOW_THREADS
 #define Py_BEGIN_ALLOW_THREADS {

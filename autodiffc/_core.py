@@ -20,6 +20,10 @@ class CaptureError(RuntimeError):
     """A step that is being recorded did what a replay could not do."""
 
 
+class BatchError(RuntimeError):
+    """A function under vmap reads values, or what else cannot be done for all samples at once."""
+
+
 class SparseOperand(NotImplementedError):
     """A sparse tensor where the core needs a dense one."""
 
@@ -39,6 +43,7 @@ _ERRORS = {
     lib.AD_ERR_ZERO_DIVISION: ZeroDivisionError,
     lib.AD_ERR_OVERFLOW: OverflowError,
     lib.AD_ERR_CAPTURE: CaptureError,
+    lib.AD_ERR_BATCH: BatchError,
 }
 
 _PACKAGE = os.path.dirname(__file__) + os.sep
@@ -157,6 +162,16 @@ def py_backward(key, nout, grads, nin, result):
         return -1
 
 
+refused_at = ""
+"""Where the recording that was refused last was, as location() puts it."""
+
+
+@ffi.def_extern()
+def py_refused():
+    global refused_at
+    refused_at = location()
+
+
 _callbacks = None
 
 
@@ -168,7 +183,7 @@ def start(**callbacks):
         "backward": lib.py_backward, "hook": callbacks["py_hook"], "drop": lib.py_drop,
         "node_hook": callbacks["py_node_hook"], "trace": callbacks["py_trace"], "blame": callbacks["py_blame"],
         "pack": callbacks["py_pack"], "unpack": callbacks["py_unpack"],
-        "interrupted": ffi.addressof(lib, "check_interrupt"),
+        "interrupted": ffi.addressof(lib, "check_interrupt"), "refused": lib.py_refused,
     })
     if lib.ad_init(_callbacks):
         fail()

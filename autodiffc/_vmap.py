@@ -1,17 +1,20 @@
 """vmap: a function of one sample as a function of a batch.
 
-The function is called for each sample, with a view of it, and the results are stacked: so every operation works in
-it, gradients and tangents go through it, and transforms nest. A function that is written for batches is faster.
+The function is called once, with tensors that stand for a sample of the batch (csrc/batch.c). Where it asks for values
+(item(), `if tensor`, masks as indices, what is computed by NumPy), it is called again, for one sample after the other,
+and the results are stacked.
 """
 
 import functools
 
-from ._core import TensorBase
+from ._core import OP, BatchError, TensorBase, fail, wrap
 from ._generator import default_generator
-from ._ops.shape import stack
+from ._native import lib
+from ._ops.shape import cat, stack
 from .utils._pytree import tree_flatten, tree_unflatten
 
-_SAMPLES = {"error", "different", "same"}
+_SAMPLES = {"error": 0, "different": 1, "same": 2}
+_IN, _OUT = OP["vmap_in"], OP["vmap_out"]
 
 
 def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
@@ -21,7 +24,7 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
         in_dims: the dimension, for all arguments or for each in their (nested) structure; None: the same for all.
         out_dims: where the results have it, likewise; None for what does not depend on the sample.
         randomness: "error": RuntimeError when random numbers are drawn; "same" for all samples; "different" for each.
-        chunk_size: accepted: samples are taken one by one.
+        chunk_size: how many samples are computed at once, None for all: less memory.
 
     ValueError for dimensions and structures that do not fit, and for results that are no Tensors.
     """
@@ -34,9 +37,72 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
     @functools.wraps(func, updated=())
     def wrapped(*args, **kwargs):
         leaves, dims, spec, n = _mapped(args, in_dims, name)
-        return _joined(_samples(func, leaves, dims, spec, n, kwargs, randomness), n, out_dims, name)
+        if chunk_size is None or n <= chunk_size:
+            return _mapped_call(func, leaves, dims, spec, n, kwargs, randomness, out_dims, name)
+        parts = []
+        for start in range(0, n, chunk_size):
+            size = min(chunk_size, n - start)
+            some = [x if d is None else x.narrow(d, start, size) for x, d in zip(leaves, dims)]
+            parts.append(_mapped_call(func, some, dims, spec, size, kwargs, randomness, out_dims, name))
+        return _concatenated(parts, out_dims)
 
     return wrapped
+
+
+def _mapped_call(func, leaves, dims, spec, n, kwargs, randomness, out_dims, name):
+    start = default_generator.get_state() if randomness != "error" else None
+    if n:
+        try:
+            return _at_once(func, leaves, dims, spec, n, kwargs, randomness, out_dims, name)
+        except BatchError:
+            if start is not None:
+                default_generator.set_state(start)
+    return _joined(_samples(func, leaves, dims, spec, n, kwargs, randomness), n, out_dims, name)
+
+
+def _at_once(func, leaves, dims, spec, n, kwargs, randomness, out_dims, name):
+    level = lib.ad_vmap_enter(n, _SAMPLES[randomness])
+    if level < 0:
+        fail()
+    try:
+        some = [x if d is None else wrap(lib.ad_op1i(_IN, x._h, d, level, 0)) for x, d in zip(leaves, dims)]
+        result = func(*tree_unflatten(some, spec), **kwargs)
+        ys, out_spec = tree_flatten(result)
+        places = _out_places(out_dims, out_spec, name)
+        joined = []
+        for y, d in zip(ys, places):
+            if d is None:
+                if isinstance(y, TensorBase) and lib.ad_is_batched(y._h, level):
+                    raise ValueError(f"vmap({name}, ...): `{name}` can not return a BatchedTensor when out_dim is None")
+                joined.append(y)
+                continue
+            if not isinstance(y, TensorBase):
+                raise _no_tensor(y, name)
+            joined.append(wrap(lib.ad_op1i(_OUT, y._h, d, level, n)))
+    finally:
+        lib.ad_vmap_exit()
+    return tree_unflatten(joined, out_spec)
+
+
+def _concatenated(parts, out_dims):
+    taken = [tree_flatten(p)[0] for p in parts]
+    spec = tree_flatten(parts[0])[1]
+    dims = _spread(out_dims, spec)
+    return tree_unflatten([ys[0] if d is None else cat(ys, d) for d, ys in zip(dims, zip(*taken))], spec)
+
+
+def _out_places(out_dims, spec, name):
+    dims = _spread(out_dims, spec)
+    if dims is None:
+        raise ValueError(f"vmap({name}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with the "
+                         f"structure of `outputs`. out_dims has structure {tree_flatten(out_dims)[1]} but outputs has "
+                         f"structure {spec}.")  # fmt: skip
+    return dims
+
+
+def _no_tensor(y, name):
+    return ValueError(f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(y)}. Did you mean to set "
+                      "out_dims= to None for output?")  # fmt: skip
 
 
 def _mapped(args, in_dims, name):
@@ -120,11 +186,7 @@ def _joined(results, n, out_dims, name):
     """The results of all samples as those of the batch."""
     taken = [tree_flatten(r) for r in results]
     spec = taken[0][1]
-    dims = _spread(out_dims, spec)
-    if dims is None:
-        raise ValueError(f"vmap({name}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with the "
-                         f"structure of `outputs`. out_dims has structure {tree_flatten(out_dims)[1]} but outputs has "
-                         f"structure {spec}.")  # fmt: skip
+    dims = _out_places(out_dims, spec, name)
     if any(s != spec for _, s in taken):
         raise ValueError(f"vmap({name}, ...): the structure of what `{name}` returns differs between samples")
     joined = []
@@ -136,8 +198,7 @@ def _joined(results, n, out_dims, name):
             joined.append(column[0])
             continue
         if not isinstance(column[0], TensorBase):
-            raise ValueError(f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(column[0])}. Did "
-                             "you mean to set out_dims= to None for output?")  # fmt: skip
+            raise _no_tensor(column[0], name)
         r = stack(column, d)
         joined.append(r if n else r.narrow(d, 0, 0))
     return tree_unflatten(joined, spec)

@@ -285,18 +285,29 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
     return (*result, aux) if has_aux else result
 
 
-def _stack(rows, sizes, like):
-    from ._ops.shape import stack
+def _basis(x):
+    """The unit vectors of x's elements, each in x's sizes."""
+    from ._ops.creation import eye
 
-    if not rows:
-        return like.new_zeros(sizes)
-    return stack(rows)
+    return eye(x.numel(), dtype=x.dtype).view((x.numel(), *x.shape))
+
+
+def _pulled(y, leaves, create_graph, chunk_size):
+    """The gradients of each element of y, for each leaf: (y.numel(), *sizes)."""
+    if not y.numel() or not y.requires_grad:
+        return [x.new_zeros((y.numel(), *x.shape)) for x in leaves]
+
+    def pull(v):
+        return tuple(_grads(y, leaves, v, create_graph, retain=True))
+
+    return vmap(pull, chunk_size=chunk_size)(_basis(y))
 
 
 def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_copy=False):
     """A function that returns the Jacobian of func, row by row in reverse mode: sizes of output, then input.
 
-    The result has the structure of the output, and in each place that of the arguments that argnums names.
+    The result has the structure of the output, and in each place that of the arguments that argnums names. The rows
+    are computed chunk_size at once, or all of them.
     """
     if chunk_size is not None and chunk_size <= 0:
         raise ValueError("jacrev: `chunk_size` should be greater than 0.")
@@ -316,17 +327,9 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
             for y in ys:
                 if not isinstance(y, TensorBase):
                     raise RuntimeError(f"jacrev(f): Expected f(*args) to return only tensors, got {type(y)}")
-                flat = y.reshape(-1)
-                rows = [_grads(flat.select(0, i), leaves, None, keep, retain=True) for i in range(y.numel())]
-                result.append(
-                    tree_unflatten(
-                        [
-                            _stack([r[j] for r in rows], (0, *x.shape), x).view((*y.shape, *x.shape))
-                            for j, x in enumerate(leaves)
-                        ],
-                        spec,
-                    )
-                )
+                rows = _pulled(y, leaves, keep, chunk_size)
+                shaped = [r.view((*y.shape, *x.shape)) for r, x in zip(rows, leaves)]
+                result.append(tree_unflatten(shaped, spec))
         _spend(leaves)
         jac = tree_unflatten(result, out_spec)
         if not has_aux:
@@ -344,54 +347,40 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
         nums = _argnums(argnums, args)
         picked = args[nums[0]] if isinstance(argnums, int) else tuple(args[k] for k in nums)
         leaves, spec = tree_flatten(picked)
-        aux = columns = out_spec = shapes = None
-        columns = []  # for each leaf, for each of its elements, the tangents of the outputs
+
+        def partial(*inner):
+            given = list(args)
+            one = tree_unflatten(inner, spec)
+            if isinstance(argnums, int):
+                given[nums[0]] = one
+            else:
+                for k, v in zip(nums, one):
+                    given[k] = v
+            return func(*given, **kwargs)
+
+        seen = {}
+
+        def push(j, tangent):
+            tangents = [tangent if k == j else _zeros(x) for k, x in enumerate(leaves)]
+            got = jvp(partial, tuple(leaves), tuple(tangents), has_aux=has_aux)
+            ts, seen["spec"] = tree_flatten(got[1])
+            if has_aux:
+                seen["aux"] = got[2]
+            return tuple(ts)
+
+        columns = []  # for each leaf the tangents of the outputs, its elements last
         for j, x in enumerate(leaves):
-            mine = []
-            for i in range(max(x.numel(), 1)):
-                tangents = [_zeros(y) for y in leaves]
-                if x.numel():
-                    tangents[j] = _one_hot(x, i)
-
-                def partial(*inner, _args=args):
-                    given = list(_args)
-                    one = tree_unflatten(inner, spec)
-                    if isinstance(argnums, int):
-                        given[nums[0]] = one
-                    else:
-                        for k, v in zip(nums, one):
-                            given[k] = v
-                    return func(*given, **kwargs)
-
-                got = jvp(partial, tuple(leaves), tuple(tangents), has_aux=has_aux)
-                if has_aux:
-                    aux = got[2]
-                ts, out_spec = tree_flatten(got[1])
-                shapes = [t.shape for t in ts]
-                if x.numel():
-                    mine.append(ts)
-            columns.append(mine)
-        result = []
-        for k, shape in enumerate(shapes):
-            parts = []
-            for x, mine in zip(leaves, columns):
-                if mine:
-                    from ._ops.shape import stack
-
-                    parts.append(stack([ts[k] for ts in mine], -1).view((*shape, *x.shape)))
-                else:
-                    parts.append(x.new_zeros((*shape, *x.shape)))
-            result.append(tree_unflatten(parts, spec))
+            if x.numel():
+                each = vmap(functools.partial(push, j), out_dims=-1, randomness=randomness)(_basis(x))
+                columns.append([t.reshape((*t.shape[:-1], *x.shape)) for t in each])
+            else:
+                columns.append([x.new_zeros((*t.shape, *x.shape)) for t in push(j, _zeros(x))])
+        result = [tree_unflatten(list(parts), spec) for parts in zip(*columns)]
+        out_spec, aux = seen.get("spec"), seen.get("aux")
         jac = tree_unflatten(result, out_spec)
         return (jac, aux) if has_aux else jac
 
     return wrapper
-
-
-def _one_hot(x, i):
-    t = _zeros(x).view(-1)
-    t.select(0, i).fill_(1)
-    return t.view(x.shape)
 
 
 def hessian(func, argnums=0):

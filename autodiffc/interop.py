@@ -64,7 +64,10 @@ def operand(array, t):
 
 def to_numpy(t, force=False):
     """A NumPy array of the tensor's memory; it keeps the tensor's storage alive."""
-    _capture.refuse("reading a tensor's values (numpy(), tolist(), print)")
+    if _capture.recording is not None and not lib.ad_capture_constant(t._h):
+        _capture.refuse("reading a tensor's values (numpy(), tolist(), print)")
+    if lib.ad_check_values(t._h):
+        fail()
     if lib.ad_requires_grad(t._h):
         if not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")

@@ -1,120 +1,107 @@
-"""Measures autodiffc beside PyTorch (and JAX where it is installed) in one run, prints ratios, and saves a
-table (CSV) and a picture.
+"""Measures autodiffc beside PyTorch, NumPy's OpenBLAS and JAX, where they are installed.
 
-    python -m benchmarks [overhead operations steps convolutions files install] [--threads 2] [--quick]
-                         [--out benchmarks/out]
+Prints ratios and shares of the roofline, and saves a table (CSV), a picture and, with --write, a page.
+
+    python -m benchmarks [SECTION ...] [--threads 2] [--quick] [--only TEXT] [--compile] [--out benchmarks/out]
+                         [--write docs/performance.md]
 
 A ratio is the peer's time over autodiffc's: above 1, autodiffc is faster. Without PyTorch the absolute times are
-printed.
+printed. Sections that are not run keep the rows of the table saved before, so that a page can be made in parts.
 """
 
 import argparse
-import csv
 import importlib
 import importlib.util
+import os
 import pathlib
+import platform
+import shlex
 import statistics
 import subprocess
 import sys
 
 import autodiffc
 
-from . import install, operations, overhead, steps
-from .timing import side_by_side
+from . import install, roofline, steps
+from . import table as tables
+from .table import Table
 
-SECTIONS = ["overhead", "operations", "steps", "convolutions", "files", "install"]
+# A section is a module that is run as `python -m benchmarks.SECTION LIBRARY THREADS` and prints its cases with
+# timing.show(). It is run for autodiffc and torch, or for what its LIBRARIES names. To add one, add its name here.
+MODULES = [
+    "overhead",
+    "operations",
+    "products",
+    "convolutions",
+    "attention",
+    "recurrent",
+    "optimizers",
+    "files",
+]
+OWN = ["steps", "install"]  # measured in ways of their own, below
+SECTIONS = [*MODULES, *OWN]
 
 
 def available(name):
-    return importlib.import_module(name) if importlib.util.find_spec(name) else None
+    return importlib.util.find_spec(name) is not None
 
 
-class Table:
-    """Rows of (section, case, variant, ours, peers), printed as they come."""
-
-    def __init__(self):
-        self.rows = []
-
-    def add(self, section, case, unit, ours, **peers):
-        ratios = {peer: value / ours for peer, value in peers.items() if value}
-        self.rows.append(dict(section=section, case=case, unit=unit, autodiffc=ours, **peers,
-                              **{f"ratio {p}": r for p, r in ratios.items()}))
-        text = "  ".join(f"{p} {peers[p]:10.2f} ({r:5.2f}x)" for p, r in ratios.items())
-        print(f"{section:11s} {case:44s} {ours:10.2f} {unit}  {text}", flush=True)
-
-    def save(self, path):
-        names = list(dict.fromkeys(k for row in self.rows for k in row))
-        with open(path, "w", newline="") as f:
-            writer = csv.DictWriter(f, names)
-            writer.writeheader()
-            writer.writerows(self.rows)
+def environment(threads):
+    """Of a process with so many threads: OpenMP's and OpenBLAS's are set before their libraries are loaded."""
+    return {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
 
 
-def run_overhead(table, torch, rounds):
-    ours, theirs = overhead.cases(autodiffc), overhead.cases(torch) if torch else {}
-    for case, fn in ours.items():
-        t = side_by_side({"ad": fn, **({"torch": theirs[case]} if torch else {})}, rounds)
-        table.add("overhead", case, "us", t["ad"], **({"torch": t["torch"]} if torch else {}))
+def output(module, *arguments, threads):
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment(threads))
+    return done.stdout
 
 
-def run_operations(table, torch, rounds):
-    for cases in (operations.cases, operations.backward_cases):
-        for label, sizes in operations.SIZES.items():
-            if cases is operations.backward_cases and label == "1e7":
-                continue
-            ours, theirs = cases(autodiffc, sizes), cases(torch, sizes) if torch else {}
-            for case, fn in ours.items():
-                t = side_by_side({"ad": fn, **({"torch": theirs[case]} if torch else {})}, rounds)
-                name = f"{case}{' (and backward)' if cases is operations.backward_cases else ''}, {label} elements"
-                table.add("operations", name, "us", t["ad"], **({"torch": t["torch"]} if torch else {}))
-
-
-def run_steps(table, torch, rounds):
+def run_module(section, table, args, roof):
     """Each library in processes of its own, taking turns."""
-    threads, has_jax = autodiffc.get_num_threads(), available("jax") and available("optax")
-    for name in steps.STEPS:
-        backends = ["autodiffc", "captured", *(["torch"] if torch else [])]
-        backends += ["jax"] if has_jax and steps.build_jax(name) else []
-        samples = {b: [] for b in backends}
-        for _ in range(max(1, rounds // 3)):
-            for b in backends:
-                command = [sys.executable, "-m", "benchmarks.step_process", b, name, str(threads)]
-                done = subprocess.run(command, capture_output=True, text=True, check=True)
-                samples[b].append([float(x) for x in done.stdout.split()])
-        t = {b: statistics.median(s[1] for s in samples[b]) for b in backends}
-        recording = statistics.median(s[0] for s in samples["captured"]) / 1e3
-        table.add("steps", f"{name}: recording", "ms", recording)
-        peers = {b: t[b] for b in ("torch", "jax") if b in t}
-        table.add("steps", name, "us", t["autodiffc"], **peers)
-        table.add("steps", f"{name}, captured", "us", t["captured"], **peers)
-
-
-def run_processes(section, table, torch, rounds):
-    """Each library in processes of its own, taking turns: those that print a line of case, unit and value."""
-    libraries = ["autodiffc", *(["torch"] if torch else [])]
-    samples = {}
-    for _ in range(max(1, rounds // 3)):
+    libraries = getattr(importlib.import_module(f"benchmarks.{section}"), "LIBRARIES", ("autodiffc", "torch"))
+    libraries = [x for x in libraries if available(x.split("-")[0])]
+    samples, needs = {}, {}
+    for _ in range(args.rounds):
         for library in libraries:
-            command = [sys.executable, "-m", f"benchmarks.{section}", library, str(autodiffc.get_num_threads())]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            for line in done.stdout.splitlines():
-                case, unit, value = line.split("\t")
+            text = output(section, library, str(args.threads), *args.only, threads=args.threads)
+            for line in text.splitlines():
+                case, unit, value, *need = line.split("\t")
                 samples.setdefault((case, unit), {}).setdefault(library, []).append(float(value))
+                if library == "autodiffc":
+                    needs[case] = need
     for (case, unit), by in samples.items():
         t = {library: statistics.median(values) for library, values in by.items()}
-        table.add(section, case, unit, t.pop("autodiffc"), **t)
+        ours = t.pop("autodiffc")
+        flops, moved, dtype = [*needs[case], *("0", "0", "float32")[len(needs[case]) :]]
+        share = roof and unit == "us" and roofline.share(roof, ours, float(flops), float(moved), dtype)
+        table.add(section, case, unit, ours, share or None, **t)
 
 
-def run_files(table, torch, rounds):
-    run_processes("files", table, torch, rounds)
+def run_steps(table, args):
+    backends = ["autodiffc", "captured", *(["torch"] if available("torch") else [])]
+    backends += ["torch.compile"] if args.compile and available("torch") else []
+    has_jax = available("jax") and available("optax")
+    for name in steps.STEPS:
+        if args.only and args.only[0] not in name:
+            continue
+        here = backends + (["jax"] if has_jax and steps.build_jax(name) else [])
+        samples = {b: [] for b in here}
+        for _ in range(args.rounds):
+            for b in here:
+                text = output("step_process", b, name, str(args.threads), threads=args.threads)
+                samples[b].append([float(x) for x in text.split()])
+        t = {b: statistics.median(s[1] for s in samples[b]) for b in here}
+        first = {b: statistics.median(s[0] for s in samples[b]) / 1e3 for b in here}
+        peers = [b for b in here if b not in ("autodiffc", "captured")]
+        compilers = [b for b in peers if b != "torch"]
+        table.add("steps", f"{name}: first call", "ms", first["captured"], **{b: first[b] for b in compilers})
+        table.add("steps", name, "us", t["autodiffc"], **{b: t[b] for b in peers if b == "torch"})
+        table.add("steps", f"{name}, captured", "us", t["captured"], **{b: t[b] for b in peers})
 
 
-def run_convolutions(table, torch, rounds):
-    run_processes("convolutions", table, torch, rounds)
-
-
-def run_install(table, torch, rounds):
-    peers = ["torch"] if torch else []
+def run_install(table, args):
+    peers = ["torch"] if available("torch") else []
     for what, unit, fn in (
         ("import, after numpy", "ms", lambda m: install.import_seconds(m) * 1e3),
         ("installed size", "MB", install.installed_megabytes),
@@ -125,59 +112,61 @@ def run_install(table, torch, rounds):
         table.add("install", what, unit, fn("autodiffc"), **{p: fn(p) for p in peers})
 
 
-def picture(rows, path):
-    """The ratios as bars on a logarithmic scale."""
-    try:
-        import matplotlib
-    except ImportError:
-        print("no picture: matplotlib is not installed (pip install 'autodiffc[bench]')")
-        return
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+def version(name):
+    return importlib.import_module(name).__version__ if available(name) else "not installed"
 
-    shown = [r for r in rows if r.get("ratio torch") or r.get("ratio jax")]
-    if not shown:
-        return
-    fig, ax = plt.subplots(figsize=(10, 0.22 * len(shown) + 1.5), layout="constrained")
-    for k, (peer, color) in enumerate((("torch", "tab:orange"), ("jax", "tab:blue"))):
-        at = [i + 0.36 * k for i, r in enumerate(shown) if r.get(f"ratio {peer}")]
-        ax.barh(at, [r[f"ratio {peer}"] for r in shown if r.get(f"ratio {peer}")], 0.36, color=color, label=peer)
-    ax.set_yticks(range(len(shown)), [r["case"] for r in shown], fontsize=7)
-    ax.set_ylim(len(shown), -1)
-    ax.set_xscale("log")
-    ax.axvline(1, color="black", linewidth=0.8)
-    ax.set_xlabel("times faster than the peer")
-    ax.legend()
-    ax.grid(axis="x", alpha=0.3)
-    fig.savefig(path, dpi=110)
+
+def machine(threads):
+    return {
+        "processor": autodiffc.show_config().splitlines()[1].removeprefix("processor: "),
+        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, {threads} threads used",
+        "versions": ", ".join(f"{n} {version(n)}" for n in ("autodiffc", "torch", "numpy", "jax"))
+        + f", Python {platform.python_version()}",
+    }
 
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n\n")[0])
     parser.add_argument("sections", nargs="*", help=f"any of {', '.join(SECTIONS)}; all when none is named")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="three rounds instead of nine")
+    parser.add_argument("--quick", action="store_true", help="one round instead of three")
+    parser.add_argument("--only", nargs=1, default=[], help="cases whose names hold this text (not every section)")
+    parser.add_argument("--compile", action="store_true", help="torch.compile among the peers of steps (slow)")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent / "out")
+    parser.add_argument("--write", type=pathlib.Path, help="write this page, as docs/performance.md")
     args = parser.parse_args()
+    args.rounds = 1 if args.quick else 3
     unknown = set(args.sections) - set(SECTIONS)
     if unknown:
         parser.error(f"unknown section {', '.join(sorted(unknown))}")
-    torch = available("torch")
-    for library in filter(None, (autodiffc, torch)):
-        library.set_num_threads(args.threads)
-    print(f"autodiffc {autodiffc.__version__}, torch {torch.__version__ if torch else 'not installed'}, "
-          f"{args.threads} threads; medians; the ratio in brackets is the peer's figure over autodiffc's")
-    table, rounds = Table(), 3 if args.quick else 9
-    for section in args.sections or SECTIONS:
-        globals()["run_" + section](table, torch, rounds)
-    for section in ("overhead", "operations", "steps", "convolutions", "files"):
-        ratios = [r["ratio torch"] for r in table.rows if r["section"] == section and r.get("ratio torch")]
-        if ratios:
-            print(f"{section}: geometric mean {statistics.geometric_mean(ratios):.2f}x torch over {len(ratios)} cases")
+    chosen = args.sections or SECTIONS
+    described = machine(args.threads)
+    print("\n".join(described.values()), "ratios in brackets: the peer's figure over autodiffc's", sep="\n")
+    roofs = roofline.measure([x for x in ("autodiffc", "torch", "numpy") if available(x)], args.threads, environment)
+    roof = roofs[args.threads]
+    print("roofline: " + ", ".join(f"{w} {r[0]:.0f} {'GB' if w == 'memory' else 'GFLOP'}/s" for w, r in roof.items()))
+    table = Table()
+    for section in chosen:
+        if section in MODULES:
+            run_module(section, table, args, roof)
+        else:
+            globals()["run_" + section](table, args)
+    for section, rows in tables.sections(table.rows).items():
+        if s := tables.summary(rows):
+            print(f"{section}: against the best peer, geometric mean {s[0]:.2f}, least {s[1]:.2f}, {s[2]} cases")
     args.out.mkdir(parents=True, exist_ok=True)
-    table.save(args.out / "ratios.csv")
-    picture(table.rows, args.out / "ratios.png")
-    print(f"saved {args.out / 'ratios.csv'} and its picture")
+    saved = args.out / "ratios.csv"
+    new = tables.sections(table.rows)
+    old = tables.sections(Table.load(saved).rows) if saved.exists() else {}
+    table.rows = [row for s in SECTIONS for row in new.get(s, old.get(s, []))]
+    table.save(saved)
+    tables.picture(table.rows, args.out / "ratios.png")
+    print(f"saved {saved} and its picture")
+    if args.write:
+        options = [*(["--compile"] if args.compile else []), "--write", str(args.write)]
+        command = shlex.join(["python", "-m", "benchmarks", *options])
+        args.write.write_text(tables.markdown(table.rows, roofs, described, command))
+        print(f"wrote {args.write}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,12 @@
-"""A grid of operations over sizes, forward and, where it has one, backward."""
+"""A grid of operations over sizes, forward and, where it has one, backward, for one library in a process of its own.
+
+    python -m benchmarks.operations torch 2
+"""
 
 import importlib
+import sys
+
+from .timing import best_call, show
 
 SIZES = {"1e3": (32, 32), "1e5": (320, 320), "1e7": (3200, 3200)}
 
@@ -60,3 +66,17 @@ def backward_cases(torch, sizes):
     if sizes[0] <= 1000:
         out["linear, sum"] = run(lambda: F.linear(x, w).sum())
     return out
+
+
+def main():
+    torch = importlib.import_module(sys.argv[1])
+    torch.set_num_threads(int(sys.argv[2]))
+    for label, sizes in SIZES.items():
+        for case, fn in cases(torch, sizes).items():
+            show(f"{case}, {label} elements", "us", best_call(fn))
+        for case, fn in backward_cases(torch, sizes).items() if sizes[0] <= 1000 else ():
+            show(f"{case} (and backward), {label} elements", "us", best_call(fn))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,12 @@
-"""What one call of a small operation costs, gradients on or off."""
+"""What one call of a small operation costs, gradients on or off, for one library in a process of its own.
+
+    python -m benchmarks.overhead torch 2
+"""
 
 import importlib
+import sys
+
+from .timing import best_call, show
 
 
 def cases(torch):
@@ -34,3 +40,14 @@ def cases(torch):
         "zeros": lambda: torch.zeros(4, 4),
         "(a @ b).relu().sum().backward()": chain,
     }
+
+
+def main():
+    torch = importlib.import_module(sys.argv[1])
+    torch.set_num_threads(int(sys.argv[2]))
+    for case, fn in cases(torch).items():
+        show(case, "us", best_call(fn))
+
+
+if __name__ == "__main__":
+    main()

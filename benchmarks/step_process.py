@@ -1,7 +1,7 @@
 """Times one training step in a process of its own: python -m benchmarks.step_process BACKEND NAME THREADS.
 
 Prints the microseconds of the first call (which records or compiles) and the median of later ones. BACKEND is
-autodiffc, captured, torch or jax.
+autodiffc, captured, torch, torch.compile or jax.
 
 Two libraries in one process wait for each other's threads, and neither's figure means anything then."""
 
@@ -18,10 +18,10 @@ def main(backend, name, threads):
     if backend == "jax":
         step = steps.build_jax(name)
     else:
-        library = importlib.import_module("torch" if backend == "torch" else "autodiffc")
+        library = importlib.import_module("torch" if backend.startswith("torch") else "autodiffc")
         library.set_num_threads(threads)
         step = steps.build(library, name)
-        step = library.compile(step) if backend == "captured" else step
+        step = library.compile(step) if backend in ("captured", "torch.compile") else step
     start = time.perf_counter()
     step()
     first = (time.perf_counter() - start) * 1e6

@@ -1,7 +1,6 @@
 """Timing that a noisy machine cannot fool: the contestants take turns, round after round, and each gives
 its median."""
 
-import statistics
 import time
 
 
@@ -17,13 +16,15 @@ def per_call(fn, seconds):
     return (time.perf_counter() - start) / n * 1e6
 
 
-def side_by_side(contestants, rounds=9, seconds=0.02):
-    """Median microseconds a call of each: {name: fn} gives {name: microseconds}. The rounds interleave."""
-    for fn in contestants.values():
-        fn()
-        fn()
-    samples = {name: [] for name in contestants}
-    for _ in range(rounds):
-        for name, fn in contestants.items():
-            samples[name].append(per_call(fn, seconds))
-    return {name: statistics.median(s) for name, s in samples.items()}
+def best_call(fn, seconds=0.03, times=3):
+    """Microseconds a call, the best of a few times, after one call that warms up."""
+    fn()
+    return min(per_call(fn, seconds) for _ in range(times))
+
+
+def show(case, unit, value, flops=0, moved=0, dtype="float32"):
+    """Prints a case as a section's process does.
+
+    flops and moved are the least that the algorithm needs: floating-point operations in products of `dtype`, and bytes
+    to and from memory. The roofline share is computed from them; without them the case has none."""
+    print(case, unit, value, int(flops), int(moved), dtype, sep="\t", flush=True)

@@ -17,7 +17,8 @@ int ad_init(const ad_callbacks *callbacks) {
     graph_callbacks = *callbacks;
     pool_poll = callbacks->interrupted;
     if (kern_select(&why)) return ad_fail(AD_ERR_RUNTIME, "%s", why);
-    if (!strcmp(kern->name, "sse2")) rng_use_loops("base"); /* else the best that the processor has */
+    rng_use_loops(!strcmp(kern->name, "sse2") ? "base"
+                                              : kern->name); /* where there are none of it: the best */
     generator_start();
     return 0;
 }
@@ -170,8 +171,10 @@ int ad_is_contiguous(ad_handle t) { return tensor_is_contiguous(T(t)); }
 
 int ad_item(ad_handle h) {
     ad_tensor *t = T(h);
-    if (tls.capture && program_refuse("reading a value from a tensor (item(), float(), `if tensor`)"))
+    if (tls.capture && !ad_capture_constant(h) &&
+        program_refuse("reading a value from a tensor (item(), float(), `if tensor`)"))
         return -1;
+    if (ad_check_values(h)) return -1;
     if (t->numel != 1)
         return ad_fail(AD_ERR_RUNTIME, "a Tensor with %lld elements cannot be converted to Scalar",
                        (long long)t->numel);
@@ -189,6 +192,9 @@ int ad_set_data(ad_handle h, ad_handle src_h) {
     atomic_fetch_add(&t->storage->moved, 1);
     storage_release(t->storage);
     t->storage = src->storage;
+    batch_ref(src->batch);
+    batch_unref(t->batch);
+    t->batch = src->batch;
     t->offset = src->offset;
     t->dtype = src->dtype;
     return 0;
@@ -220,6 +226,7 @@ int ad_resize(ad_handle h, const int64_t *sizes, int64_t ndim) {
         return ad_fail(AD_ERR_RUNTIME, "too many dimensions: %lld, the most is %d", (long long)ndim,
                        AD_MAXDIM);
     if (dims_equal(t->ndim, t->sizes, (int)ndim, sizes)) return 0;
+    if (ad_check_values(h)) return -1;
     if (tls.capture && program_refuse("resizing a tensor")) return -1;
     if (dims_numel((int)ndim, sizes, &numel)) return -1;
     dims_contiguous_strides((int)ndim, sizes, strides);

@@ -23,7 +23,8 @@ enum {
     AD_ERR_INTERRUPT,
     AD_ERR_ZERO_DIVISION,
     AD_ERR_OVERFLOW,
-    AD_ERR_CAPTURE
+    AD_ERR_CAPTURE,
+    AD_ERR_BATCH
 };
 
 typedef struct ad_callbacks {
@@ -39,6 +40,7 @@ typedef struct ad_callbacks {
     int64_t (*pack)(ad_handle t);                  /* a saved tensor's replacement; 0: raised */
     ad_handle (*unpack)(int64_t key);              /* a new reference; 0: raised */
     int (*interrupted)(void);                      /* nonzero after Ctrl-C */
+    void (*refused)(void);                         /* a lenient recording has just ended */
 } ad_callbacks;
 
 /* library */
@@ -196,7 +198,12 @@ const char *ad_node_name(intptr_t node);
 int64_t ad_node_key(intptr_t node);
 int ad_node_inputs(intptr_t node);
 intptr_t ad_node_next(intptr_t node, int i, ad_handle *leaf, int *nr); /* new references */
-int ad_level_enter(void); /* forward mode: the new level, or -1 */
+int64_t ad_vmap_enter(int64_t size,
+                      int randomness); /* the level; randomness: 0 an error, 1 different, 2 the same */
+void ad_vmap_exit(void);
+int ad_is_batched(ad_handle t, int64_t level); /* at a level; -1: at any */
+int ad_check_values(ad_handle t);              /* -1 for a tensor that stands for many samples */
+int ad_level_enter(void);                      /* forward mode: the new level, or -1 */
 int ad_level_exit(void);
 int ad_level_count(void);
 int ad_forward_depth(int depth); /* calls take part in the levels below; returns what it was */
@@ -239,10 +246,22 @@ const char *ad_capture_refused(void); /* what that was */
 ad_handle ad_capture_arg(ad_handle t);
 intptr_t ad_capture_end(const ad_handle *outs, int64_t n);
 void ad_capture_abort(void);
-int ad_capture_made(ad_handle t); /* whether a recorded call computed it */
+int ad_capture_made(ad_handle t);     /* whether a recorded call computed it */
+int ad_capture_constant(ad_handle t); /* whether it holds what Python gave it during this recording */
+ad_handle ad_capture_fresh(ad_handle t);
+int ad_capture_open(ad_handle t); /* whether it has a history that no backward pass has been through */
 int ad_capturing(void);
-int64_t ad_capture_position(void); /* the number of the call recorded last */
+int64_t ad_capture_position(void); /* of the optimizers' call recorded last */
+int64_t ad_capture_mode(void);
+intptr_t ad_capture_suspend(const ad_handle *outs, int64_t n);
+int ad_capture_resume(intptr_t recording);
+void ad_capture_nodes(void);
+int64_t ad_capture_leaves(const ad_handle *roots, int64_t nroots, const ad_handle *stand_ins, int64_t n,
+                          ad_handle *out, int64_t room);
+int ad_node_released(intptr_t node);
+int ad_program_backward(intptr_t program, const ad_handle *grads, int64_t n, ad_handle *outs);
 int ad_program_fits(intptr_t program);
+int ad_program_takes(intptr_t program, const ad_handle *args, int64_t nargs);
 /* 0, -1 for an error, or 1 when the arguments are not of the recorded sizes, strides and dtypes */
 int ad_program_replay(intptr_t program, const ad_handle *args, int64_t nargs, ad_handle *outs);
 ad_handle ad_program_output(intptr_t program, int64_t k); /* a copy of what the last run returned */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "batch.h"
 #include "pool.h"
 #include "program.h"
 #include "reach.h"
@@ -151,6 +152,13 @@ static int64_t walk_visit(walk *w, ad_node *node, ad_tensor *leaf) {
 
 /* Adds g (borrowed) to what a node's output, or a leaf, has received. */
 static int walk_send(walk *w, ad_node *node, ad_tensor *leaf, uint32_t nr, ad_tensor *g) {
+    if (AD_UNLIKELY(g->batch != NULL)) {
+        ad_tensor *out = batch_outside(g, node, leaf);
+        int status = !out ? -1 : out->batch == g->batch ? 0 : walk_send(w, node, leaf, nr, out);
+        bool same = out && out->batch == g->batch;
+        tensor_unref(out);
+        if (!same) return status;
+    }
     int64_t i = walk_visit(w, node, leaf);
     if (i < 0) return -1;
     ad_tensor **slot = &w->visits[i].g[nr];
@@ -159,7 +167,7 @@ static int walk_send(walk *w, ad_node *node, ad_tensor *leaf, uint32_t nr, ad_te
         return 0;
     }
     bool ours = tls.no_grad && atomic_load(&(*slot)->refs) == 1 && storage_users((*slot)->storage) == 1 &&
-                (*slot)->dtype == g->dtype && !tensor_self_overlaps(*slot);
+                (*slot)->dtype == g->dtype && !tensor_self_overlaps(*slot) && batch_covers(*slot, g);
     ad_tensor *in[2] = {*slot, g},
               *sum = ours ? ad_apply_inplace(OP_add, 2, in, NULL) : ad_apply1(OP_add, 2, in, NULL);
     if (!sum) return -1;
@@ -200,6 +208,10 @@ static int set_grad(ad_tensor *t, ad_tensor *g, bool create_graph) {
     if (check_like("the gradient of a tensor that was changed since its graph was made", g, t->dtype, t->ndim,
                    t->sizes))
         return -1;
+    if (AD_UNLIKELY(g->batch != NULL) && !batch_covers(t, g))
+        return ad_fail(AD_ERR_RUNTIME,
+                       "backward() under vmap would add the gradients of all samples to the .grad of a "
+                       "tensor that they share: use func.grad, or backward() after vmap");
     if (tls.capture && program_touch_grad(t, false)) return -1;
     lock_take(grad_lock(t));
     if (!t->grad) {
@@ -451,7 +463,10 @@ static int visit_node(walk *w, int64_t index) {
 
 static int visit_leaf(walk *w, visit *v) {
     ad_tensor *t = v->leaf;
-    if (run_hooks(&t->hooks, v->g, 1, w->create_graph)) return -1;
+    /* What a compiled function computes for a leaf passes its hooks when it is accumulated, and not before.
+     */
+    bool recorded = tls.capture && tls.capture->has_split && w->ninputs && !w->accumulate;
+    if (!recorded && run_hooks(&t->hooks, v->g, 1, w->create_graph)) return -1;
     for (int64_t k = 0; k < w->ninputs; k++)
         if (w->inputs[k] == t && !w->captured[k]) w->captured[k] = (ad_handle)tensor_ref(v->g[0]);
     if (!w->accumulate || !v->g[0]) return 0;

@@ -109,6 +109,7 @@ void mem_free_kind(void *p, size_t bytes, int kind);
 typedef struct ad_node ad_node;
 typedef struct ad_hook ad_hook;
 typedef struct ad_carried ad_carried;
+typedef struct ad_batch ad_batch;
 
 typedef struct ad_storage {
     _Atomic int32_t refs;
@@ -123,6 +124,7 @@ typedef struct ad_storage {
     struct ad_storage *backing;
     _Atomic uint32_t moved; /* how often a tensor on it was pointed elsewhere, reshaped in place, or had its
                                requires_grad changed: a program that was recorded before no longer fits */
+    uint32_t born; /* the recording in which it was made of Python's data and not written since, else 0 */
 } ad_storage;
 
 enum {
@@ -153,6 +155,7 @@ struct ad_tensor {
     ad_tensor *base; /* the tensor this is a view of */
     ad_tensor *grad;
     ad_carried *tangents; /* forward mode */
+    ad_batch *batch;      /* under vmap: where the other samples are */
     ad_hook *hooks;       /* leaf hooks; those of non-leaves hang on the node */
     int64_t dims[2 * AD_INLINE_DIMS];
 };
@@ -286,6 +289,7 @@ enum {
     AD_OP_SYNC = 512,       /* the output's shape depends on the data: cannot be captured */
     AD_OP_BARE = 2048,      /* its first input may be absent */
     AD_OP_VALUES = 1024,    /* infer refuses some values of its inputs too: a replay asks it again */
+    AD_OP_BATCH = 8192,     /* a view that changes what a batch is */
     AD_OP_FIRST = 4096, /* outputs after the first serve the gradient rule alone: callers do not see them */
 };
 
@@ -360,6 +364,11 @@ static inline bool tensor_wants_grad(const ad_tensor *t) {
 }
 
 #define AD_LEVELS 8
+typedef struct ad_vmap {
+    uint64_t level;
+    int64_t size;
+    int randomness;
+} ad_vmap;
 /* Per-thread state. */
 typedef struct ad_tls {
     bool no_grad;  /* nothing is recorded: grad_off, inference mode, or inside the core */
@@ -370,8 +379,11 @@ typedef struct ad_tls {
     uint64_t levels[AD_LEVELS];
     int saved_hooks; /* saved tensors go through Python */
     int64_t blame;   /* anomaly mode: of the node whose rule is running */
-    int autocast;    /* 0, or 1 + the dtype that it casts to */
+    int nvmaps;      /* how many calls of vmap this one is inside of */
+    ad_vmap vmaps[AD_LEVELS];
+    int autocast; /* 0, or 1 + the dtype that it casts to */
     struct ad_program *capture;
+    uint32_t capture_id; /* its number, 0 when nothing is recorded */
     int nresults;
     ad_tensor **results; /* outputs of the last call with several */
 } ad_tls;
@@ -506,6 +518,19 @@ static inline bool vjp_needs(const ad_vjp *v, int i) {
 static inline const ad_meta *vjp_meta(const ad_vjp *v, int i) { return &v->node->min[i]; }
 void graph_drop(int64_t key);     /* lets go of a Python object; 0 for none */
 extern _Atomic int graph_anomaly; /* 1: remember where nodes are made; 2: look for NaN as well */
+
+/* ---- batches (batch.c) ---- */
+
+extern _Atomic int batch_watched; /* how many batches there are, and calls of vmap under way */
+void batch_free(ad_batch *b);
+static inline ad_batch *batch_ref(ad_batch *b) {
+    if (AD_UNLIKELY(b != NULL)) count_up((_Atomic int32_t *)b); /* its first member */
+    return b;
+}
+static inline void batch_unref(ad_batch *b) {
+    if (AD_UNLIKELY(b != NULL) && count_down((_Atomic int32_t *)b)) batch_free(b);
+}
+uint64_t graph_mark(void); /* a number that comes after those of all nodes so far */
 
 /* ---- elementwise loops (ops/elementwise.c) ------------------------------------------------------ */
 

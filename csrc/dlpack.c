@@ -58,6 +58,7 @@ static void release_old(dl_managed *m) { let_go(m->context); }
 static void release_now(dl_versioned *m) { let_go(m->context); }
 
 intptr_t ad_dlpack_export(ad_handle h, int versioned, int copied) {
+    if (ad_check_values(h)) return 0;
     ad_tensor *t = (ad_tensor *)h;
     size_t block = sizeof(exported) + 2 * (size_t)t->ndim * sizeof(int64_t);
     exported *e = mem_alloc(block);

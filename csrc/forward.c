@@ -4,6 +4,7 @@
  * of an inner level may itself carry tangents of outer ones. What remains of a level that has ended is
  * ignored, because its number is no longer among the thread's levels. */
 #include <string.h>
+#include "batch.h"
 #include "core.h"
 #include "ops/declare.h"
 
@@ -99,7 +100,9 @@ static ad_tensor *fitted(const ad_tensor *t, ad_tensor *tangent, int level) {
     if (fit && t->numel && !dims_equal(t->ndim, t->strides, fit->ndim, fit->strides) &&
         !(tensor_is_contiguous(t) && tensor_is_contiguous(fit)) &&
         dims_dense(t->ndim, t->sizes, t->strides)) {
-        ad_tensor *zero = em_keep(&E, tensor_new_strided(t->dtype, t->ndim, t->sizes, t->strides));
+        ad_tensor *zero =
+            em_keep(&E, fit->batch ? batch_new_like(t, fit)
+                                   : tensor_new_strided(t->dtype, t->ndim, t->sizes, t->strides));
         fit = zero ? em_keep(&E, ad_apply_inplace(OP_copy, 2, (ad_tensor *[]){zero, fit}, NULL)) : NULL;
     }
     tensor_ref(fit);

@@ -75,3 +75,4 @@ void ad_join_node(ad_handle t, intptr_t node, int64_t nr) {
 
 int64_t ad_node_nsaved(intptr_t n) { return ((ad_node *)n)->nsaved; }
 int ad_node_saved_slot(intptr_t n, int64_t k) { return ((ad_node *)n)->saved[k].slot; }
+int ad_node_released(intptr_t n) { return atomic_load(&((ad_node *)n)->released); }

@@ -307,6 +307,7 @@ int fuse_elementwise(ad_program *p) {
         for (; at < p->n; at++) {
             const ad_call *c = &p->code[at].call;
             if (p->code[at].dead) continue;
+            if (p->has_split && at >= p->split && g.f && g.f->n && g.calls[0] < p->split) break;
             int ct = row_type(c);
             if (ct < 0) break;
             if (!g.f) {

@@ -71,6 +71,7 @@ ad_node *node_new(const ad_op *op, int nin, int nout, int nsaved, int64_t nsizes
 /* The backward walk goes by these numbers. Making an edge can make a node (that of a view whose base was
  * written since), so a node takes its own number after its edges are made. */
 void node_stamp(ad_node *n) { n->seq = next_seq++; }
+uint64_t graph_mark(void) { return next_seq++; }
 
 int64_t *meta_set(ad_meta *m, int64_t *room, const ad_tensor *t) {
     m->dtype = t->dtype;

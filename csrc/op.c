@@ -1,6 +1,7 @@
 /* The dispatcher: infer, allocate, run, record, capture. And the table of operations. */
 #include <stdlib.h>
 #include <string.h>
+#include "batch.h"
 #include "core.h"
 #include "pool.h"
 #include "program.h"
@@ -151,6 +152,10 @@ static ad_tensor *make_output(const ad_call *c, int k) {
     t->epoch = t->base->epoch;
     if (tls.no_grad) t->flags |= tls.inference ? AD_T_INFERENCE_VIEW : AD_T_NOGRAD_VIEW;
     t->flags |= c->op->nout < 0 ? AD_T_MULTI_VIEW : src->flags & VIEW_LIMITS;
+    if (AD_UNLIKELY(c->op->flags & AD_OP_BATCH) && batch_view(c, t)) {
+        tensor_unref(t);
+        return NULL;
+    }
     return t;
 }
 
@@ -158,16 +163,24 @@ static ad_tensor *make_output(const ad_call *c, int k) {
  * (the in-place form: also in[0]). */
 static int call(ad_call *c, ad_tensor *target) {
     const ad_op *op = c->op;
-    int made = 0, tangents = 0;
+    int made = 0, tangents = 0, batched = 0;
+    batch_plan plan;
     if (op->infer(c)) return -1;
+    if (AD_UNLIKELY(atomic_load_explicit(&batch_watched, memory_order_relaxed)) &&
+        ((batched = batch_plan_of(c, &plan)) < 0 || (batched && batch_check(c, &plan, target))))
+        return -1;
     if (AD_UNLIKELY(tls.forward) && (tangents = forward_wants(c)) < 0) return -1;
     if (AD_UNLIKELY(target != NULL)) {
         if (check_target(c, target, tangents)) return -1;
         c->out[made++] = tensor_ref(target);
     }
+    if (AD_UNLIKELY(batched) && !(op->flags & AD_OP_VIEW)) {
+        if (batch_run(c, &plan, made)) goto fail;
+        made = c->nout;
+    }
     for (; made < c->nout; made++)
         if (AD_UNLIKELY(!(c->out[made] = make_output(c, made)))) goto fail;
-    if (!(op->flags & AD_OP_VIEW)) {
+    if (!(op->flags & AD_OP_VIEW) && AD_LIKELY(!batched)) {
         if (execute(c)) goto fail;
         if (AD_UNLIKELY(tls.capture != NULL) && program_append(c)) goto fail;
     }

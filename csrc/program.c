@@ -9,6 +9,8 @@ typedef struct value {
     ad_storage *s;
     int64_t first, last; /* calls that write it first and touch it last */
     bool internal;       /* the program makes it, and nobody else holds it */
+    bool returned;       /* internal, but computed in memory that the caller gets */
+    bool made_here;      /* a call writes it before any reads it */
     bool live;
     size_t place;
 } value;
@@ -39,7 +41,11 @@ static void value_add(plan *w, ad_storage *s, int64_t at, bool made_here) {
     }
     size_t k = hash_storage(s) & (size_t)(w->ntable - 1);
     while (w->table[k]) k = (k + 1) & (size_t)(w->ntable - 1);
-    w->v[w->n] = (value){.s = s, .first = at, .last = at, .internal = made_here && storage_users(s) == 0};
+    w->v[w->n] = (value){.s = s,
+                         .first = at,
+                         .last = at,
+                         .made_here = made_here,
+                         .internal = made_here && storage_users(s) == 0};
     w->table[k] = ++w->n;
 }
 
@@ -115,6 +121,7 @@ static void fold_activations(plan *w) {
         int64_t next = k + 1;
         while (next < p->n && p->code[next].dead) next++;
         if (next == p->n) break;
+        if (p->has_split && k < p->split && next >= p->split) continue;
         instr *b = &p->code[next];
         if (b->call.op != &ad_ops[OP_relu] || b->call.in[0]->storage != a->call.out[0]->storage) continue;
         const ad_tensor *h = a->call.out[0], *x = b->call.in[0];
@@ -156,6 +163,74 @@ bool plan_value_is_needed(const ad_program *p, const ad_storage *s, const int64_
     return false;
 }
 
+/* ---- results ---- */
+
+static void move_tensor(ad_tensor *t, ad_storage *to) {
+    if (t->storage == to) return;
+    t->storage->pinned--;
+    storage_release(t->storage);
+    atomic_fetch_add(&to->refs, 1);
+    to->pinned++;
+    t->storage = to;
+}
+
+static bool read_in_second_part(const ad_program *p, const ad_storage *s) {
+    for (int64_t k = p->split; k < p->n && p->has_split; k++) {
+        const ad_call *c = &p->code[k].call;
+        for (int i = 0; i < c->nin && !p->code[k].dead; i++)
+            if (c->in[i] && c->in[i]->storage == s) return true;
+    }
+    return false;
+}
+
+/* A result that fills a storage of its own, which nobody but the caller holds, is computed in new memory at
+ * each replay and needs no copy. The recorded one is the first of them. */
+static int place_results(plan *w) {
+    ad_program *p = w->p;
+    if (!p->nouts) return 0;
+    p->made = mem_alloc((size_t)(p->nouts + 1) * sizeof *p->made);
+    p->places = mem_alloc((size_t)(p->nouts + 1) * sizeof *p->places);
+    if (!p->made || !p->places) return -1;
+    memset(p->made, 0, (size_t)(p->nouts + 1) * sizeof *p->made);
+    memset(p->places, 0, (size_t)(p->nouts + 1) * sizeof *p->places);
+    for (int64_t k = 0; k < p->nouts; k++) {
+        ad_tensor *t = p->outs[k];
+        value *v = value_of(w, t->storage);
+        int32_t known = 0, aliases = 0;
+        for (int64_t j = 0; j < p->nouts; j++)
+            if (p->outs[j]->storage == t->storage) {
+                aliases++;
+                known += 1 + (j >= p->nouts - p->held);
+            }
+        if (!v || v->last < 0 || aliases != 1 || storage_users(t->storage) != known || t->offset ||
+            t->storage->backing || !dims_dense(t->ndim, t->sizes, t->strides) || !v->made_here ||
+            (size_t)t->numel * dtype_size[t->dtype] != t->storage->nbytes)
+            continue;
+        if (k < p->nouts_forward && read_in_second_part(p, t->storage)) continue;
+        ad_storage *home = storage_new(0), *old = t->storage;
+        ad_tensor *first = home ? tensor_alias(t, t->ndim, t->sizes, t->strides, 0) : NULL;
+        if (!first) {
+            storage_release(home);
+            return -1;
+        }
+        home->data = old->data;
+        home->nbytes = old->nbytes;
+        for (int64_t n = 0; n < p->n; n++) {
+            ad_call *c = &p->code[n].call;
+            for (int i = 0; i < c->nin + c->nout; i++) {
+                ad_tensor *x = i < c->nin ? c->in[i] : c->out[i - c->nin];
+                if (x && x->storage == old) move_tensor(x, home);
+            }
+        }
+        v->internal = v->returned = true;
+        p->outs[k]->storage = home; /* its own reference */
+        storage_release(old);
+        p->made[k] = first;
+        p->places[k] = true;
+    }
+    return 0;
+}
+
 /* ---- one arena ---- */
 
 static int by_size(const void *a, const void *b) {
@@ -190,15 +265,6 @@ static size_t place_values(value **list, int64_t n) {
     return end;
 }
 
-static void move_tensor(ad_tensor *t, ad_storage *to) {
-    if (t->storage == to) return;
-    t->storage->pinned--;
-    storage_release(t->storage);
-    atomic_fetch_add(&to->refs, 1);
-    to->pinned++;
-    t->storage = to;
-}
-
 static int lay_out(plan *w) {
     ad_program *p = w->p;
     value **list = mem_alloc((size_t)(w->n + 1) * sizeof *list);
@@ -220,8 +286,10 @@ static int lay_out(plan *w) {
             v->last = k;
         }
     }
+    for (int64_t k = 0; k < w->n && p->has_split; k++) /* a backward pass may be run again */
+        if (w->v[k].first < p->split && w->v[k].last >= p->split) w->v[k].last = p->n;
     for (int64_t k = 0; k < w->n; k++) {
-        if (!w->v[k].internal || w->v[k].last < 0) continue;
+        if (!w->v[k].internal || w->v[k].returned || w->v[k].last < 0) continue;
         list[n++] = &w->v[k];
         p->unplanned_bytes += padded(w->v[k].s->nbytes);
     }
@@ -239,7 +307,7 @@ static int lay_out(plan *w) {
         for (int i = 0; i < c->nin + c->nout; i++) {
             ad_tensor *t = i < c->nin ? c->in[i] : c->out[i - c->nin];
             value *v = t ? value_of(w, t->storage) : NULL;
-            if (v && v->internal && v->last >= 0) move_tensor(t, home[v->place]);
+            if (v && v->internal && !v->returned && v->last >= 0) move_tensor(t, home[v->place]);
         }
     }
     status = 0;
@@ -248,6 +316,35 @@ done:
     if (home) mem_free(home, (size_t)(w->n + 1) * sizeof *home);
     if (list) mem_free(list, (size_t)(w->n + 1) * sizeof *list);
     return (int)status;
+}
+
+/* What of others the second part reads: its backward pass must find it as the first part left it. */
+static int note_checks(plan *w) {
+    ad_program *p = w->p;
+    p->checks_cap = w->n + 1;
+    p->checks = mem_alloc((size_t)p->checks_cap * sizeof *p->checks);
+    p->bound = mem_alloc((size_t)(p->nargs + 1) * sizeof *p->bound);
+    if (!p->checks || !p->bound) return -1;
+    memset(p->bound, 0, (size_t)(p->nargs + 1) * sizeof *p->bound);
+    for (int64_t k = 0; k < w->n; k++) w->v[k].live = false; /* now: listed */
+    for (int64_t k = p->split; k < p->n; k++) {
+        const ad_call *c = &p->code[k].call;
+        for (int i = 0; i < c->nin && !p->code[k].dead; i++) {
+            value *v = c->in[i] ? value_of(w, c->in[i]->storage) : NULL;
+            if (!v || v->internal || v->live || v->made_here) continue;
+            v->live = true;
+            int64_t arg = 0;
+            while (arg < p->nargs && p->args[arg]->storage != v->s) arg++;
+            if (arg < p->nargs) {
+                if (arg < p->nargs_forward) p->checks[p->nchecks++] = (check){.arg = arg};
+                continue; /* else a gradient that comes in */
+            }
+            atomic_fetch_add(&v->s->refs, 1);
+            v->s->pinned++;
+            p->checks[p->nchecks++] = (check){.s = v->s, .arg = -1};
+        }
+    }
+    return 0;
 }
 
 /* Storages of others that the program writes, and the largest scratch. */
@@ -284,6 +381,7 @@ static int finish(plan *w) {
         s->pinned++;
         p->watched[p->nwatched++] = (watch){s, atomic_load(&s->moved)};
     }
+    if (p->has_split && note_checks(w)) return -1;
     if (p->scratch_bytes && !(p->scratch = mem_alloc(p->scratch_bytes))) return -1;
     for (int64_t k = 0; k < p->n; k++) p->code[k].call.scratch = p->scratch;
     return 0;
@@ -338,7 +436,7 @@ int plan_program(ad_program *p) {
         fold_activations(&w);
         if (fuse_elementwise(p)) goto done;
     }
-    if (lay_out(&w) || finish(&w)) goto done;
+    if (place_results(&w) || lay_out(&w) || finish(&w)) goto done;
     status = 0;
 done:
     if (w.v) mem_free(w.v, (size_t)w.cap * sizeof *w.v);

@@ -21,12 +21,23 @@ typedef struct grad_effect {
     ad_tensor *exit;  /* what it is afterwards */
 } grad_effect;
 #define ANY_GRAD ((ad_tensor *)1)
+#define SOME_GRAD ((ad_tensor *)2) /* not NULL: the step looked whether there is one, and no further */
+static inline void entry_drop(ad_tensor *entry) {
+    if (entry != ANY_GRAD && entry != SOME_GRAD) tensor_unref(entry);
+}
 
 /* A storage of others that the program touches, and how often a tensor on it had been moved. */
 typedef struct watch {
     ad_storage *s;
     uint32_t moved;
 } watch;
+
+/* What a backward part reads of others: it must not have been written in between. */
+typedef struct check {
+    ad_storage *s;
+    int64_t arg; /* the argument that it is, or -1 */
+    uint32_t version;
+} check;
 
 typedef struct ad_program {
     bool lenient; /* what cannot be recorded ends the recording */
@@ -42,6 +53,17 @@ typedef struct ad_program {
     int64_t nwritten, written_cap;
     watch *watched;
     int64_t nwatched, watched_cap;
+    /* a function that is differentiated: its backward pass is a second part */
+    bool has_split;
+    int64_t split, nargs_forward, nouts_forward; /* how much is the first part's */
+    check *checks;
+    int64_t nchecks, checks_cap;
+    ad_storage **bound;  /* of the arguments, from the first part to the second */
+    ad_tensor **made;    /* results in memory of their own, until the caller has them */
+    bool *places;        /* which results are computed there; as many as outs */
+    int64_t held;        /* results at the end of outs that the caller holds while planning */
+    uint64_t first_node; /* the order of the first tape node of the recording */
+    uint32_t id;
     bool aliased; /* an argument shared memory that the step writes: its calls keep their order */
     char *arena, *scratch;
     size_t arena_bytes, scratch_bytes, unplanned_bytes;
@@ -50,6 +72,7 @@ typedef struct ad_program {
     _Atomic int running;
 } ad_program;
 
+void program_free(ad_program *p);
 /* Appends an executed call to the program that the thread captures; -1 with the error set. */
 int program_append(ad_call *c);
 /* Refuses what cannot be replayed; returns -1 with the error set. */
@@ -67,8 +90,7 @@ int program_rewrite(instr *i, const ad_op *op, int nin, int nout, ad_tensor **ro
 
 /* Whether an argument, as it is bound now, shares memory with what the program writes of others. */
 bool program_aliases(const ad_program *p);
-bool call_is_long(const ad_call *c); /* op.c */
-bool call_reads_values(const ad_call *c);
+bool call_is_long(const ad_call *c);      /* op.c */
 bool call_reads_values(const ad_call *c); /* op.c */
 
 /* Turns the recorded calls into the planned program: what is dead, what is fused, where values live. */

@@ -22,6 +22,7 @@ ad_storage *storage_new(size_t nbytes) {
     atomic_init(&s->pinned, 0);
     s->backing = NULL;
     atomic_init(&s->moved, 0);
+    s->born = tls.capture_id;
     return s;
 }
 
@@ -227,6 +228,7 @@ ad_tensor *tensor_alias(ad_tensor *src, int ndim, const int64_t *sizes, const in
     count_up(&t->storage->refs);
     t->offset = offset;
     t->numel = numel;
+    t->batch = batch_ref(src->batch);
     t->flags = src->flags & (AD_T_NO_VERSION | AD_T_INFERENCE | AD_T_CAPTURED);
     for (int d = 0; d < ndim; d++) {
         t->sizes[d] = sizes[d];
@@ -295,6 +297,7 @@ void tensor_free(ad_tensor *t) {
         tensor_unref(t->base);
         tensor_unref(t->grad);
         tangents_free(t->tangents);
+        batch_unref(t->batch);
         storage_release(t->storage);
         if (t->sizes != t->dims) mem_free(t->sizes, 2 * (size_t)t->ndim * sizeof(int64_t));
         mem_free_kind(t, sizeof *t, MEM_TENSOR);

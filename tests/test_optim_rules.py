@@ -114,6 +114,13 @@ def adafactor(p, g, s, t, o):
     return p - a / max(1, rms(u) / d) * u
 
 
+def lion(p, g, s, t, o):
+    g, (b1, b2) = -g if o.get("maximize") else g, o.get("betas", (0.9, 0.99))
+    m, lr = s.get("m", 0), 0.01
+    s["m"] = b2 * m + (1 - b2) * g
+    return p * (1 - lr * o.get("weight_decay", 0)) - lr * np.sign(b1 * m + (1 - b1) * g)
+
+
 # fmt: off
 CASES = [
     ("Adagrad", adagrad, {}), ("Adagrad", adagrad, {"lr_decay": 0.1, "weight_decay": 0.2, "maximize": True}),
@@ -129,6 +136,8 @@ CASES = [
     ("Rprop", rprop, {}), ("Rprop", rprop, {"etas": (0.2, 2.0), "step_sizes": (0.005, 0.02), "maximize": True}),
     ("ASGD", asgd, {}), ("ASGD", asgd, {"t0": 2, "lambd": 0.1, "weight_decay": 0.1, "maximize": True}),
     ("Adafactor", adafactor, {"eps": (1e-7, 1e-3)}),
+    ("Lion", lion, {"lr": 0.01}), ("Lion", lion, {"lr": 0.01, "betas": (0.4, 0.8), "weight_decay": 0.1,
+                                                  "maximize": True}),
     ("Adafactor", adafactor, {"eps": (0.3, 0.5), "d": 2.0, "weight_decay": 0.5, "maximize": True}),
 ]
 # fmt: on
@@ -168,7 +177,8 @@ def test_rule(name, rule, options, dtype, layout):
         optimizer.step()
     for p, w in zip(params, want):
         np.testing.assert_allclose(p.detach().double().numpy(), w, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
-    assert [int(optimizer.state[p]["step"]) for p in params] == count
+    if name != "Lion":  # which does not count
+        assert [int(optimizer.state[p]["step"]) for p in params] == count
 
 
 ALL = [(name, {k: v for k, v in options.items() if k != "eps"}) for name, _, options in CASES] + [
@@ -218,6 +228,7 @@ def test_state_dict_round_trip(name, options):
     ("Adagrad", {"lr_decay": -1}), ("Adagrad", {"initial_accumulator_value": -1}), ("Adadelta", {"rho": 1.5}),
     ("Adamax", {"betas": (1.0, 0.9)}), ("NAdam", {"momentum_decay": -1}), ("RAdam", {"eps": -1}),
     ("RMSprop", {"alpha": -1}), ("RMSprop", {"momentum": -1}), ("Rprop", {"etas": (1.5, 1.2)}), ("ASGD", {"lr": -1}),
+    ("Lion", {"betas": (0.9, 1.0)}),
     ("Adafactor", {"d": 0.5}), ("Adafactor", {"beta2_decay": 0.5}), ("LBFGS", {"lr": -1}), ("Muon", {"momentum": -1}),
     ("Muon", {"adjust_lr_fn": "none"}), ("SparseAdam", {"lr": 0}), ("SparseAdam", {"eps": 0})])
 def test_bad_options(name, options):

@@ -131,3 +131,118 @@ def test_refusals(call):
 def test_dimensions_out_of_range():
     with pytest.raises(IndexError):
         vmap(ad.sin, out_dims=3)(A)
+
+
+# ---- whole batches ----
+
+
+def test_one_call_for_all_samples():
+    calls = []
+
+    def f(x):
+        calls.append(tuple(x.shape))
+        y = x.clone()
+        y[0] = y.sum()
+        y[1:].mul_(2)
+        return y, ad.zeros(2)
+
+    y, z = vmap(f)(A)
+    assert calls == [(3,)] and z.shape == (4, 2)
+    expected = A.clone() * 2
+    expected[:, 0] = A.sum(1)
+    assert y.equal(expected)
+    with pytest.raises(RuntimeError, match="clone"):
+        z += 1  # one for all samples
+
+
+def test_values_are_read_sample_by_sample():
+    assert vmap(lambda x: x if x.sum() > 1 else -x)(A).equal(ad.stack([x if x.sum() > 1 else -x for x in A]))
+    assert vmap(lambda x: ad.tensor(x.tolist()) * 2)(A).equal(A * 2)
+    assert vmap(lambda x: x[x > 0.2][:1])(A[1:]).equal(ad.stack([x[x > 0.2][:1] for x in A[1:]]))
+    total = ad.zeros(3)
+
+    def add(x):
+        total.add_(x)
+        return x
+
+    vmap(add)(A)
+    assert total.allclose(A.sum(0))
+    kept = []
+    vmap(lambda x: kept.append(x) or x)(A)
+    with pytest.raises(RuntimeError, match="vmap"):
+        kept[0].tolist()
+    assert ad.func.vmap(vmap(lambda x: x * x.item()))(A).equal(A * A)
+
+
+def test_indices_out_of_range_of_any_sample():
+    index = ad.tensor([0, 2, 7, 1])
+    for f in (
+        lambda x, i: x[i],
+        lambda x, i: x.index_select(0, i),
+        lambda x, i: x.gather(0, i.unsqueeze(0)),
+        lambda x, i: nn.functional.embedding(i, W),
+        lambda x, i: nn.functional.cross_entropy(x, i),
+    ):
+        with pytest.raises((IndexError, RuntimeError), match="out of (range|bounds)"):
+            vmap(f)(A, index)
+
+
+def test_gradients_inside_and_through():
+    weight = W.t().clone().requires_grad_()
+
+    def inner(w, x, y):
+        return (w @ x - y).pow(2).sum()
+
+    def adapted(w, x, y):
+        return inner(w - 0.1 * grad(inner)(w, x, y), x, y)
+
+    y = ad.ones(4, 2)
+    vmap(lambda x, y: adapted(weight, x, y))(A, y).sum().backward()
+    by_loop = sum(adapted(weight, a, b) for a, b in zip(A, y))
+    assert weight.grad.allclose(ad.autograd.grad(by_loop, weight)[0], atol=1e-5)
+    assert grad(lambda w: vmap(adapted, in_dims=(None, 0, 0))(w, A, y).sum())(weight).allclose(weight.grad, atol=1e-5)
+    with pytest.raises(RuntimeError, match="func.grad"):
+        vmap(lambda x: inner(weight, x, 1.0).backward() or x)(A)
+
+    def written(x):
+        z = x.sin()
+        z[0] = z[1] * 3
+        z[1:] += 1
+        return (z * z).sum()
+
+    assert vmap(grad(written))(A).allclose(ad.stack([grad(written)(x) for x in A]))
+    z = A.clone().requires_grad_()
+    vmap(lambda x: x * 2)(z).mul_(3).sum().backward()
+    assert z.grad.equal(ad.full((4, 3), 6.0))
+
+
+def test_jacobians_of_structures_and_in_parts():
+    def f(p):
+        return {"y": (p["a"].exp() * p["b"].sum(), p["b"] * 2)}
+
+    p = {"a": A[0], "b": B}
+    for transform in (jacrev, jacfwd):
+        j = transform(f)(p)
+        assert j["y"][0]["b"].shape == (3, 4, 3) and j["y"][1]["a"].equal(ad.zeros(4, 3, 3))
+        assert j["y"][0]["a"].allclose((A[0].exp() * B.sum()).diag())
+    assert jacrev(f, chunk_size=5)(p)["y"][1]["b"].equal(2 * ad.eye(12).view(4, 3, 4, 3))
+    value, aux = jacfwd(lambda x: (x.sin(), x + 1), has_aux=True)(A[0])
+    assert value.allclose(A[0].cos().diag()) and aux.equal(A[0] + 1)
+    assert jacrev(lambda x: x * 0)(ad.zeros(0)).shape == (0, 0)
+
+
+def test_captured_step():
+    each = vmap(grad(lambda w, x: (x @ w).exp().cumsum(0).sum()), in_dims=(None, 0))
+    step = ad.compile(lambda x: each(W, x) * 2)
+    assert all(step(x).allclose(each(W, x) * 2) for x in (A, B, A + 1))
+
+
+def test_random_numbers_are_drawn_for_the_batch():
+    ad.manual_seed(1)
+    r = vmap(lambda x: x * 0 + ad.randn(20), randomness="different")(ad.ones(4, 1))
+    ad.manual_seed(1)
+    assert r.equal(ad.randn(4, 20))
+    ad.manual_seed(1)
+    d = vmap(lambda x: nn.functional.dropout(x, 0.5), randomness="different")(A + 1)
+    ad.manual_seed(1)
+    assert d.equal(nn.functional.dropout(A + 1, 0.5))

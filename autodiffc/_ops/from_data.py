@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import _dtype, interop
+from .. import _capture, _dtype, interop
 from .._core import OP, TensorBase, fail, wrap
 from .._dtype import DTYPES, FROM_NUMPY, check_device
 from .._native import lib
@@ -33,6 +33,8 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         h = lib.ad_scalar_i(data, _BOOL)
     else:
         h = _from_data(data, dtype)
+    if _capture.recording is not None:
+        h = _capture.fresh(h)
     t = wrap(h)
     if requires_grad and lib.ad_set_requires_grad(h, 1) < 0:
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
@@ -58,6 +60,8 @@ def _from_data(data, dtype):
     if isinstance(data, (str, bytes)):
         raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
     array = data
+    if isinstance(data, np.ndarray):
+        _capture.refuse("using a NumPy array (pass it as a tensor among the arguments)")
     if not isinstance(data, (np.ndarray, np.generic)):
         array, found = to_array(data)
         if code is None:

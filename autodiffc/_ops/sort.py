@@ -13,18 +13,18 @@ _BOOL, _INT64 = DTYPES[0], DTYPES[5]
 
 
 def sort(input, dim=-1, descending=False, stable=False, *, out=None, axis=None):
-    """(values, indices) along dim in rising order; equal elements keep their order, NaN comes last (first when
-    descending)."""
+    """(values, indices) along dim in rising order; NaN comes last (first when descending). Equal elements keep their
+    order when stable, else they come in the order that PyTorch leaves them in."""
     if axis is not None:
         dim = axis
-    return pair(return_types.sort, _SORT, input, dim, bool(descending), 0, out)
+    return pair(return_types.sort, _SORT, input, dim, bool(descending), bool(stable), out)
 
 
 def argsort(input, dim=-1, descending=False, stable=False, *, axis=None):
     """The indices of sort()."""
     if axis is not None:
         dim = axis
-    return sort(input, dim, descending)[1]
+    return sort(input, dim, descending, stable)[1]
 
 
 def msort(input, *, out=None):
@@ -33,10 +33,11 @@ def msort(input, *, out=None):
 
 
 def topk(input, k, dim=-1, largest=True, sorted=True, *, out=None, axis=None):
-    """(values, indices) of the k largest (or smallest) along dim, in order. RuntimeError when k is out of range."""
+    """(values, indices) of the k largest (or smallest) along dim, in order unless sorted is False. RuntimeError when k
+    is out of range."""
     if axis is not None:
         dim = axis
-    return pair(return_types.topk, _TOPK, input, dim, bool(largest), k, out)
+    return pair(return_types.topk, _TOPK, input, dim, bool(largest) + 2 * (not sorted), k, out)
 
 
 def kthvalue(input, k, dim=-1, keepdim=False, *, out=None, axis=None, keepdims=None):

@@ -3,7 +3,7 @@
 import warnings
 from enum import Enum
 
-from .. import _dtype
+from .. import _capture, _dtype
 from .._core import TensorBase
 from ..autograd.grad_mode import no_grad
 
@@ -48,6 +48,7 @@ class GradScaler:
         """outputs times the scale: a Tensor, or a list or tuple of them."""
         if not self._enabled:
             return outputs
+        _capture.refuse("GradScaler, which leaves out steps,")
         if isinstance(outputs, TensorBase):
             return outputs * self._started()
         if isinstance(outputs, (list, tuple)):

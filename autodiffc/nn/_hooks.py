@@ -234,9 +234,14 @@ def _run_hook(module: Any, hook: Callable, wants_kwargs: bool, args: tuple, kwar
     return output if result is None else result
 
 
-def call(module: Any, args: tuple, kwargs: dict) -> Any:
-    """``module.forward(*args, **kwargs)`` with every hook that applies."""
-    if not (module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
+def call(module: Any, args: tuple, kwargs: dict, compiled: bool = False) -> Any:
+    """``module.forward(*args, **kwargs)`` with every hook that applies; through ``compile()`` where the module has been
+    compiled in place, unless ``compiled`` says that this is the call from there.
+    """
+    inner = module.__dict__.get("_compiled_call_impl")
+    if inner is not None and not compiled:
+        return inner(*args, **kwargs)
+    if inner is None and not (module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
             or module._backward_pre_hooks):
         module._hooked = False      # all were removed
         if not any_global:

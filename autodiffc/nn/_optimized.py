@@ -4,16 +4,30 @@ from .modules.module import Module
 
 
 class OptimizedModule(Module):
-    """Calls a module as it is. Its state has the module's names after "_orig_mod.", as in PyTorch; other attributes
-    are the module's."""
+    """Calls a module through compile(). Its state has the module's names after "_orig_mod.", as in PyTorch; other
+    attributes are the module's."""
 
-    def __init__(self, mod):
+    def __init__(self, mod, fullgraph=False, recompile_limit=None):
         super().__init__()
         self._orig_mod = mod
         self.training = mod.training
+        self.__dict__["_options"] = (fullgraph, recompile_limit)
 
     def forward(self, *args, **kwargs):
-        return self._orig_mod(*args, **kwargs)
+        step = self.__dict__.get("_step")
+        if step is None:
+            from .._capture.step import CompiledStep
+
+            fullgraph, limit = self.__dict__["_options"]
+            step = self.__dict__["_step"] = CompiledStep(self._modules["_orig_mod"], not fullgraph, limit)
+        return step(*args, **kwargs)
+
+    def explain(self):
+        """As the explain() of a compiled function."""
+        return self.__dict__["_step"].explain() if "_step" in self.__dict__ else "not called yet"
+
+    def __getstate__(self):
+        return {k: v for k, v in super().__getstate__().items() if k != "_step"}
 
     def __getattr__(self, name):
         if name == "_orig_mod":

@@ -1,6 +1,7 @@
 """Optimizers and learning-rate schedulers, with PyTorch's names."""
 from . import lr_scheduler, swa_utils  # noqa: F401
 from ._adafactor import Adafactor  # noqa: F401
+from ._lion import Lion  # noqa: F401
 from ._muon import Muon  # noqa: F401
 from .adadelta import Adadelta  # noqa: F401
 from .adagrad import Adagrad  # noqa: F401

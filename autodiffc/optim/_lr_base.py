@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial, wraps
 from types import FunctionType
 from typing import Any
 
+from .. import _capture
 from ..tensor import Tensor
 from .optimizer import Optimizer
 
@@ -46,6 +48,16 @@ def _per_group(name: str, optimizer: Optimizer, value: Any) -> list:
 def _check_optimizer(optimizer: Any) -> None:
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
+
+
+def _replayed(step: Callable) -> Callable:
+    """``step``, which a captured step that contains it calls again at each replay."""
+    @wraps(step)
+    def either(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _capture.recording is None:
+            return step(self, *args, **kwargs)
+        return _capture.act(partial(step, self, *args, **kwargs))
+    return either
 
 
 class LRScheduler:
@@ -89,6 +101,9 @@ class LRScheduler:
 
     def get_last_lr(self) -> list:
         """The rates that are in force, one for each group."""
+        recording = _capture.here()
+        if recording is not None and not recording.acting:
+            _capture.refuse("get_last_lr()")
         return self._last_lr
 
     def get_lr(self) -> list:
@@ -132,6 +147,13 @@ class LRScheduler:
         finally:
             self._get_lr_called_within_step = False
         self._last_lr = _set_lrs(self.optimizer, lrs)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = _replayed(cls.step)
+
+    step = _replayed(step)
 
 
 def _attributes(fn: Any) -> dict | None:

@@ -399,6 +399,21 @@ class ReduceLROnPlateau(LRScheduler):
                 _set(group, "lr", new)
 
 
+def _check_same_optimizer(self: LRScheduler, schedulers: Sequence[LRScheduler], optimizer: Optimizer) -> None:
+    """Refuse what a scheduler of schedulers cannot drive."""
+    for i, scheduler in enumerate(schedulers):
+        name = type(self).__name__
+        if not hasattr(scheduler, "optimizer"):
+            raise TypeError(f"{name} at index {i} should have `optimizer` as its attribute.")
+        if isinstance(scheduler, ReduceLROnPlateau):
+            raise ValueError(f"{name} does not support `ReduceLROnPlateau` scheduler as it requires additional kwargs "
+                             f"to be specified when calling `step`, but got one at index {i} in the given schedulers "
+                             "sequence.")
+        if optimizer is not scheduler.optimizer:
+            raise ValueError(f"{name} expects all schedulers to belong to the same optimizer, but the one at index "
+                             f"{i}, {type(scheduler).__name__}, has another")
+
+
 class SequentialLR(LRScheduler):
     """One scheduler after another, each from its epoch in ``milestones`` on and with epochs of its own."""
 
@@ -406,20 +421,7 @@ class SequentialLR(LRScheduler):
                  last_epoch: int = -1) -> None:
         if not schedulers:
             raise ValueError(f"{type(self).__name__} expects at least one scheduler, but got no scheduler.")
-        for i, scheduler in enumerate(schedulers):
-            if not hasattr(scheduler, "optimizer"):
-                raise TypeError(f"{type(self).__name__} at index {i} should have `optimizer` as its "
-                                "attribute.")
-            if isinstance(scheduler, ReduceLROnPlateau):
-                raise ValueError(f"{type(self).__name__} does not support `ReduceLROnPlateau` scheduler as "
-                                 "it requires "
-                                 "additional kwargs to be specified when calling `step`, but got one at "
-                                 "index "
-                                 f"{i} in the given schedulers sequence.")
-            if optimizer is not scheduler.optimizer:
-                raise ValueError(f"{type(self).__name__} expects all schedulers to belong to the same "
-                                 "optimizer, but the "
-                                 f"one at index {i}, {type(scheduler).__name__}, has another")
+        _check_same_optimizer(self, schedulers, optimizer)
         if len(milestones) != len(schedulers) - 1:
             raise ValueError("Sequential Schedulers expects number of schedulers provided to be one more "
                              "than the number "
@@ -471,20 +473,7 @@ class ChainedScheduler(LRScheduler):
             raise ValueError(f"{type(self).__name__} expects at least one scheduler to be chained, but got "
                              "no scheduler.")
         optimizer = optimizer or schedulers[0].optimizer
-        for i, scheduler in enumerate(schedulers):
-            if not hasattr(scheduler, "optimizer"):
-                raise TypeError(f"{type(self).__name__} at index {i} should have `optimizer` as its "
-                                "attribute.")
-            if isinstance(scheduler, ReduceLROnPlateau):
-                raise ValueError(f"{type(self).__name__} does not support `ReduceLROnPlateau` scheduler as "
-                                 "it requires "
-                                 "additional kwargs to be specified when calling `step`, but got one at "
-                                 "index "
-                                 f"{i} in the given schedulers sequence.")
-            if optimizer is not scheduler.optimizer:
-                raise ValueError(f"{type(self).__name__} expects all schedulers to belong to the same "
-                                 "optimizer, but the "
-                                 f"one at index {i}, {type(scheduler).__name__}, has another")
+        _check_same_optimizer(self, schedulers, optimizer)
         self._schedulers = list(schedulers)
         self.optimizer = optimizer
         self._last_lr = [_copy(group["lr"]) for group in optimizer.param_groups]

@@ -9,7 +9,8 @@
  * Adam, Adamax: Kingma and Ba, 2015; decoupled decay: Loshchilov and Hutter, 2019; AMSGrad: Reddi et al.,
  * 2018. Adagrad: Duchi, Hazan and Singer, 2011. Adadelta: Zeiler, 2012. NAdam: Dozat, 2016. RAdam: Liu et
  * al., 2020. RMSprop: Tieleman and Hinton, 2012; centered: Graves, 2013. Rprop: Riedmiller and Braun, 1993.
- * ASGD: Polyak and Juditsky, 1992. Muon: Jordan et al., 2024. */
+ * ASGD: Polyak and Juditsky, 1992. Lion: Chen et al., 2023. Muon: Jordan et
+ * al., 2024. */
 
 #ifndef AD_OPTIM_KERNELS
 #define AD_OPTIM_KERNELS
@@ -51,28 +52,95 @@ static void VN(opt_sgd)(OPT_ARGS) {
     }
 }
 
-/* h: step size lr/(1 - beta1^t), beta1, beta2, eps, weight decay, sqrt(1 - beta2^t), 1 - lr * decay */
+/* ---- Adam's family. h: 1 - lr * decay, beta1, beta2, eps, weight decay, then the rule's own ---- */
+
+typedef struct VN(opt_family) {
+    V shrink, one_b1, b2, one_b2, decay;
+    double share, shrinks, adds; /* which kind of decay there is, if any: not 0 */
+    int flags;
+} VN(opt_family);
+
+VFN VN(opt_family) VN(opt_family_of)(const double *h, int flags) {
+    int decoupled = flags & OPT_DECOUPLED;
+    return (VN(opt_family)){.shrink = K(h[0]),
+                            .one_b1 = K(1 - h[1]),
+                            .b2 = K(h[2]),
+                            .one_b2 = K(1 - h[2]),
+                            .decay = K(h[4]),
+                            .share = 1 - h[1],
+                            .shrinks = decoupled ? h[4] : 0,
+                            .adds = decoupled ? 0 : h[4],
+                            .flags = flags};
+}
+
+typedef struct VN(opt_moments) {
+    V d, mean, square; /* the gradient as the rule sees it, and its two moments */
+} VN(opt_moments);
+
+/* Decays x, or the gradient g by it, and brings the moments up to date, whose `left` last elements are at m
+ * and s. */
+VFN VN(opt_moments) VN(opt_moments_of)(const VN(opt_family) * f, V *x, V g, T *m, T *s, int64_t left) {
+    const int64_t i = 0;
+    V d = opt_gradient(g, *x, f->decay, f->adds, f->flags);
+    if (f->shrinks != 0) *x = v_mul(*x, f->shrink);
+    V a = opt_towards(OPT_LOAD(m), d, f->one_b1, f->share);
+    V b = v_fma(v_mul(f->one_b2, d), d, v_mul(OPT_LOAD(s), f->b2));
+    OPT_STORE(m, a);
+    OPT_STORE(s, b);
+    return (VN(opt_moments)){d, a, b};
+}
+#define opt_family VN(opt_family)
+#define opt_moments VN(opt_moments)
+
+/* step size lr/(1 - beta1^t), sqrt(1 - beta2^t) */
 static void VN(opt_adam)(OPT_ARGS) {
     T *p = q[0], *m = q[2], *s = q[3], *mx = flags & OPT_AMSGRAD ? q[4] : NULL;
     const T *g = q[1];
-    int decoupled = flags & OPT_DECOUPLED;
-    V size = K(h[0]), one_b1 = K(1 - h[1]), b2 = K(h[2]), one_b2 = K(1 - h[2]), eps = K(h[3]), wd = K(h[4]),
-      root = K(h[5]), shrink = K(h[6]);
+    V eps = K(h[3]), size = K(h[5]), root = K(h[6]);
+    opt_family f = VN(opt_family_of)(h, flags);
     OPT_EACH {
-        V x = OPT_LOAD(p), d = opt_gradient(OPT_LOAD(g), x, wd, decoupled ? 0 : h[4], flags);
-        if (decoupled && h[4] != 0) x = v_mul(x, shrink);
-        V a = opt_towards(OPT_LOAD(m), d, one_b1, 1 - h[1]);
-        V b = v_fma(v_mul(one_b2, d), d, v_mul(OPT_LOAD(s), b2));
-        OPT_STORE(m, a);
-        OPT_STORE(s, b);
+        V x = OPT_LOAD(p);
+        opt_moments k = VN(opt_moments_of)(&f, &x, OPT_LOAD(g), m + i, s + i, left);
         if (mx) {
-            b = v_max(OPT_LOAD(mx), b);
-            OPT_STORE(mx, b);
+            k.square = v_max(OPT_LOAD(mx), k.square);
+            OPT_STORE(mx, k.square);
         }
-        V denom = v_add(v_sqrt(b) / root, eps);
-        OPT_STORE(p, v_sub(x, v_mul(size, a) / denom));
+        V denom = v_add(v_sqrt(k.square) / root, eps);
+        OPT_STORE(p, v_sub(x, v_mul(size, k.mean) / denom));
     }
 }
+
+/* 1 - beta2^t, factors of the gradient and of its mean */
+static void VN(opt_nadam)(OPT_ARGS) {
+    T *p = q[0], *m = q[2], *s = q[3];
+    const T *g = q[1];
+    V eps = K(h[3]), left_b2 = K(h[5]), now = K(h[6]), mean = K(h[7]);
+    opt_family f = VN(opt_family_of)(h, flags);
+    OPT_EACH {
+        V x = OPT_LOAD(p);
+        opt_moments k = VN(opt_moments_of)(&f, &x, OPT_LOAD(g), m + i, s + i, left);
+        V denom = v_add(v_sqrt(k.square / left_b2), eps);
+        x = v_sub(x, v_mul(now, k.d) / denom);
+        OPT_STORE(p, v_sub(x, v_mul(mean, k.mean) / denom));
+    }
+}
+
+/* 1 - beta1^t, lr, sqrt(1 - beta2^t) * rectification: 0 while the variance cannot be told */
+static void VN(opt_radam)(OPT_ARGS) {
+    T *p = q[0], *m = q[2], *s = q[3];
+    const T *g = q[1];
+    V eps = K(h[3]), left_b1 = K(h[5]), lr = K(h[6]), rect = K(h[7]);
+    opt_family f = VN(opt_family_of)(h, flags);
+    OPT_EACH {
+        V x = OPT_LOAD(p);
+        opt_moments k = VN(opt_moments_of)(&f, &x, OPT_LOAD(g), m + i, s + i, left);
+        V move = v_mul(k.mean / left_b1, lr);
+        if (h[7] != 0) move = v_mul(move, rect / v_add(v_sqrt(k.square), eps));
+        OPT_STORE(p, v_sub(x, move));
+    }
+}
+#undef opt_family
+#undef opt_moments
 
 /* h: lr/(1 + (t - 1) * lr_decay), weight decay, eps */
 static void VN(opt_adagrad)(OPT_ARGS) {
@@ -114,47 +182,6 @@ static void VN(opt_adamax)(OPT_ARGS) {
         OPT_STORE(m, a);
         OPT_STORE(s, u);
         OPT_STORE(p, v_sub(x, v_mul(size, a) / u));
-    }
-}
-
-/* h: 1 - lr * decay, beta1, beta2, eps, weight decay, 1 - beta2^t, factors of the gradient and of its mean */
-static void VN(opt_nadam)(OPT_ARGS) {
-    T *p = q[0], *m = q[2], *s = q[3];
-    const T *g = q[1];
-    int decoupled = flags & OPT_DECOUPLED;
-    V shrink = K(h[0]), one_b1 = K(1 - h[1]), b2 = K(h[2]), one_b2 = K(1 - h[2]), eps = K(h[3]), wd = K(h[4]),
-      left_b2 = K(h[5]), now = K(h[6]), mean = K(h[7]);
-    OPT_EACH {
-        V x = OPT_LOAD(p), d = opt_gradient(OPT_LOAD(g), x, wd, decoupled ? 0 : h[4], flags);
-        if (decoupled && h[4] != 0) x = v_mul(x, shrink);
-        V a = opt_towards(OPT_LOAD(m), d, one_b1, 1 - h[1]);
-        V b = v_fma(v_mul(one_b2, d), d, v_mul(OPT_LOAD(s), b2));
-        OPT_STORE(m, a);
-        OPT_STORE(s, b);
-        V denom = v_add(v_sqrt(b / left_b2), eps);
-        x = v_sub(x, v_mul(now, d) / denom);
-        OPT_STORE(p, v_sub(x, v_mul(mean, a) / denom));
-    }
-}
-
-/* h: 1 - lr * decay, beta1, beta2, eps, weight decay, 1 - beta1^t, lr, sqrt(1 - beta2^t) * rectification: 0
- * while the variance cannot be told */
-static void VN(opt_radam)(OPT_ARGS) {
-    T *p = q[0], *m = q[2], *s = q[3];
-    const T *g = q[1];
-    int decoupled = flags & OPT_DECOUPLED;
-    V shrink = K(h[0]), one_b1 = K(1 - h[1]), b2 = K(h[2]), one_b2 = K(1 - h[2]), eps = K(h[3]), wd = K(h[4]),
-      left_b1 = K(h[5]), lr = K(h[6]), rect = K(h[7]);
-    OPT_EACH {
-        V x = OPT_LOAD(p), d = opt_gradient(OPT_LOAD(g), x, wd, decoupled ? 0 : h[4], flags);
-        if (decoupled && h[4] != 0) x = v_mul(x, shrink);
-        V a = opt_towards(OPT_LOAD(m), d, one_b1, 1 - h[1]);
-        V b = v_fma(v_mul(one_b2, d), d, v_mul(OPT_LOAD(s), b2));
-        OPT_STORE(m, a);
-        OPT_STORE(s, b);
-        V move = v_mul(a / left_b1, lr);
-        if (h[7] != 0) move = v_mul(move, rect / v_add(v_sqrt(b), eps));
-        OPT_STORE(p, v_sub(x, move));
     }
 }
 
@@ -212,6 +239,20 @@ static void VN(opt_asgd)(OPT_ARGS) {
         V a = OPT_LOAD(mean);
         OPT_STORE(p, x);
         OPT_STORE(mean, h[2] == 1 ? x : v_add(a, v_mul(v_sub(x, a), mu)));
+    }
+}
+
+/* h: lr, beta1, beta2, 1 - lr * decay. The step is the sign of a mean that the next step forgets. */
+static void VN(opt_lion)(OPT_ARGS) {
+    T *p = q[0], *m = q[2];
+    const T *g = q[1];
+    V lr = K(h[0]), one_b1 = K(1 - h[1]), one_b2 = K(1 - h[2]), shrink = K(h[3]), zero = K(0);
+    OPT_EACH {
+        V d = opt_gradient(OPT_LOAD(g), zero, zero, 0, flags), mean = OPT_LOAD(m);
+        V u = opt_towards(mean, d, one_b1, 1 - h[1]);
+        u = v_sel(v_gt(u, zero), K(1), v_sel(v_lt(u, zero), K(-1), u)); /* NaN stays */
+        OPT_STORE(m, opt_towards(mean, d, one_b2, 1 - h[2]));
+        OPT_STORE(p, v_fma(v_neg(lr), u, v_mul(OPT_LOAD(p), shrink)));
     }
 }
 

@@ -1,9 +1,9 @@
 /* The inner loops of the random numbers, compiled once for each instruction set.
  *
  * rng_simd.c includes this file with RNG_FN (the suffix of every name), RNG_W (lanes of a float
- * vector) and perhaps RNG_X86_FMA defined. The bits of the results are part of the contract: they
- * are PyTorch's (docs/random.md), so every fused multiply-add is written out and none is left to
- * the compiler. No include guard on purpose. */
+ * vector, 8 at most), RNG_WIDE (32-bit lanes of an integer vector) and perhaps RNG_X86_FMA defined. The bits
+ * of the results are part of the contract: they are PyTorch's (docs/random.md), so every fused multiply-add
+ * is written out and none is left to the compiler. No include guard on purpose. */
 
 #define RNG_CAT2(a, b) a##b
 #define RNG_CAT(a, b) RNG_CAT2(a, b)
@@ -55,25 +55,61 @@ static RNG_INLINE float L(fma_f32)(float a, float b, float c) {
 #endif
 }
 
-/* One step of mt19937 for all 624 words, then their tempering. Three loops, because each word needs
- * one that lies 397 ahead (mod 624), and the first 227 have it still old. */
-static RNG_INLINE uint32_t L(twist)(uint32_t hi, uint32_t lo) {
-    uint32_t y = (hi & 0x80000000u) | (lo & 0x7fffffffu);
-    return (y >> 1) ^ ((0u - (lo & 1u)) & 0x9908b0dfu);
-}
+/* Unsigned integers in vectors of RNG_WIDE lanes; the compiler's own vectorizer is not relied on here. */
+typedef uint32_t L(vw) __attribute__((vector_size(RNG_WIDE * 4)));
+typedef int32_t L(vi32) __attribute__((vector_size(RNG_WIDE * 4)));
+typedef uint64_t L(vp) __attribute__((vector_size(RNG_WIDE * 4)));
+typedef int64_t L(vq) __attribute__((vector_size(RNG_WIDE * 4)));
+typedef int16_t L(vh) __attribute__((vector_size(RNG_WIDE * 2)));
+typedef int8_t L(vb) __attribute__((vector_size(RNG_WIDE)));
+#if RNG_WIDE == 16
+#define RNG_EVENS 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#elif RNG_WIDE == 8
+#define RNG_EVENS 0, 2, 4, 6, 8, 10, 12, 14
+#else
+#define RNG_EVENS 0, 2, 4, 6
+#endif
 
-static void L(block)(uint32_t *restrict mt, uint32_t *restrict out) {
-    for (int i = 0; i < 227; i++) mt[i] = mt[i + 397] ^ L(twist)(mt[i], mt[i + 1]);
-    for (int i = 227; i < 623; i++) mt[i] = mt[i - 227] ^ L(twist)(mt[i], mt[i + 1]);
-    mt[623] = mt[396] ^ L(twist)(mt[623], mt[0]);
-    for (int i = 0; i < 624; i++) {
-        uint32_t y = mt[i];
-        y ^= y >> 11;
-        y ^= (y << 7) & 0x9d2c5680u;
-        y ^= (y << 15) & 0xefc60000u;
-        out[i] = y ^ (y >> 18);
+/* One step of mt19937, of a word or of a vector of them, and the tempering. */
+#define RNG_TWIST(hi, lo, T)                                                                                 \
+    ((((hi) & 0x80000000u) | ((lo) & 0x7fffffffu)) >> 1 ^ (((T){0} - ((lo) & 1u)) & 0x9908b0dfu))
+#define RNG_TEMPER(y)                                                                                        \
+    do {                                                                                                     \
+        y ^= y >> 11;                                                                                        \
+        y ^= (y << 7) & 0x9d2c5680u;                                                                         \
+        y ^= (y << 15) & 0xefc60000u;                                                                        \
+        y ^= y >> 18;                                                                                        \
+    } while (0)
+
+/* Words [i, end), each with the one at `far` from it. */
+static RNG_INLINE void L(stretch)(uint32_t *restrict mt, uint32_t *restrict out, int i, int end, int far) {
+    for (; i + RNG_WIDE <= end; i += RNG_WIDE) {
+        L(vw) a, b, y;
+        memcpy(&a, mt + i, sizeof a);
+        memcpy(&b, mt + i + 1, sizeof b);
+        memcpy(&y, mt + i + far, sizeof y);
+        y ^= RNG_TWIST(a, b, L(vw));
+        memcpy(mt + i, &y, sizeof y);
+        RNG_TEMPER(y);
+        memcpy(out + i, &y, sizeof y);
+    }
+    for (; i < end; i++) {
+        uint32_t y = mt[i] = mt[i + far] ^ RNG_TWIST(mt[i], mt[i + 1], uint32_t);
+        RNG_TEMPER(y);
+        out[i] = y;
     }
 }
+
+/* All 624 words, each of which needs one that lies 397 ahead (mod 624): the first 227 have it still old. */
+static void L(block)(uint32_t *restrict mt, uint32_t *restrict out) {
+    L(stretch)(mt, out, 0, 227, 397);
+    L(stretch)(mt, out, 227, 623, -227);
+    uint32_t y = mt[623] = mt[396] ^ RNG_TWIST(mt[623], mt[0], uint32_t);
+    RNG_TEMPER(y);
+    out[623] = y;
+}
+#undef RNG_TWIST
+#undef RNG_TEMPER
 
 /* 24 bits of a word as a float in [0, 1). */
 static RNG_INLINE float L(unit32)(uint32_t w) { return (float)(int32_t)(w & 0xffffffu) * 0x1p-24f; }
@@ -86,7 +122,18 @@ static RNG_INLINE double L(count53)(uint32_t hi, uint32_t lo) {
 
 static void L(uniform_f32)(const uint32_t *restrict w, float *restrict out, int n, float from, float to) {
     float range = to - from;
-    for (int i = 0; i < n; i++) {
+    VF from_v = (VF){0} + from, to_v = (VF){0} + to, range_v = (VF){0} + range;
+    int i = 0;
+    for (; i + RNG_W <= n; i += RNG_W) {
+        VU u;
+        memcpy(&u, w + i, sizeof u);
+        VF y = __builtin_convertvector((VI)(u & 0xffffffu), VF) * 0x1p-24f;
+        L(fma_to)(&y, &y, &range_v, &from_v);
+        VI last = y == to_v;
+        y = (VF)(((VI)from_v & last) | ((VI)y & ~last));
+        memcpy(out + i, &y, sizeof y);
+    }
+    for (; i < n; i++) {
         float y = L(fma_f32)(L(unit32)(w[i]), range, from);
         out[i] = y == to ? from : y;
     }
@@ -105,10 +152,25 @@ static void L(unit_f64)(const uint32_t *restrict w, double *restrict out, int n)
     for (int i = 0; i < n; i++) out[i] = L(count53)(w[2 * i], w[2 * i + 1]) * 0x1p-53;
 }
 
-static void L(bernoulli)(const uint32_t *restrict w, uint8_t *restrict out, int n, double p) {
-    double limit = p * 0x1p53; /* scaling is exact, so this is the comparison of u with p */
-    for (int i = 0; i < n; i++) out[i] = L(count53)(w[2 * i], w[2 * i + 1]) < limit;
+/* u < p in integers: u counts units of 2^-53, and p scaled by them is exact. The truth of 64-bit lanes is
+ * narrowed in steps for which there are instructions. */
+static RNG_INLINE L(vq) L(below)(const uint32_t *w, int64_t limit) {
+    L(vp) halves; /* the high one comes first */
+    memcpy(&halves, w, sizeof halves);
+    return ((L(vq))(halves << 32 | halves >> 32) & 0x1fffffffffffff) < limit;
 }
+static void L(bernoulli)(const uint32_t *restrict w, uint8_t *restrict out, int n, double p) {
+    int64_t limit = (int64_t)ceil(p * 0x1p53);
+    int i = 0;
+    for (; i + RNG_WIDE <= n; i += RNG_WIDE) {
+        L(vi32) a = (L(vi32))L(below)(w + 2 * i, limit), b = (L(vi32))L(below)(w + 2 * i + RNG_WIDE, limit);
+        L(vi32) both = __builtin_shufflevector(a, b, RNG_EVENS);
+        L(vb) kept = __builtin_convertvector(__builtin_convertvector(both, L(vh)), L(vb)) & 1;
+        memcpy(out + i, &kept, sizeof kept);
+    }
+    for (; i < n; i++) out[i] = (int64_t)((uint64_t)(w[2 * i] & 0x1fffffu) << 32 | w[2 * i + 1]) < limit;
+}
+#undef RNG_EVENS
 
 /* Natural logarithm of floats in (0, 1], by Cephes's logf: x = 2^e * m, m in [sqrt(1/2), sqrt(2)). */
 static RNG_INLINE void L(log_of)(VF *x) {
@@ -211,5 +273,6 @@ const rng_loops L(rng_loops) = {
 #undef RNG_CAT2
 #undef RNG_FN
 #undef RNG_W
+#undef RNG_WIDE
 #undef RNG_LOOPS_NAME
 #undef RNG_X86_FMA

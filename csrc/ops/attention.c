@@ -226,12 +226,13 @@ typedef struct block {
 
 static void apply_bool(const attention *a, const block *b, const char *p, int64_t rs, int64_t cs, char *s) {
     static const char nothing[KEYS] = {[0 ... KEYS - 1] = 1};
+    static const float added[2] = {-INFINITY, 0}; /* no branch: masks may be random */
     int64_t size = 1;
     if (rs == 0) { /* the same for all queries */
         for (int64_t j = 0; j < b->nk; j++)
             if (!p[(b->k0 + j) * cs]) fill(a, s + (j * QUERIES + b->c0) * (int64_t)a->es, b->cols, -INFINITY);
-    } else if (a->ct == CT_F32) MASK_LOOP(float, if (!*m) *score = -INFINITY)
-    else MASK_LOOP(double, if (!*m) *score = -INFINITY)
+    } else if (a->ct == CT_F32) MASK_LOOP(float, *score += added[*m != 0])
+    else MASK_LOOP(double, *score += added[*m != 0])
 }
 
 static void apply_added(const attention *a, const block *b, const char *p, int64_t rs, int64_t cs, char *s) {
@@ -261,6 +262,24 @@ static void apply_mask(const attention *a, const block *b, char *s) {
         int64_t end = least(b->k0 + j - b->q0, b->c0 + b->cols); /* the first query that sees the key */
         if (end > b->c0) fill(a, s + (j * QUERIES + b->c0) * (int64_t)a->es, end - b->c0, -INFINITY);
     }
+}
+
+/* Whether the mask hides every key of a block from every query, as it does behind the end of a padded
+ * sequence or outside of a window. A block that does not is mostly known by its first element. */
+static bool hidden(const attention *a, const block *b) {
+    const ad_tensor *t = a->mask;
+    if (!t) return false;
+    int64_t rs = t->strides[t->ndim - 2], cs = t->strides[t->ndim - 1];
+    const char *p = head_of(a, t, b->head, false);
+    for (int64_t i = b->c0; i < (rs ? b->nq : b->c0 + 1); i++) {
+        int64_t at = (b->q0 + i) * rs + b->k0 * cs;
+        for (int64_t j = 0; j < b->nk; j++, at += cs)
+            if (t->dtype == AD_BOOL ? p[at]
+                : a->ct == CT_F32   ? ((const float *)p)[at] != -INFINITY
+                                    : ((const double *)p)[at] != -INFINITY)
+                return false;
+    }
+    return true;
 }
 
 /* The next block of keys from k0 on for queries [q0, q0 + nq), narrower on the diagonal. False after the
@@ -305,6 +324,7 @@ static void attend(int64_t begin, int64_t end, void *ctx) {
         fill(a, sum, QUERIES, 0);
         bool first = true;
         while (next_keys(a, &b, a->s)) {
+            if (hidden(a, &b)) continue;
             int64_t skip = b.c0 * es;
             scores(a, &b, k, qt, a->e, s);
             apply_mask(a, &b, s);
@@ -390,6 +410,7 @@ static void go_back(const backward *w, int64_t head, int64_t q0, int64_t k0, int
         fill(a, dot + i * es, 1, kernels->dot[a->ct](a->d, row(a, g, i), row(a, o, i)));
     bool first = true;
     while (next_keys(a, &b, end)) {
+        if (hidden(a, &b)) continue;
         int64_t skip = b.c0 * es, nq = b.nq - b.c0;
         scores(a, &b, k, qt, a->e, s);
         apply_mask(a, &b, s);

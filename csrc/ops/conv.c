@@ -10,12 +10,6 @@
 #include "../pool.h"
 #include "declare.h"
 
-enum {
-    HOW_PADDED, /* conv: the result's size follows; conv_transpose: the list ends with output_padding */
-    HOW_SAME,   /* conv: padded so that the result is as large as the input */
-    HOW_SIZED   /* the list ends with the sizes of the result: all of them */
-};
-
 #define LL(x) ((long long)(x))
 
 /* ---- geometry ---- */

@@ -24,6 +24,13 @@ void part_vjp(ad_vjp *v); /* the rule of every view that shows a part (view.c) *
 /* The part of `whole` that a view's row shows, where the attributes are those of `unview`. */
 void view_of(const ad_attr *at, ad_tensor *whole, ad_spec *part);
 
+/* i[2] of conv and conv_transpose: how the size of the result is told */
+enum {
+    HOW_PADDED, /* conv: the result's size follows; conv_transpose: the list ends with output_padding */
+    HOW_SAME,   /* conv: padded so that the result is as large as the input */
+    HOW_SIZED   /* the list ends with the sizes of the result: all of them */
+};
+
 #define INDEX_CODES (8 * AD_MAXDIM + 8) /* the longest list of index_view: see indexing.c */
 
 /* Tangent rules that serve many rows (op.c). */

@@ -233,7 +233,8 @@ static int take_apart(expression *e, ad_tensor *x, const int64_t *codes, int64_t
             dim++;
             break;
         case CODE_TENSOR:
-            if (t->ndim == 0 && !is_mask(t) && !tls.capture) { /* its value is an integer index */
+            if (t->ndim == 0 && !is_mask(t) && !tls.capture &&
+                !t->batch) { /* its value is an integer index */
                 keep = 2;
                 list[at] = CODE_INT;
                 list[at + 1] = tensor_get_i64(t);
@@ -241,6 +242,7 @@ static int take_apart(expression *e, ad_tensor *x, const int64_t *codes, int64_t
                 break;
             }
             if (t->ndim == 0 && is_mask(t)) {
+                if (ad_check_values((ad_handle)t)) return -1;
                 if (tls.capture && program_refuse("indexing with a 0-d mask")) return -1;
                 keep = 1;
                 list[at] = CODE_NONE;

@@ -186,7 +186,10 @@ static void update_run(const ad_call *c) {
     w.arrays = rule_arrays(w.rule, (int)c->at->i[1]);
     update_numbers(c, w.rule, w.arrays);
     int n = (int)c->at->i[0];
-    pool_parallel_for(total_chunks(c, n), grain_of(c, n, 2), update_range, &w);
+    int64_t chunks = total_chunks(c, n);
+    /* Long stretches, as memory likes them, while there are enough to share out. */
+    int full = chunks < 2 * 32 ? 2 : chunks < 16 * 32 ? (int)(chunks / 32) : 16;
+    pool_parallel_for(chunks, grain_of(c, n, full), update_range, &w);
 }
 
 #define OPTIM(name, ...)                                                                                     \

@@ -18,9 +18,9 @@ static void adam_numbers(NUMBERS) {
     UNUSED;
     double lr = at->f[0], b1 = at->f[1], b2 = at->f[2], step = s[0] += 1;
     memcpy(h, at->f, 5 * sizeof *h);
-    h[0] = lr / (1 - pow(b1, step));
-    h[5] = sqrt(1 - pow(b2, step));
-    h[6] = 1 - lr * at->f[4];
+    h[0] = 1 - lr * at->f[4];
+    h[5] = lr / (1 - pow(b1, step));
+    h[6] = sqrt(1 - pow(b2, step));
 }
 
 /* f: lr, lr decay, weight decay, eps */
@@ -96,6 +96,13 @@ static void asgd_numbers(NUMBERS) {
     h[3] = at->f[4];
     s[1] = lr / pow(1 + lambd * lr * step, at->f[2]);
     s[2] = 1 / fmax(1, step - at->f[3]);
+}
+
+/* f: lr, beta1, beta2, weight decay */
+static void lion_numbers(NUMBERS) {
+    UNUSED;
+    memcpy(h, at->f, 3 * sizeof *h);
+    h[3] = 1 - at->f[0] * at->f[3];
 }
 
 /* f: momentum */

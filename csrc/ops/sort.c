@@ -1,12 +1,14 @@
 /* Order along a dimension: extremes with their positions, sort, topk, k-th value, median, mode, and search in
  * what is sorted. i[0] = dimension, i[1] = keepdim (or descending, or largest).
  *
- * Sorting goes by a 64-bit key that orders as the value does, NaN above all, -0 equal to 0; it is stable. */
+ * Sorting goes by a 64-bit key that orders as the value does, NaN above all, -0 equal to 0. Which of equal
+ * elements an index names is told in tie_order.h. */
 #include <math.h>
 #include <string.h>
 #include "../pool.h"
 #include "declare.h"
 #include "lines.h"
+#include "tie_order.h"
 
 #define TILE 1024
 #define WORK 32768
@@ -253,11 +255,6 @@ void argmin_run(const ad_call *c) { run_arg(c, true); }
 
 /* ---- sorting one line ---- */
 
-typedef struct pair {
-    uint64_t key;
-    int64_t at;
-} pair;
-
 #define KEY_NAN UINT64_MAX
 
 static inline uint64_t key_f64(double d) {
@@ -291,15 +288,6 @@ static uint64_t keys_of(const ad_tensor *x, const char *base, int64_t n, int64_t
         }
     }
     return ct == CT_I64 ? 0 : down ? 0 : all;
-}
-
-static void sort_small(pair *p, int64_t n) {
-    for (int64_t i = 1; i < n; i++) {
-        pair x = p[i];
-        int64_t k = i;
-        for (; k > 0 && p[k - 1].key > x.key; k--) p[k] = p[k - 1];
-        p[k] = x;
-    }
 }
 
 /* Sorts p[0..n), stable; tmp is as long. */
@@ -350,7 +338,8 @@ typedef struct sorting {
     const ad_tensor *x;
     ad_tensor *value, *index;
     int64_t k, grain;
-    bool flag; /* descending, largest, or ignore NaN */
+    bool flag;  /* descending, largest, or ignore NaN */
+    bool plain; /* the order of equal elements is PyTorch's unstable one; topk: sorted */
     pair *scratch;
 } sorting;
 
@@ -364,15 +353,10 @@ static size_t sort_bytes(const ad_call *c) {
     return (size_t)((l.count + g - 1) / g) * 2 * (size_t)l.n * sizeof(pair);
 }
 
-static void top_few(pair *p, int64_t n, int64_t k) { /* the first k of the sorted line, by insertion */
-    sort_small(p, k);
-    for (int64_t i = k; i < n; i++) {
-        pair x = p[i];
-        if (!k || x.key >= p[k - 1].key) continue;
-        int64_t j = k - 1;
-        for (; j > 0 && p[j - 1].key > x.key; j--) p[j] = p[j - 1];
-        p[j] = x;
-    }
+static bool any_equal(const pair *p, int64_t n) { /* of a sorted line */
+    for (int64_t i = 1; i < n; i++)
+        if (p[i].key == p[i - 1].key) return true;
+    return false;
 }
 
 static void sort_lines(int64_t begin, int64_t end, void *ctx) {
@@ -386,13 +370,19 @@ static void sort_lines(int64_t begin, int64_t end, void *ctx) {
         const char *base = (char *)tensor_data(s->x) + line_start(l, i, n) * es;
         uint64_t nan = keys_of(s->x, base, n, step, (s->what == SORT || s->what == TOPK) && s->flag, p);
         int64_t outs = s->what == SORT ? n : s->what == TOPK ? s->k : 1, first = 0;
-        if (s->what == TOPK && s->k <= 64) top_few(p, n, s->k);
-        else sort_pairs(p, tmp, n);
-        if (s->what == KTH) first = s->k;
-        if (s->what == MEDIAN) {
-            int64_t m = n; /* how many are numbers */
-            while (nan && m > 0 && p[m - 1].key == nan) m--;
-            first = m == n || (s->flag && m) ? (m - 1) / 2 : m;
+        if (s->what == TOPK) order_least(p, s->k, n, s->plain);
+        else if (s->what == KTH) order_kth(p, first = s->k, n);
+        else {
+            sort_pairs(p, tmp, n);
+            if (s->what == MEDIAN) {
+                int64_t m = n; /* how many are numbers */
+                while (nan && m > 0 && p[m - 1].key == nan) m--;
+                first = m == n || (s->flag && m) ? (m - 1) / 2 : m;
+            }
+            if (s->plain && n > ORDER_SHORT && any_equal(p, n)) {
+                keys_of(s->x, base, n, step, s->what == SORT && s->flag, p);
+                order_sort(p, n);
+            }
         }
         if (s->what == MODE) {
             int64_t longest = 0;
@@ -413,13 +403,14 @@ static void sort_lines(int64_t begin, int64_t end, void *ctx) {
     }
 }
 
-static void run_sort(const ad_call *c, int what, int64_t k, bool flag) {
+static void run_sort(const ad_call *c, int what, int64_t k, bool flag, bool plain) {
     sorting s = {.what = what,
                  .x = c->in[0],
                  .value = c->out[0],
                  .index = c->out[1],
                  .k = k,
                  .flag = flag,
+                 .plain = plain,
                  .scratch = c->scratch};
     s.l = lines_in(c);
     if (!s.l.n) return;
@@ -436,13 +427,13 @@ static int infer_both(ad_call *c, int64_t n) {
     c->spec[1].nondiff = true;
     return 0;
 }
-int sort_infer(ad_call *c) { /* i[1] = descending */
+int sort_infer(ad_call *c) { /* i[1] = descending, i[2] = stable */
     return dim_wrap(c->at->i[0], c->in[0]->ndim) < 0 ? -1 : infer_both(c, dim_size(c->in[0], c->at->i[0]));
 }
 size_t sort_scratch(const ad_call *c) { return sort_bytes(c); }
-void sort_run(const ad_call *c) { run_sort(c, SORT, 0, c->at->i[1]); }
+void sort_run(const ad_call *c) { run_sort(c, SORT, 0, c->at->i[1], !c->at->i[2]); }
 
-int topk_infer(ad_call *c) { /* i[1] = largest, i[2] = k */
+int topk_infer(ad_call *c) { /* i[1] = 1 for the largest, + 2 for any order; i[2] = k */
     if (dim_wrap(c->at->i[0], c->in[0]->ndim) < 0) return -1;
     if (c->at->i[2] < 0 || c->at->i[2] > dim_size(c->in[0], c->at->i[0]))
         return ad_fail(AD_ERR_RUNTIME,
@@ -451,7 +442,7 @@ int topk_infer(ad_call *c) { /* i[1] = largest, i[2] = k */
     return infer_both(c, c->at->i[2]);
 }
 size_t topk_scratch(const ad_call *c) { return sort_bytes(c); }
-void topk_run(const ad_call *c) { run_sort(c, TOPK, c->at->i[2], c->at->i[1]); }
+void topk_run(const ad_call *c) { run_sort(c, TOPK, c->at->i[2], c->at->i[1] & 1, !(c->at->i[1] & 2)); }
 
 int kthvalue_infer(ad_call *c) { /* i[2] = k, from 1 */
     if (infer_select(c, "kthvalue")) return -1;
@@ -461,15 +452,15 @@ int kthvalue_infer(ad_call *c) { /* i[2] = k, from 1 */
     return 0;
 }
 size_t kthvalue_scratch(const ad_call *c) { return sort_bytes(c); }
-void kthvalue_run(const ad_call *c) { run_sort(c, KTH, c->at->i[2] - 1, false); }
+void kthvalue_run(const ad_call *c) { run_sort(c, KTH, c->at->i[2] - 1, false, true); }
 
 int median_dim_infer(ad_call *c) { return infer_select(c, "median"); } /* i[2] = ignore NaN */
 size_t median_dim_scratch(const ad_call *c) { return sort_bytes(c); }
-void median_dim_run(const ad_call *c) { run_sort(c, MEDIAN, 0, c->at->i[2]); }
+void median_dim_run(const ad_call *c) { run_sort(c, MEDIAN, 0, c->at->i[2], false); }
 
 int mode_infer(ad_call *c) { return infer_select(c, "mode"); }
 size_t mode_scratch(const ad_call *c) { return sort_bytes(c); }
-void mode_run(const ad_call *c) { run_sort(c, MODE, 0, false); }
+void mode_run(const ad_call *c) { run_sort(c, MODE, 0, false, true); }
 
 /* ---- searchsorted(boundaries, values, sorter or none): i[0] = right, i[1] = int32 ---- */
 

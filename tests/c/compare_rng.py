@@ -287,7 +287,7 @@ def states():
 
 
 warnings.simplefilter("ignore")
-for loops in (b"avx2", b"base"):
+for loops in (b"avx512", b"avx2", b"base"):
     if lib.rng_use_loops(loops):
         continue
     print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}; loops {loops.decode()}")

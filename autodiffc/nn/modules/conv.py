@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from .. import functional as F
@@ -114,12 +115,17 @@ class _ConvNd(Module):
             text += f", padding_mode={self.padding_mode}"
         return text
 
+    _convolve: Callable     # the function of the layer, which every class but the transposed ones names
+
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The layer with another weight and bias; subclasses override it."""
-        raise NotImplementedError(f"{type(self).__name__} does not define _conv_forward")
+        if self.padding_mode != "zeros":
+            input = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
+            return self._convolve(input, weight, bias, self.stride, 0, self.dilation, self.groups)
+        return self._convolve(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
-    def _padded(self, input: Tensor) -> Tensor:
-        return F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
+    def forward(self, input: Tensor) -> Tensor:
+        return self._conv_forward(input, self.weight, self.bias)
 
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
@@ -140,13 +146,7 @@ class Conv1d(_ConvNd):
                          padding if isinstance(padding, str) else _single(padding), _single(dilation), False,
                          _single(0), groups, bias, padding_mode, device, dtype)
 
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if self.padding_mode != "zeros":
-            return ops.conv1d(self._padded(input), weight, bias, self.stride, 0, self.dilation, self.groups)
-        return ops.conv1d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
-
-    def forward(self, input: Tensor) -> Tensor:
-        return self._conv_forward(input, self.weight, self.bias)
+    _convolve = staticmethod(ops.conv1d)
 
 
 class Conv2d(_ConvNd):
@@ -161,13 +161,7 @@ class Conv2d(_ConvNd):
                          padding if isinstance(padding, str) else _pair(padding), _pair(dilation), False,
                          _pair(0), groups, bias, padding_mode, device, dtype)
 
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if self.padding_mode != "zeros":
-            return ops.conv2d(self._padded(input), weight, bias, self.stride, 0, self.dilation, self.groups)
-        return ops.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
-
-    def forward(self, input: Tensor) -> Tensor:
-        return self._conv_forward(input, self.weight, self.bias)
+    _convolve = staticmethod(ops.conv2d)
 
 
 class Conv3d(_ConvNd):
@@ -182,13 +176,7 @@ class Conv3d(_ConvNd):
                          padding if isinstance(padding, str) else _triple(padding), _triple(dilation), False,
                          _triple(0), groups, bias, padding_mode, device, dtype)
 
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if self.padding_mode != "zeros":
-            return ops.conv3d(self._padded(input), weight, bias, self.stride, 0, self.dilation, self.groups)
-        return ops.conv3d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
-
-    def forward(self, input: Tensor) -> Tensor:
-        return self._conv_forward(input, self.weight, self.bias)
+    _convolve = staticmethod(ops.conv3d)
 
 
 class _ConvTransposeNd(_ConvNd):

@@ -162,7 +162,7 @@ class Module:
             if name in _run_hooks:
                 value = HookDict(self, value)
                 namespace["_hooked"] = True
-            if name in _noted:
+            if name in _noted or (type(value) in _simple and namespace.get(name, _missing) is not value):
                 changes[0] += 1
             object.__setattr__(self, name, value)
 
@@ -200,6 +200,7 @@ class Module:
 
     def __getstate__(self) -> dict:
         state = self.__dict__.copy()
+        state.pop("_compiled_call_impl", None)
         for registry in _registries:        # what is repeated from a registry is not state
             for name, member in state.get(registry, {}).items():
                 if state.get(name, _missing) is member:
@@ -532,7 +533,14 @@ class Module:
         return self._apply(lambda t: t.share_memory_())
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Accepted and without effect: a whole training step is captured by ``autodiffc.compile(step)``."""
+        """From now on calls of this module go through ``compile()``, which takes the arguments."""
+        from ... import compile
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return _hooks.call(self, args, kwargs, compiled=True)
+        call.__qualname__ = type(self).__name__
+        self.__dict__["_compiled_call_impl"] = compile(call, *args, **kwargs)
+        self._hooked = True
 
     # ---- state
 
@@ -640,6 +648,7 @@ _hook_dicts = ("_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_f
                "_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks",
                "_load_state_dict_post_hooks")
 _noted = {"training", "forward", *_run_hooks}
+_simple = frozenset({int, float, bool, str, type(None)})    # what captured steps take from a module's attributes
 
 # PyTorch's names, which scripts import
 _addindent = _indent

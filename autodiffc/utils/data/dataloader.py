@@ -6,6 +6,7 @@ import time
 import warnings
 from typing import Generic, TypeVar
 
+from ... import _capture
 from . import _utils
 from ._utils.collate import default_collate, default_convert
 from ._utils.fetch import IterableFetcher, MapFetcher, tensor_fetcher
@@ -231,6 +232,7 @@ class _BaseDataLoaderIter:
         return self
 
     def __next__(self):
+        _capture.refuse("taking a batch from a DataLoader (pass it as an argument)")
         data = self._next_data()
         self._num_yielded += 1
         if self._expected is not None and self._num_yielded > self._expected:

@@ -1,9 +1,9 @@
-/* Capture and replay: begin, record, end, and running a program again on new inputs. */
+/* Capture: a step is recorded call by call, and handed to the planner when it ends. */
 #include <stdio.h>
 #include <string.h>
 #include "fuse.h"
 #include "generator.h"
-#include "pool.h"
+#include "reach.h"
 
 /* ---- growing arrays ---- */
 
@@ -101,6 +101,9 @@ static _Thread_local char refused[160]; /* what ended a lenient recording */
 
 int program_append(ad_call *c) {
     ad_program *p = tls.capture;
+    for (int k = 0; k < c->nout; k++) c->out[k]->storage->born = 0;
+    for (int k = 0; k < c->nin && c->op->flags & AD_OP_INPLACE; k++)
+        if (c->in[k]) c->in[k]->storage->born = 0;
     /* A row that updates a copy of its first operand is two steps: the copy, then the update in place. */
     if ((c->op->flags & AD_OP_SELF) && !c->inplace && append(p, c, &ad_ops[OP_clone], 1, c->in, 1, c->out))
         return -1;
@@ -111,6 +114,7 @@ int program_append(ad_call *c) {
 int program_refuse(const char *what) {
     if (tls.capture->lenient) {
         snprintf(refused, sizeof refused, "%s", what);
+        if (graph_callbacks.refused) graph_callbacks.refused();
         ad_capture_abort();
         return 0;
     }
@@ -131,15 +135,28 @@ int program_touch_grad(ad_tensor *t, bool discards) {
     return 0;
 }
 
-static void program_free(ad_program *p) {
+void program_free(ad_program *p) {
     for (int64_t k = 0; k < p->n; k++) instr_free(&p->code[k]);
     for (int64_t k = 0; k < p->neffects; k++) {
         tensor_unref(p->effects[k].leaf);
-        if (p->effects[k].entry != ANY_GRAD) tensor_unref(p->effects[k].entry);
+        entry_drop(p->effects[k].entry);
         tensor_unref(p->effects[k].exit);
     }
+    if (p->bound) {
+        for (int64_t k = 0; k < p->nargs; k++)
+            if (p->bound[k]) storage_release(p->bound[k]);
+        mem_free(p->bound, (size_t)(p->nargs + 1) * sizeof *p->bound);
+    }
     for (int64_t k = 0; k < p->nargs; k++) tensor_unref(p->args[k]);
-    for (int64_t k = 0; k < p->nouts; k++) tensor_unref(p->outs[k]);
+    for (int64_t k = 0; k < p->nouts; k++) {
+        tensor_unref(p->outs[k]);
+        if (p->made) tensor_unref(p->made[k]);
+    }
+    for (int64_t k = 0; k < p->nchecks; k++) {
+        if (!p->checks[k].s) continue; /* an argument */
+        p->checks[k].s->pinned--;
+        storage_release(p->checks[k].s);
+    }
     for (int64_t k = 0; k < p->nwritten; k++) {
         p->written[k]->pinned--;
         storage_release(p->written[k]);
@@ -153,6 +170,9 @@ static void program_free(ad_program *p) {
     if (p->effects_cap) mem_free(p->effects, (size_t)p->effects_cap * sizeof *p->effects);
     if (p->args_cap) mem_free(p->args, (size_t)p->args_cap * sizeof *p->args);
     if (p->outs) mem_free(p->outs, (size_t)p->outs_cap * sizeof *p->outs);
+    if (p->places) mem_free(p->places, (size_t)(p->nouts + 1) * sizeof *p->places);
+    if (p->made) mem_free(p->made, (size_t)(p->nouts + 1) * sizeof *p->made);
+    if (p->checks) mem_free(p->checks, (size_t)p->checks_cap * sizeof *p->checks);
     if (p->written) mem_free(p->written, (size_t)p->written_cap * sizeof *p->written);
     if (p->arena) mem_free(p->arena, p->arena_bytes);
     if (p->scratch) mem_free(p->scratch, p->scratch_bytes);
@@ -164,9 +184,13 @@ int ad_capture_begin(int lenient) {
     ad_program *p = mem_alloc(sizeof *p);
     if (!p) return -1;
     memset(p, 0, sizeof *p);
+    static _Atomic uint32_t recordings;
     p->lenient = lenient;
     refused[0] = 0;
+    p->first_node = graph_mark();
+    while (!(p->id = atomic_fetch_add(&recordings, 1) + 1)) {}
     tls.capture = p;
+    tls.capture_id = p->id;
     return 0;
 }
 
@@ -183,6 +207,7 @@ ad_handle ad_capture_arg(ad_handle h) {
         storage_release(s);
         return 0;
     }
+    s->born = 0;
     s->data = t->storage->data;
     s->nbytes = t->storage->nbytes;
     s->readonly = t->storage->readonly;
@@ -197,6 +222,7 @@ ad_handle ad_capture_arg(ad_handle h) {
 
 /* Writes to stand-ins are writes to the arguments. */
 static void pass_versions(const ad_program *p) {
+    if (p->has_split) return; /* done then */
     for (int64_t k = 0; k < p->nargs; k++) {
         ad_storage *s = p->args[k]->storage;
         atomic_fetch_add(&s->backing->version, atomic_load(&s->version));
@@ -240,6 +266,7 @@ static int part_from_stand_ins(ad_program *p) {
             storage_release(now);
             return -1;
         }
+        if (tensor_wants_grad(t)) mine->flags |= AD_T_REQUIRES_GRAD;
         storage_release(mine->storage);
         mine->storage = now;
         for (int64_t k = 0; k < p->nouts; k++)
@@ -259,9 +286,32 @@ void ad_capture_abort(void) {
     pass_versions(tls.capture);
     program_free(tls.capture);
     tls.capture = NULL;
+    tls.capture_id = 0;
 }
 
-int64_t ad_capture_position(void) { return tls.capture ? tls.capture->n - 1 : -1; }
+/* Whether a tensor holds what Python gave it during this recording: a replay would find the same. */
+int ad_capture_constant(ad_handle h) {
+    const ad_storage *s = ((ad_tensor *)h)->storage;
+    return tls.capture_id && s->born == tls.capture_id;
+}
+
+/* A tensor made of Python's data, in a step that may go on to write to it: each replay starts from a copy.
+ * Takes the reference and gives one. */
+ad_handle ad_capture_fresh(ad_handle h) {
+    ad_tensor *t = (ad_tensor *)h;
+    if (!tls.capture || !t) return h;
+    ad_tensor *copy = ad_apply1(OP_clone, 1, &t, NULL);
+    if (copy && tls.capture) copy->storage->born = tls.capture_id;
+    tensor_unref(t);
+    return (ad_handle)copy;
+}
+
+/* The number of the recorded call that updated parameters last. */
+int64_t ad_capture_position(void) {
+    int64_t k = tls.capture ? tls.capture->n - 1 : -1;
+    while (k >= 0 && !(tls.capture->code[k].call.op->flags & AD_OP_INPLACE)) k--;
+    return k;
+}
 int ad_capture_made(ad_handle h) {
     const ad_program *p = tls.capture;
     const ad_storage *s = ((ad_tensor *)h)->storage;
@@ -272,28 +322,158 @@ int ad_capture_made(ad_handle h) {
 }
 int ad_capturing(void) { return tls.capture != NULL; }
 
-/* Ends the recording. `outs` are the tensors that the step returned. Returns the program, or 0. */
+/* What a recording depends on beside the calls: gradient mode, inference mode, autocast, the default dtype,
+ * forward mode and hooks on saved tensors, in one number. */
+int64_t ad_capture_mode(void) {
+    return tls.grad_off | tls.inference << 1 | (tls.saved_hooks != 0) << 2 | tls.forward << 3 |
+           (int64_t)tls.autocast << 8 | (int64_t)dtype_default_float() << 16;
+}
+
+/* Whether t has a history that no backward pass has been through: if one has, none can go through it again.
+ */
+int ad_capture_open(ad_handle h) {
+    ad_tensor *t = (ad_tensor *)h;
+    if (!t->node) return 0;
+    ad_node **list = NULL;
+    int64_t cap = 0, count = 0;
+    reach seen = {0};
+    ad_handle root = (ad_handle)t;
+    bool found = false;
+    if (!reach_collect(&root, 1, &seen, &list, &cap, &count))
+        for (int64_t k = 0; k < count && !found; k++) found = atomic_load(&list[k]->released);
+    if (list) mem_free(list, (size_t)cap * sizeof *list);
+    reach_free(&seen);
+    return !found;
+}
+
+static bool touches(const ad_program *p, const ad_storage *s) {
+    for (int64_t k = 0; k < p->n; k++) {
+        const ad_call *c = &p->code[k].call;
+        for (int i = 0; i < c->nin; i++)
+            if (c->in[i] && c->in[i]->storage == s) return true;
+        for (int o = 0; o < c->nout; o++)
+            if (c->out[o]->storage == s) return true;
+    }
+    return false;
+}
+
+/* What a replay need not find as it was. Leaves that the step itself made, and nobody else holds, are gone
+ * with it, and their gradients. Gradients that the step looked at and then dropped may be others. */
+static void loosen(ad_program *p) {
+    int64_t kept = 0;
+    for (int64_t k = 0; k < p->neffects; k++) {
+        grad_effect e = p->effects[k];
+        if (atomic_load(&e.leaf->refs) > 1) {
+            p->effects[kept++] = e;
+            continue;
+        }
+        entry_drop(e.entry);
+        tensor_unref(e.leaf);
+    }
+    p->neffects = kept;
+    for (int64_t k = 0; k < p->neffects; k++) {
+        grad_effect *e = &p->effects[k];
+        if (e->entry && e->entry != ANY_GRAD && e->leaf->grad != e->entry && !touches(p, e->entry->storage)) {
+            tensor_unref(e->entry);
+            e->entry = SOME_GRAD;
+        }
+    }
+}
+
+static int add_outputs(ad_program *p, const ad_handle *outs, int64_t n) {
+    for (int64_t k = 0; k < n; k++) {
+        ad_tensor *t = (ad_tensor *)outs[k], **room = grown(p->outs, p->nouts, &p->outs_cap, sizeof *room);
+        if (!room) return -1;
+        p->outs = room;
+        if (!(room[p->nouts] = tensor_alias(t, t->ndim, t->sizes, t->strides, t->offset))) return -1;
+        p->nouts++;
+    }
+    return 0;
+}
+
+/* ---- a function whose results are differentiated later: the backward pass is recorded when it comes ---- */
+
+/* Ends the first part, which returns `outs`, and lets the thread go on without recording. Returns the
+ * recording, for ad_capture_resume(), or 0 when it cannot have a second part. */
+intptr_t ad_capture_suspend(const ad_handle *outs, int64_t n) {
+    ad_program *p = tls.capture;
+    if (!p->has_split) {
+        if (p->neffects)
+            return ad_fail(AD_ERR_CAPTURE, "a step that sets gradients returns a tensor with its graph"), 0;
+        if (add_outputs(p, outs, n)) return 0;
+        pass_versions(p);
+        p->split = p->n;
+        p->has_split = true;
+        p->nouts_forward = p->nouts;
+        p->nargs_forward = p->nargs;
+    }
+    tls.capture = NULL;
+    tls.capture_id = 0;
+    return (intptr_t)p;
+}
+
+int ad_capture_resume(intptr_t h) {
+    if (tls.capture) return ad_fail(AD_ERR_CAPTURE, "a captured step cannot capture another one");
+    tls.capture = (ad_program *)h;
+    tls.capture_id = tls.capture->id;
+    return 0;
+}
+
+/* From here on nodes are the recording's own; those before are of the stand-ins. */
+void ad_capture_nodes(void) { tls.capture->first_node = graph_mark(); }
+
+/* The leaves that want gradients in the histories of the roots: new references in `out`. The histories end at
+ * the n stand-ins. Returns how many leaves there are, or -1 when there is no room, or when a history goes
+ * back to before the recording in another way. */
+int64_t ad_capture_leaves(const ad_handle *roots, int64_t nroots, const ad_handle *stand_ins, int64_t n,
+                          ad_handle *out, int64_t room) {
+    ad_node **list = NULL;
+    int64_t cap = 0, count = 0, found = 0;
+    reach seen = {0}, known = {0};
+    bool fresh, fine = true;
+    for (int64_t k = 0; k < n && fine; k++) { /* the walk does not go through these */
+        ad_node *one = graph_node_of((ad_tensor *)stand_ins[k]);
+        if (one && reach_put(&seen, one, &fresh) < 0) fine = false;
+    }
+    fine = fine && !reach_collect(roots, nroots, &seen, &list, &cap, &count);
+    for (int64_t k = 0; k < count && fine; k++) {
+        fine = list[k]->seq >= tls.capture->first_node;
+        for (int i = 0; i < list[k]->nin && fine; i++) {
+            ad_tensor *leaf = list[k]->edges[i].leaf;
+            if (!leaf) continue;
+            if (reach_put(&known, leaf, &fresh) < 0 || found == room) fine = false;
+            else if (fresh) out[found++] = (ad_handle)tensor_ref(leaf);
+        }
+    }
+    if (list) mem_free(list, (size_t)cap * sizeof *list);
+    reach_free(&seen);
+    reach_free(&known);
+    while (!fine && found) tensor_unref((ad_tensor *)out[--found]);
+    return fine ? found : -1;
+}
+
+/* Ends the recording. `outs` are the tensors that the step returned, or the gradients that its second part
+ * did. Returns the program, or 0. */
 intptr_t ad_capture_end(const ad_handle *outs, int64_t n) {
     ad_program *p = tls.capture;
     if (!p) return ad_fail(AD_ERR_CAPTURE, "no capture is under way"), 0;
     tls.capture = NULL;
+    tls.capture_id = 0;
     pass_versions(p);
-    if (n && !(p->outs = mem_alloc((size_t)n * sizeof *p->outs))) goto fail;
-    p->outs_cap = n;
-    for (int64_t k = 0; k < n; k++) {
-        ad_tensor *t = (ad_tensor *)outs[k];
-        if (t->node && !atomic_load(&t->node->released)) {
-            ad_fail(AD_ERR_CAPTURE,
-                    "the captured step returns a tensor that still has its graph (computed by %s): call "
-                    "backward() inside the step, detach() it, or run the step under no_grad()",
-                    t->node->op->name);
-            goto fail;
-        }
-        p->outs[k] = tensor_alias(t, t->ndim, t->sizes, t->strides, t->offset);
-        if (!p->outs[k]) goto fail;
-        p->nouts++;
+    if (add_outputs(p, outs, n)) goto fail;
+    p->held = n;
+    if (p->has_split && p->neffects) {
+        ad_fail(AD_ERR_CAPTURE, "a hook sets a gradient");
+        goto fail;
     }
+    loosen(p);
     for (int64_t k = 0; k < p->neffects; k++) {
+        for (int64_t a = 0; a < p->nargs; a++)
+            if (p->args[a]->storage->backing == p->effects[k].leaf->storage &&
+                tensor_wants_grad(p->args[a])) {
+                ad_fail(AD_ERR_CAPTURE, "an argument that requires grad gets its gradient inside the step");
+                goto fail;
+            }
         ad_tensor *g = p->effects[k].exit = tensor_ref(p->effects[k].leaf->grad);
         if (g && g->storage->backing) {
             ad_fail(AD_ERR_CAPTURE,
@@ -307,135 +487,4 @@ intptr_t ad_capture_end(const ad_handle *outs, int64_t n) {
 fail:
     program_free(p);
     return 0;
-}
-
-/* ---- replay ---- */
-
-/* 1 when the program fits the present state of the gradients, 0 when the step must be recorded anew, and -1
- * when the program never fits again: a tensor that it used was pointed at other memory, reshaped, frozen or
- * unfrozen. */
-int ad_program_fits(intptr_t h) {
-    const ad_program *p = (const ad_program *)h;
-    for (int64_t k = 0; k < p->nwatched; k++)
-        if (atomic_load_explicit(&p->watched[k].s->moved, memory_order_relaxed) != p->watched[k].moved)
-            return -1;
-    for (int64_t k = 0; k < p->neffects; k++)
-        if (p->effects[k].entry != ANY_GRAD && p->effects[k].leaf->grad != p->effects[k].entry) return 0;
-    return 1;
-}
-
-ad_handle ad_program_output(intptr_t h, int64_t k) { /* a copy: the next replay writes the same buffer */
-    const ad_program *p = (const ad_program *)h;
-    const ad_tensor *t = p->outs[k];
-    ad_tensor *copy = dims_dense(t->ndim, t->sizes, t->strides)
-                          ? tensor_new_strided(t->dtype, t->ndim, t->sizes, t->strides)
-                          : tensor_new(t->dtype, t->ndim, t->sizes);
-    if (copy) tensor_copy_data(copy, t);
-    return (ad_handle)copy;
-}
-
-/* An index may be out of range in this replay, though it was not when the step was recorded. */
-static int check_values(const ad_call *c) {
-    ad_spec room[2] = {0};
-    ad_call again = *c;
-    again.spec = room;
-    return again.op->infer(&again);
-}
-
-int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handle *outs) {
-    ad_program *p = (ad_program *)h;
-    if (nargs != p->nargs)
-        return ad_fail(AD_ERR_RUNTIME, "the program takes %lld tensors", (long long)p->nargs);
-    if (atomic_exchange(&p->running, 1))
-        return ad_fail(AD_ERR_RUNTIME, "the captured step is already running in another thread");
-    int status = -1;
-    for (int64_t k = 0; k < nargs; k++) {
-        const ad_tensor *t = (ad_tensor *)args[k], *a = p->args[k];
-        if (t->dtype == a->dtype && tensor_same_sizes(t, a) &&
-            dims_equal(t->ndim, t->strides, a->ndim, a->strides) &&
-            t->storage->readonly <= a->storage->readonly && !tensor_wants_grad(t))
-            continue;
-        atomic_store(&p->running, 0);
-        return 1;
-    }
-    for (int64_t k = 0; k < nargs; k++) {
-        const ad_tensor *t = (ad_tensor *)args[k];
-        ad_storage *s = p->args[k]->storage;
-        /* the placeholder's offset stays: the data pointer moves by the difference */
-        s->data = (char *)tensor_data(t) - p->args[k]->offset * dtype_size[t->dtype];
-        s->nbytes = t->storage->nbytes;
-    }
-    if (!p->aliased && program_aliases(p)) {
-        atomic_store(&p->running, 0);
-        return 1;
-    }
-    int shield = pool_shield(1); /* a step that began is finished: Ctrl-C waits for it */
-    void *interpreter = p->is_long ? interpreter_release() : NULL;
-    int64_t done = 0;
-    for (; done < p->n; done++) {
-        const instr *i = &p->code[done];
-        if (i->dead) continue;
-        if (AD_UNLIKELY(i->checked) && check_values(&i->call)) break;
-        i->call.op->run(&i->call);
-    }
-    interpreter_take(interpreter);
-    pool_shield(shield);
-    for (int64_t k = 0; k < p->nwritten; k++)
-        atomic_fetch_add_explicit(&p->written[k]->version, 1, memory_order_relaxed);
-    for (int64_t k = 0; k < nargs; k++) { /* and those of the arguments, which the placeholders counted */
-        ad_storage *s = p->args[k]->storage;
-        uint32_t writes = atomic_exchange_explicit(&s->version, 0, memory_order_relaxed);
-        if (writes)
-            atomic_fetch_add_explicit(&((ad_tensor *)args[k])->storage->version, writes,
-                                      memory_order_relaxed);
-    }
-    if (done < p->n) { /* as an eager step that raises: what it wrote before stays written */
-        atomic_store(&p->running, 0);
-        return -1;
-    }
-    for (int64_t k = 0; k < p->neffects; k++) {
-        grad_effect *e = &p->effects[k];
-        if (e->leaf->grad == e->exit) continue;
-        ad_tensor *old = e->leaf->grad;
-        e->leaf->grad = tensor_ref(e->exit);
-        tensor_unref(old);
-    }
-    int64_t made = 0;
-    while (made < p->nouts && (outs[made] = ad_program_output(h, made))) made++;
-    status = made == p->nouts ? 0 : -1;
-    if (status)
-        while (made) tensor_unref((ad_tensor *)outs[--made]);
-    atomic_store(&p->running, 0);
-    return status;
-}
-
-void ad_program_free(intptr_t h) { program_free((ad_program *)h); }
-
-/* Replaces the float attributes of a recorded call: the learning rate and its kin. */
-int ad_program_set_floats(intptr_t h, int64_t index, const double *f, int64_t n) {
-    ad_program *p = (ad_program *)h;
-    if (index < 0 || index >= p->n || n < 0 || n > (int64_t)(sizeof p->code->at.f / sizeof(double)))
-        return ad_fail(AD_ERR_RUNTIME, "no such slot in the program");
-    memcpy(p->code[index].at.f, f, (size_t)n * sizeof *f);
-    return 0;
-}
-
-/* Recorded, live, fused groups, bytes of the arena, bytes before planning, outputs. */
-void ad_program_stats(intptr_t h, int64_t *out) {
-    const ad_program *p = (const ad_program *)h;
-    out[0] = p->recorded;
-    out[1] = 0;
-    for (int64_t k = 0; k < p->n; k++) out[1] += !p->code[k].dead;
-    out[2] = p->fused;
-    out[3] = (int64_t)p->arena_bytes;
-    out[4] = (int64_t)p->unplanned_bytes;
-    out[5] = p->nouts;
-}
-
-/* The name of the k-th call, or NULL; *dead tells whether planning removed it. */
-const char *ad_program_call(intptr_t h, int64_t k, int *dead) {
-    const ad_program *p = (const ad_program *)h;
-    if (k < 0 || k >= p->n) return NULL;
-    *dead = p->code[k].dead;
-    return p->code[k].call.op->name;
 }

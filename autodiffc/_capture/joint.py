@@ -1,0 +1,257 @@
+"""Functions and modules whose results are differentiated outside: a forward part and a backward part of one program.
+
+The first call records the forward part; the backward pass that it gets records the rest. The tape of that call is kept
+until nothing can ask it again, then the program is planned. From then on a call replays the first part and leaves one
+node on the tape, whose rule replays the second. The values between them lie in the program's own memory, so that a
+program has one call at a time: while its backward pass is still to come, the next call uses, or records, another.
+"""
+
+import threading
+import weakref
+
+from .. import _capture, _core
+from .._core import CaptureError, TensorBase, check, fail, wrap
+from .._native import ffi, lib
+from .record import Program, resolve
+from .structure import fill
+
+MOST_LEAVES = 65536
+_TITLE = ffi.new("char[]", b"CompiledFunctionBackward")
+_STAND_IN = ffi.new("char[]", b"AliasBackward0")
+_SECOND = ("Trying to backward through the graph a second time (or directly access saved tensors after they have "
+           "already been freed). Specify retain_graph=True if you need to backward through the graph a second time.")
+_AGAIN = ("gradients of gradients are asked for of a compiled function whose first call did not have them: compile "
+          "with disable=True, or the function that computes the gradients instead")
+
+
+class Call:
+    """One run of the first part: the Python side of its node."""
+
+    __slots__ = ("__weakref__", "joint", "node", "tensors")
+
+    def __init__(self, joint, tensors):
+        self.joint, self.tensors, self.node = joint, tensors, 0
+
+    def over(self):
+        """Whether no backward pass can come any more."""
+        return not self.node or lib.ad_node_released(self.node)
+
+    def node_backward(self, grads):
+        return self.joint.backward(self, grads)
+
+    def node_dropped(self):
+        self.node, self.tensors = 0, None
+
+    def name(self):
+        return "CompiledFunctionBackward"
+
+
+class _Alias:
+    """The node between an argument and what stands for it in a recording."""
+
+    @staticmethod
+    def node_backward(grads):
+        return grads
+
+    @staticmethod
+    def name():
+        return "AliasBackward0"
+
+
+def join(h, original):
+    """Gives a stand-in the history of the argument that it stands for."""
+    key = _core.hold(_Alias())
+    if not lib.ad_python_node([original._h], 1, [h], [1], 1, ffi.NULL, ffi.NULL, 0, key, _STAND_IN):
+        _core.drop(key)
+        fail()
+
+
+class Joint(Program):
+    """A recorded function with its backward pass."""
+
+    def __init__(self, step, key, recording, mode, single, result, sources):
+        self.step, self.key, self.recording = step, key, recording
+        self.rest = (mode, single, result, sources)
+        self.handle = self.pending = 0
+        self.seconds = None  # where the gradients come from, once the second part is recorded
+        self.broken = ""
+        self.current = lambda: None
+        self.lock = threading.RLock()
+
+    # ---- the first call
+
+    def begin(self, leaves, stand_ins, tensors):
+        """Ends the first part. Returns the results for the caller, or None with the reason in `broken`."""
+        open_ones = [t for t in leaves if lib.ad_capture_open(t._h)]
+        room = ffi.new("ad_handle[]", MOST_LEAVES)
+        wanted = [s._h for s in stand_ins]
+        n = lib.ad_capture_leaves([t._h for t in open_ones], len(open_ones), wanted, len(wanted), room, MOST_LEAVES)
+        if n < 0:
+            self.broken = "a result's history goes back to before the call"
+            return None
+        params = [wrap(room[k]) for k in range(n)]
+        self.inputs = [("arg", k) for k, s in enumerate(stand_ins) if s.requires_grad] + [("leaf", p) for p in params]
+        self.tape = (open_ones, [stand_ins[w] if kind == "arg" else w for kind, w in self.inputs])
+        outs = [t for t, s in zip(leaves, self.rest[3]) if s[0] == "out"]
+        self.kinds = [int(lib.ad_capture_open(t._h)) for t in outs]
+        self.likes = [(lib.ad_dtype_of(t._h), t.shape) for t in outs]
+        detached = [wrap(lib.ad_detach(t._h, 1)) for t in outs]
+        self.pending = lib.ad_capture_suspend([t._h for t in detached], len(detached))
+        if not self.pending:
+            self.broken = ffi.string(lib.ad_error_message()).decode()
+            return None
+        self._unplanned = weakref.finalize(self, _discard, self.pending)
+        call = Call(self, tensors)
+        copies = self._attach([t.clone() for t in detached], call, tensors)
+        self.current = weakref.ref(call)
+        return resolve(self.rest[3], iter(copies), tensors)
+
+    def _attach(self, outs, call, tensors):
+        """Makes the results outputs of one node."""
+        ins = [tensors[w]._h if kind == "arg" else w._h for kind, w in self.inputs]
+        key = _core.hold(call)
+        node = lib.ad_python_node(ins, len(ins), [t._h for t in outs], self.kinds, len(outs), ffi.NULL, ffi.NULL, 0,
+                                  key, _TITLE)
+        if not node:
+            _core.drop(key)
+            fail()
+        call.node = node
+        return outs
+
+    def _record_backward(self, grads):
+        """The gradients, computed by the recorded tape; the calls are the second part."""
+        from ..autograd import grad
+
+        r, (outs, inputs) = self.recording, self.tape
+        got = None
+        with _capture.step.LOCK:
+            if _capture.recording is not None or check(lib.ad_capture_resume(self.pending)):
+                raise CaptureError("a step is being recorded in this thread already")
+            _capture.recording = r
+            try:
+                stand_ins = [wrap(lib.ad_capture_arg(g._h)) for g in grads]
+                with r.reads:
+                    got = grad(outs, inputs, stand_ins, retain_graph=True, allow_unused=True)
+                self.broken = _capture.step.refused(r) or r.reads.impure
+                if not self.broken:
+                    marks = [s._h for s in stand_ins]
+                    self.seconds = [("none", None) if g is None else ("grad", marks.index(g._h)) if g._h in marks
+                                    else ("out", None) for g in got]
+                    self.second_outs = [g for g, s in zip(got, self.seconds) if s[0] == "out"]
+            finally:
+                _capture.recording = None
+                if self.seconds is None:  # an error, or it cannot be recorded
+                    self.broken = self.broken or "its backward pass raised an error"
+                    self._unplanned.detach()
+                    lib.ad_capture_abort()
+                    self.pending = 0
+                else:
+                    lib.ad_capture_suspend(ffi.NULL, 0)
+        if self.broken:
+            self.step.give_up(self.key, self.broken, self)
+        return [None if g is None else grads[s[1]] if s[0] == "grad" else g.clone()
+                for g, s in zip(got, self.seconds or [("", None)] * len(got))]
+
+    # ---- a call's backward pass
+
+    def backward(self, call, grads):
+        if _capture.recording is not None:
+            _capture.refuse("the backward pass of a compiled function that was called before")
+        if lib.ad_node_released(call.node):
+            raise RuntimeError(_SECOND)
+        twice = lib.ad_grad_enabled()
+        if self.handle and twice:
+            raise RuntimeError(_AGAIN)
+        grads = [self._like(k) if g is None else g if twice else g.contiguous()
+                 for k, g in enumerate(grads) if self.kinds[k]]
+        if not self.handle:
+            from ..autograd import grad
+
+            if twice and not self.broken:
+                self.broken = "gradients of gradients are asked for"
+                self.step.give_up(self.key, self.broken, self)
+            if self.seconds is None and self.pending and not self.broken:
+                return self._record_backward(grads)
+            return grad(*self.tape, grads, create_graph=bool(twice), retain_graph=True, allow_unused=True)
+        outs = ffi.new("ad_handle[]", max(len(self.seconds), 1))
+        with self.lock:
+            if lib.ad_program_backward(self.handle, [g._h for g in grads], len(grads), outs):
+                fail()
+        made = iter(outs)
+        return [None if kind == "none" else grads[what] if kind == "grad" else wrap(next(made))
+                for kind, what in self.seconds]
+
+    def _like(self, k):
+        dtype, sizes = self.likes[k]
+        return wrap(lib.ad_full(dtype, sizes, len(sizes), 0.0, 0))
+
+    # ---- later calls
+
+    def fits(self):
+        call = self.current()
+        if call is not None and not call.over() or self.broken:
+            return 0
+        if not self.handle and not self._plan():
+            return 0
+        return super().fits()
+
+    def changed(self):
+        return super().changed() if self.handle else ""
+
+    def busy(self):
+        """Whether the backward pass of its last call may still come."""
+        call = self.current()
+        return call is not None and not call.over()
+
+    def _plan(self):
+        """Makes the program when both parts are recorded and nobody can ask the tape again."""
+        if self.seconds is None:  # no backward pass came
+            self._record_backward([self._like(k) for k, kind in enumerate(self.kinds) if kind])
+            if self.broken:
+                return False
+        self.tape = None
+        check(lib.ad_capture_resume(self.pending))
+        self._unplanned.detach()
+        self.pending = 0
+        outs, self.second_outs = [g._h for g in self.second_outs], self.second_outs
+        handle = lib.ad_capture_end(outs, len(outs))
+        if not handle:
+            self.broken = ffi.string(lib.ad_error_message()).decode()
+            self.step.give_up(self.key, self.broken, self)
+            return False
+        mode, single, result, sources = self.rest
+        super().__init__(handle, self.recording, mode, single, result, sources)
+        self.lock = threading.RLock()
+        self.recording = self.second_outs = self.rest = None
+        return True
+
+    def replay(self, tensors):
+        """As Program.replay(), with one node as the results' history."""
+        handles = [t._h for t in tensors] if tensors else ffi.NULL
+        with self.lock:
+            if self.busy():
+                return None
+            if self.events:
+                if lib.ad_program_takes(self.handle, handles, len(tensors)) != 1:
+                    return None
+                self.refresh()
+            status = lib.ad_program_replay(self.handle, handles, len(tensors), self.outs)
+            if status:
+                if status == 1:
+                    return None
+                fail()
+            made = [wrap(h) for h in self.outs[0 : self.nouts]]
+            call = Call(self, tensors)
+            self.current = weakref.ref(call)
+            self._attach(made, call, tensors)
+        if self.single:
+            return (made[0],)
+        return (fill(self.result, iter(resolve(self.sources, iter(made), tensors))),)
+
+
+def _discard(pending):
+    if not lib.ad_capturing() and not lib.ad_capture_resume(pending):
+        lib.ad_capture_abort()
+
+
+__all__ = ["Joint", "TensorBase", "join"]

@@ -1,0 +1,193 @@
+"""Functions that compile() returns: which call is recorded, which replayed, which runs as it is."""
+
+import functools
+import threading
+import warnings
+
+from .. import _capture, _core
+from .._core import CaptureError, fail, wrap
+from .._native import ffi, lib
+from .joint import Joint, join
+from .record import Program, Recording, resolve
+from .structure import fill, flatten, template
+
+LIMIT = 8
+"""How many recordings a step gets for other numbers and Python values; four times as many for other sizes."""
+
+LOCK = threading.RLock()
+
+
+class CompiledStep:
+    """A function that is recorded at its first call with a signature and replayed afterwards."""
+
+    def __init__(self, fn, lenient=False, limit=None):
+        self.fn = fn
+        self.lenient = lenient
+        self.limit = limit or LIMIT
+        self.programs = {}
+        self.eager = set()  # the signatures that cannot be recorded
+        self.warned = set()
+        self.attempts = {}  # by signature: recordings that the step itself made worthless
+        functools.update_wrapper(self, fn)
+
+    def __get__(self, instance, owner=None):
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args, **kwargs):
+        if _capture.recording is not None and _capture.here() is not None:
+            return self.fn(*args, **kwargs)  # part of an outer step
+        if not args and not kwargs:
+            tensors, key = (), None
+        else:
+            tensors = []
+            key = (flatten(args, tensors), flatten(kwargs, tensors) if kwargs else None)
+        if self.eager and key in self.eager:
+            return self.fn(*args, **kwargs)
+        programs = self.programs.get(key)
+        if programs is None:
+            if len(self.programs) >= self.limit:
+                self._say("limit", f"its arguments' numbers and objects have had {self.limit} different values: pass "
+                          "what changes as a tensor")
+                return self.fn(*args, **kwargs)
+            programs = self.programs[key] = []
+        stale, others = [], 0
+        for p in list(programs):
+            fits = p.fits()
+            if fits < 0:
+                stale.append(p)
+            elif fits:
+                done = p.replay(tensors)
+                if done is not None:
+                    return done[0]
+            elif others < self.limit and p.changed():
+                others += 1
+        for p in stale:  # another thread may have dropped it already
+            if p in programs:
+                programs.remove(p)
+        if others >= self.limit or len(programs) >= 4 * self.limit:
+            if others >= self.limit:
+                self._say("values", f"it was recorded {others} times, and {programs[-1].changed()} again: pass it as a "
+                          "tensor")
+            else:
+                self._say("sizes", f"it was recorded for {len(programs)} different sizes of its arguments")
+            return self.fn(*args, **kwargs)
+        if sum(p.busy() for p in programs) >= self.limit:
+            return self.fn(*args, **kwargs)  # results of so many calls wait for their backward pass
+        return self._record(programs, tensors, args, kwargs, key)
+
+    def _say(self, kind, why, level=3):
+        """Warns once that a call runs as it is."""
+        if kind not in self.warned:
+            self.warned.add(kind)
+            name = getattr(self.fn, "__qualname__", type(self.fn).__name__)
+            warnings.warn(f"torch.compile: {name} runs as it is, without being recorded: {why}", stacklevel=level + 1)
+
+    def give_up(self, key, why, program=None):
+        """From now on calls of this signature run as they are; the first time with a warning."""
+        self._say("refused", why, 4)
+        self.eager.add(key)
+        if program in self.programs.get(key, ()):
+            self.programs[key].remove(program)
+
+    def _record(self, programs, tensors, args, kwargs, key):
+        with LOCK:
+            if _capture.recording is not None:
+                raise CaptureError("a step is being recorded in this thread already")
+            _capture.recording = r = Recording(self.fn, self.lenient)
+            unhook = r.watch()
+            mode = lib.ad_capture_mode()
+            lib.ad_capture_begin(self.lenient)
+            try:
+                stand_ins = [wrap(lib.ad_capture_arg(t._h)) for t in tensors]
+                for t, s in zip(tensors, stand_ins):
+                    s.__dict__.update(t.__dict__)
+                    if t.requires_grad and lib.ad_grad_enabled():
+                        join(s._h, t)
+                lib.ad_capture_nodes()
+                marks = iter(stand_ins)
+                call_args, call_kwargs = fill(args, marks), fill(kwargs, marks)
+                with r.reads:
+                    result = self.fn(*call_args, **call_kwargs)
+                del call_args, call_kwargs
+                leaves = []
+                flatten(result, leaves)
+                why = why_not(r)
+                if why:
+                    self.attempts[key] = self.attempts.get(key, 0) + 1
+                    if not lib.ad_capturing() or r.reads.impure or self.attempts[key] > 1:  # not a first call's doing
+                        if not self.lenient:
+                            raise CaptureError(why)
+                        self.give_up(key, why)
+                    return fill(result, iter([_original(t, stand_ins, tensors) for t in leaves]))
+                sources = [_source(t, stand_ins) for t in leaves]
+                single = len(leaves) == 1 and result is leaves[0]
+                if any(s[0] == "out" and lib.ad_capture_open(t._h) for t, s in zip(leaves, sources)):
+                    joint = Joint(self, key, r, mode, single, template(result, len(leaves)), sources)
+                    given = joint.begin(leaves, stand_ins, tensors)
+                    if given is not None:
+                        programs.append(joint)
+                        return given[0] if single else fill(result, iter(given))
+                    if not self.lenient:
+                        raise CaptureError(joint.broken)
+                    self.give_up(key, joint.broken)
+                    return fill(result, iter([_original(t, stand_ins, tensors) for t in leaves]))
+                result = None if single else template(result, len(leaves))
+                outs = [wrap(lib.ad_detach(t._h, 0)) for t, s in zip(leaves, sources) if s[0] == "out"]
+                t = leaves = None  # and with them the leaves that the step itself made
+                handle = lib.ad_capture_end([t._h for t in outs], len(outs))
+                if not handle:
+                    if self.lenient and lib.ad_error_class() == lib.AD_ERR_CAPTURE:
+                        self.give_up(key, ffi.string(lib.ad_error_message()).decode())
+                        held = iter(outs)
+                        final = resolve(sources, held, tensors)
+                        return final[0] if single else fill(result, iter(final))
+                    fail()
+            finally:
+                _capture.recording = None
+                lib.ad_capture_abort()
+                unhook()
+        copies = iter([wrap(lib.ad_program_output(handle, k)) for k in range(len(outs))])
+        final = resolve(sources, copies, tensors)
+        programs.append(Program(handle, r, mode, single, result, sources))
+        return final[0] if single else fill(result, iter(final))
+
+    def stats(self):
+        """What planning made of each recorded program: a list of dicts, one a program.
+
+        calls: recorded; live: left after dead calls were dropped and folded; fused: groups; arena_bytes and
+        unplanned_bytes: the buffers between calls, after and before sharing.
+        """
+        rows = []
+        for programs in self.programs.values():
+            for p in programs:
+                if not p.handle:
+                    continue
+                v = ffi.new("int64_t[6]")
+                lib.ad_program_stats(p.handle, v)
+                rows.append(dict(zip(("calls", "live", "fused", "arena_bytes", "unplanned_bytes", "outputs"), v)))
+        return rows
+
+
+def refused(r):
+    """What ended the recording, or ""."""
+    if lib.ad_capturing():
+        return ""
+    return r.refused or ffi.string(lib.ad_capture_refused()).decode() + _core.refused_at
+
+
+def why_not(r):
+    """Why the step that has just run cannot be replayed, or ""."""
+    return refused(r) or r.changed()
+
+
+def _source(t, stand_ins):
+    """Where a tensor of the result comes from: an argument, the program, or elsewhere."""
+    index = next((i for i, s in enumerate(stand_ins) if s is t), None)
+    if index is not None:
+        return "arg", index
+    return ("out", None) if lib.ad_capture_made(t._h) else ("same", t)
+
+
+def _original(t, stand_ins, tensors):
+    """The argument that a stand-in stood for, or the tensor itself."""
+    return next((tensors[k] for k, s in enumerate(stand_ins) if s is t), t)

@@ -1,0 +1,142 @@
+"""The results: rows that are printed as they come, kept as CSV, drawn, and written as docs/performance.md."""
+
+import csv
+import statistics
+
+FIXED = ("section", "case", "unit", "autodiffc", "roofline")
+
+
+def number(text):
+    return float(text) if text else None
+
+
+class Table:
+    """Rows of section, case, unit, our figure, the share of the roofline (or None), and each peer's figure."""
+
+    def __init__(self, rows=()):
+        self.rows = list(rows)
+
+    def add(self, section, case, unit, ours, roofline=None, **peers):
+        row = dict(section=section, case=case, unit=unit, autodiffc=ours, roofline=roofline)
+        row.update({p: v for p, v in peers.items() if v})
+        self.rows.append(row)
+        text = "  ".join(f"{p} {row[p]:10.2f} ({r:5.2f}x)" for p, r in ratios(row).items())
+        share = f"  {roofline:5.1%} of the roofline" if roofline else ""
+        print(f"{section:11s} {case:52s} {ours:10.2f} {unit}  {text}{share}", flush=True)
+
+    @classmethod
+    def load(cls, path):
+        with open(path, newline="") as f:
+            read = list(csv.DictReader(f))
+        text = ("section", "case", "unit")
+        return cls([{k: v if k in text else number(v) for k, v in r.items() if v or k in FIXED} for r in read])
+
+    def save(self, path):
+        names = list(dict.fromkeys([*FIXED, *(k for row in self.rows for k in row)]))
+        with open(path, "w", newline="") as f:
+            writer = csv.DictWriter(f, names)
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
+def ratios(row):
+    """{peer: its figure over ours}"""
+    return {p: v / row["autodiffc"] for p, v in row.items() if p not in FIXED and v}
+
+
+def best_ratio(row):
+    """Against the best of the peers, or None where there are none."""
+    return min(ratios(row).values(), default=None)
+
+
+def sections(rows):
+    found = {}
+    for row in rows:
+        found.setdefault(row["section"], []).append(row)
+    return found
+
+
+def summary(rows):
+    """(geometric mean, smallest, number) of the ratios to the best peer, or None."""
+    known = [r for r in map(best_ratio, rows) if r]
+    return (statistics.geometric_mean(known), min(known), len(known)) if known else None
+
+
+def picture(rows, path):
+    """The ratios as bars on a logarithmic scale."""
+    try:
+        import matplotlib
+    except ImportError:
+        print("no picture: matplotlib is not installed (pip install 'autodiffc[bench]')")
+        return
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    shown = [r for r in rows if ratios(r)]
+    if not shown:
+        return
+    peers = list(dict.fromkeys(p for r in shown for p in ratios(r)))
+    fig, ax = plt.subplots(figsize=(10, 0.22 * len(shown) + 1.5), layout="constrained")
+    high = 0.8 / len(peers)
+    for k, peer in enumerate(peers):
+        at = [i + high * k for i, r in enumerate(shown) if peer in ratios(r)]
+        ax.barh(at, [ratios(r)[peer] for r in shown if peer in ratios(r)], high, label=peer)
+    ax.set_yticks(range(len(shown)), [r["case"] for r in shown], fontsize=7)
+    ax.set_ylim(len(shown), -1)
+    ax.set_xscale("log")
+    ax.axvline(1, color="black", linewidth=0.8)
+    ax.set_xlabel("times faster than the peer")
+    ax.legend()
+    ax.grid(axis="x", alpha=0.3)
+    fig.savefig(path, dpi=110)
+
+
+METHOD = """\
+Every library runs in processes of its own, because two of them in one process wait for each other's threads. The
+processes take turns, round after round; each gives the best of a few averages of a case, and the figure is the median
+over the rounds. A ratio is the peer's figure over ours: above 1, autodiffc is faster (or smaller). "Best" is the ratio
+to the fastest of the peers shown.
+
+The roofline share is the least time that the machine could need over the time taken: the larger of the case's
+floating-point operations over the peak rate and its bytes over the memory's bandwidth, both measured on this machine
+in the same run (`benchmarks/roofline.py`; the table below names the library that reached each). It can pass 100 % where
+the data stays in the caches, which are faster than memory.
+"""
+
+
+def figure(x):
+    return f"{x:.3g}" if abs(x) < 100 else f"{x:,.0f}"
+
+
+def markdown(rows, roofs, machine, command):
+    """The text of docs/performance.md."""
+    lines = ["# Performance", "", f"Made by `{command}`; not edited by hand.", "", METHOD, "## Machine", ""]
+    lines += [f"- {what}: {value}" for what, value in machine.items()]
+    if roofs:
+        names = [n for n in next(iter(roofs.values()))]
+        lines += ["", "| best rate reached | " + " | ".join(f"{n} thread{'s' * (n > 1)}" for n in roofs) + " |"]
+        lines += ["|---|" + "---|" * len(roofs)]
+        for what in names:
+            unit, label = ("GB/s", "copy or add, 400 MB") if what == "memory" else ("GFLOP/s", what + " multiply-adds")
+            cells = [f"{r[what][0]:,.0f} {unit} ({r[what][1]})" for r in roofs.values()]
+            lines += [f"| {label} | " + " | ".join(cells) + " |"]
+    lines += ["", "## Summary", "", "Ratios to the best peer.", ""]
+    lines += ["| section | cases | geometric mean | smallest |", "|---|---|---|---|"]
+    for section, members in sections(rows).items():
+        s = summary(members)
+        lines += [f"| {section} | {s[2]} | {s[0]:.2f} | {s[1]:.2f} |"] if s else []
+    for section, members in sections(rows).items():
+        peers = list(dict.fromkeys(p for r in members for p in ratios(r)))
+        shared = any(r["roofline"] for r in members)
+        head = ["case", "unit", "autodiffc", *peers]
+        head += (["best"] if peers else []) + (["roofline"] if shared else [])
+        lines += ["", f"## {section[0].upper() + section[1:].replace('_', ' ')}", ""]
+        lines += ["| " + " | ".join(head) + " |", "|" + "---|" * 2 + "---:|" * (len(head) - 2)]
+        for r in members:
+            cells = [r["case"], r["unit"], figure(r["autodiffc"])]
+            by = ratios(r)
+            cells += [f"{figure(r[p])} ({by[p]:.2f})" if p in by else "" for p in peers]
+            cells += [f"{best_ratio(r):.2f}" if by else ""] if peers else []
+            cells += [f"{r['roofline']:.0%}" if r["roofline"] else ""] if shared else []
+            lines += ["| " + " | ".join(cells) + " |"]
+    return "\n".join(lines) + "\n"

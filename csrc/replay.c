@@ -1,0 +1,239 @@
+/* Replay: running a recorded program again on other arguments. */
+#include <string.h>
+#include "fuse.h"
+#include "pool.h"
+
+/* ---- whether it fits ---- */
+
+/* 1 when the program fits the present state of the gradients, 0 when the step must be recorded anew, and -1
+ * when the program never fits again: a tensor that it used was pointed at other memory, reshaped, frozen or
+ * unfrozen. */
+int ad_program_fits(intptr_t h) {
+    const ad_program *p = (const ad_program *)h;
+    for (int64_t k = 0; k < p->nwatched; k++)
+        if (atomic_load_explicit(&p->watched[k].s->moved, memory_order_relaxed) != p->watched[k].moved)
+            return -1;
+    for (int64_t k = 0; k < p->neffects; k++) {
+        const grad_effect *e = &p->effects[k];
+        if (e->entry == ANY_GRAD || e->leaf->grad == e->entry) continue;
+        if (e->entry != SOME_GRAD || !e->leaf->grad) return 0;
+    }
+    return 1;
+}
+
+/* ---- results ---- */
+
+/* Memory for the results of one part that are computed where they are returned. */
+static int make_outputs(ad_program *p, int64_t from, int64_t to) {
+    for (int64_t k = from; k < to; k++) {
+        if (!p->made) break;
+        const ad_tensor *t = p->outs[k];
+        if (!p->places[k]) continue;
+        tensor_unref(p->made[k]);
+        if (!(p->made[k] = tensor_new_strided(t->dtype, t->ndim, t->sizes, t->strides))) return -1;
+        t->storage->data = p->made[k]->storage->data;
+    }
+    return 0;
+}
+
+/* What the program computed in the caller's own memory, or a copy: the next replay writes the same buffer. */
+static ad_tensor *take_output(ad_program *p, int64_t k) {
+    ad_tensor *t = p->outs[k];
+    if (p->made && p->made[k]) {
+        ad_tensor *made = p->made[k];
+        p->made[k] = NULL;
+        t->storage->data = NULL;
+        return made;
+    }
+    ad_tensor *copy = dims_dense(t->ndim, t->sizes, t->strides)
+                          ? tensor_new_strided(t->dtype, t->ndim, t->sizes, t->strides)
+                          : tensor_new(t->dtype, t->ndim, t->sizes);
+    if (copy) tensor_copy_data(copy, t);
+    return copy;
+}
+
+ad_handle ad_program_output(intptr_t h, int64_t k) { return (ad_handle)take_output((ad_program *)h, k); }
+
+static int take_outputs(ad_program *p, int64_t from, int64_t to, ad_handle *outs) {
+    int64_t made = from;
+    while (made < to && (outs[made - from] = (ad_handle)take_output(p, made))) made++;
+    if (made == to) return 0;
+    while (made > from) tensor_unref((ad_tensor *)outs[--made - from]);
+    return -1;
+}
+
+/* ---- one run ---- */
+
+/* An index may be out of range in this replay, though it was not when the step was recorded. */
+static int check_values(const ad_call *c) {
+    ad_spec room[2] = {0};
+    ad_call again = *c;
+    again.spec = room;
+    return again.op->infer(&again);
+}
+
+/* Points placeholders at arguments; false when these are not of the recorded sizes, strides and dtypes. */
+static bool bind(ad_program *p, int64_t from, int64_t to, const ad_handle *args, int64_t nargs) {
+    if (nargs != to - from) return false;
+    for (int64_t k = 0; k < nargs; k++) {
+        const ad_tensor *t = (ad_tensor *)args[k], *a = p->args[from + k];
+        if (t->dtype != a->dtype || !tensor_same_sizes(t, a) ||
+            !dims_equal(t->ndim, t->strides, a->ndim, a->strides) ||
+            t->storage->readonly > a->storage->readonly ||
+            tensor_wants_grad(t) != !!(a->flags & AD_T_REQUIRES_GRAD))
+            return false;
+    }
+    for (int64_t k = 0; k < nargs; k++) {
+        const ad_tensor *t = (ad_tensor *)args[k], *a = p->args[from + k];
+        /* the placeholder's offset stays: the data pointer moves by the difference */
+        a->storage->data = (char *)tensor_data(t) - a->offset * dtype_size[t->dtype];
+        a->storage->nbytes = t->storage->nbytes;
+    }
+    return true;
+}
+
+static bool bind_step(ad_program *p, const ad_handle *args, int64_t nargs) {
+    return bind(p, 0, p->has_split ? p->nargs_forward : p->nargs, args, nargs) &&
+           (p->aliased || !program_aliases(p));
+}
+
+/* Whether a replay would take the arguments: for a caller that has something to do before it. */
+int ad_program_takes(intptr_t h, const ad_handle *args, int64_t nargs) {
+    ad_program *p = (ad_program *)h;
+    if (atomic_exchange(&p->running, 1)) return 0;
+    bool fits = bind_step(p, args, nargs);
+    atomic_store(&p->running, 0);
+    return fits;
+}
+
+static int run_calls(ad_program *p, int64_t from, int64_t to) {
+    int shield = pool_shield(1); /* a step that began is finished: Ctrl-C waits for it */
+    void *interpreter = p->is_long ? interpreter_release() : NULL;
+    int64_t done = from;
+    for (; done < to; done++) {
+        const instr *i = &p->code[done];
+        if (i->dead) continue;
+        if (AD_UNLIKELY(i->checked) && check_values(&i->call)) break;
+        i->call.op->run(&i->call);
+    }
+    interpreter_take(interpreter);
+    pool_shield(shield);
+    return done < to ? -1 : 0; /* -1: as an eager step that raises: what it wrote before stays written */
+}
+
+/* What the program wrote of others, arguments among them, counts as written. */
+static void count_writes(ad_program *p, const ad_handle *args, int64_t nargs) {
+    for (int64_t k = 0; k < p->nwritten; k++)
+        atomic_fetch_add_explicit(&p->written[k]->version, 1, memory_order_relaxed);
+    for (int64_t k = 0; k < nargs; k++) {
+        ad_storage *s = p->args[k]->storage;
+        uint32_t writes = atomic_exchange_explicit(&s->version, 0, memory_order_relaxed);
+        if (writes)
+            atomic_fetch_add_explicit(&((ad_tensor *)args[k])->storage->version, writes,
+                                      memory_order_relaxed);
+    }
+}
+
+static void set_gradients(ad_program *p) {
+    for (int64_t k = 0; k < p->neffects; k++) {
+        grad_effect *e = &p->effects[k];
+        if (e->leaf->grad == e->exit) continue;
+        ad_tensor *old = e->leaf->grad;
+        e->leaf->grad = tensor_ref(e->exit);
+        tensor_unref(old);
+    }
+}
+
+/* The versions of what the second part is going to read. */
+static void note_versions(ad_program *p, const ad_handle *args) {
+    for (int64_t k = 0; k < p->nargs_forward; k++) {
+        ad_storage *s = ((ad_tensor *)args[k])->storage;
+        atomic_fetch_add(&s->refs, 1);
+        if (p->bound[k]) storage_release(p->bound[k]);
+        p->bound[k] = s;
+    }
+    for (int64_t k = 0; k < p->nchecks; k++) {
+        check *c = &p->checks[k];
+        c->version = atomic_load(&(c->arg < 0 ? c->s : p->bound[c->arg])->version);
+    }
+}
+
+static int check_versions(const ad_program *p) {
+    for (int64_t k = 0; k < p->nchecks; k++) {
+        const check *c = &p->checks[k];
+        ad_storage *s = c->arg < 0 ? c->s : p->bound[c->arg];
+        uint32_t now = atomic_load(&s->version);
+        if (now != c->version)
+            return ad_fail(
+                AD_ERR_RUNTIME,
+                "one of the variables needed for gradient computation has been modified by an inplace "
+                "operation: a tensor of %lld bytes that a compiled function read is at version %u; "
+                "expected version %u instead.",
+                (long long)s->nbytes, now, c->version);
+    }
+    return 0;
+}
+
+/* A step, or the first part of a function that is differentiated. */
+int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handle *outs) {
+    ad_program *p = (ad_program *)h;
+    if (atomic_exchange(&p->running, 1))
+        return ad_fail(AD_ERR_RUNTIME, "the captured step is already running in another thread");
+    int status = 1;
+    if (bind_step(p, args, nargs)) {
+        int64_t nouts = p->has_split ? p->nouts_forward : p->nouts;
+        status = make_outputs(p, 0, nouts) || run_calls(p, 0, p->has_split ? p->split : p->n) ? -1 : 0;
+        count_writes(p, args, nargs);
+        if (!status && p->has_split) note_versions(p, args);
+        if (!status) set_gradients(p);
+        if (!status) status = take_outputs(p, 0, nouts, outs);
+    }
+    atomic_store(&p->running, 0);
+    return status;
+}
+
+/* The second part: gradients of the results in, of what was differentiated out. */
+int ad_program_backward(intptr_t h, const ad_handle *grads, int64_t n, ad_handle *outs) {
+    ad_program *p = (ad_program *)h;
+    if (atomic_exchange(&p->running, 1))
+        return ad_fail(AD_ERR_RUNTIME, "the compiled function is already running in another thread");
+    int status = -1;
+    if (!bind(p, p->nargs_forward, p->nargs, grads, n))
+        ad_fail(AD_ERR_RUNTIME, "the gradients of a compiled function are not of its results' sizes");
+    else if (!check_versions(p) && !make_outputs(p, p->nouts_forward, p->nouts) &&
+             !run_calls(p, p->split, p->n))
+        status = take_outputs(p, p->nouts_forward, p->nouts, outs);
+    atomic_store(&p->running, 0);
+    return status;
+}
+
+void ad_program_free(intptr_t h) { program_free((ad_program *)h); }
+
+/* Replaces the float attributes of a recorded call: the learning rate and its kin. */
+int ad_program_set_floats(intptr_t h, int64_t index, const double *f, int64_t n) {
+    ad_program *p = (ad_program *)h;
+    if (index < 0 || index >= p->n || n < 0 || n > (int64_t)(sizeof p->code->at.f / sizeof(double)))
+        return ad_fail(AD_ERR_RUNTIME, "no such slot in the program");
+    memcpy(p->code[index].at.f, f, (size_t)n * sizeof *f);
+    return 0;
+}
+
+/* Recorded, live, fused groups, bytes of the arena, bytes before planning, outputs. */
+void ad_program_stats(intptr_t h, int64_t *out) {
+    const ad_program *p = (const ad_program *)h;
+    out[0] = p->recorded;
+    out[1] = 0;
+    for (int64_t k = 0; k < p->n; k++) out[1] += !p->code[k].dead;
+    out[2] = p->fused;
+    out[3] = (int64_t)p->arena_bytes;
+    out[4] = (int64_t)p->unplanned_bytes;
+    out[5] = p->nouts;
+}
+
+/* The name of the k-th call, or NULL; *dead tells whether planning removed it. */
+const char *ad_program_call(intptr_t h, int64_t k, int *dead) {
+    const ad_program *p = (const ad_program *)h;
+    if (k < 0 || k >= p->n) return NULL;
+    *dead = p->code[k].dead;
+    return p->code[k].call.op->name;
+}
