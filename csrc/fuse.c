@@ -77,6 +77,7 @@ static void fused_range(int64_t begin, int64_t end, void *ctx) {
         for (int k = 0; k < f->n; k++) {
             const row *r = &f->rows[k];
             const void *in[3];
+            unsigned single = 0; /* operands that are one vector */
             for (int i = 0; i < r->nin; i++) {
                 const operand *o = &r->in[i];
                 size_t size = o->as_bool ? 1 : ct_size[f->ct];
@@ -84,16 +85,22 @@ static void fused_range(int64_t begin, int64_t end, void *ctx) {
                 else if (o->mode == DIRECT) in[i] = w->in[o->index] + at * (int64_t)size;
                 else {
                     in[i] = operand_tile[i];
-                    if (o->mode != CONSTANT) pack(w, o, at, n, operand_tile[i]);
-                    else if (o->as_bool)
-                        dtype_load_bool[w->dtype[o->index]](n, operand_tile[i], w->in[o->index], 0);
-                    else dtype_loads[w->dtype[o->index]][f->ct](n, operand_tile[i], w->in[o->index], 0);
+                    if (o->mode != CONSTANT) {
+                        pack(w, o, at, n, operand_tile[i]);
+                        continue;
+                    }
+                    single |= 1u << i;
+                    if (o->as_bool)
+                        dtype_load_bool[w->dtype[o->index]](64, operand_tile[i], w->in[o->index], 0);
+                    else
+                        dtype_loads[w->dtype[o->index]][f->ct](kern->vector_bytes / (int64_t)size,
+                                                               operand_tile[i], w->in[o->index], 0);
                 }
             }
             r->fn(n,
                   r->out_register >= 0 ? reg[r->out_register]
                                        : w->out[r->out_index] + at * (int64_t)r->out_size,
-                  in);
+                  in, single);
         }
     }
 }

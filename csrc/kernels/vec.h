@@ -57,6 +57,7 @@
 #define v_load VN(v_load)
 #define v_store VN(v_store)
 #define v_stream VN(v_stream)
+#define v_fence VN(v_fence)
 #define v_loadn VN(v_loadn)
 #define v_storen VN(v_storen)
 #define v_load_bool VN(v_load_bool)
