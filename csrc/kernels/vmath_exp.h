@@ -136,7 +136,7 @@ VMATH V v_tanh(V x) {
  * and s has not been rounded to an exponential on the way. */
 VFN V VN(v_exp_parts)(V x, V rest, V *n) {
     V k = v_fma(x, K(1.44269504088896340736), V_MAGIC) - V_MAGIC;
-    V hi = v_fma(v_neg(k), K(EXP_C(EXP_LN2_HI)), x), lo = v_fma(k, K(EXP_C(EXP_LN2_LO)), rest), r = hi - lo;
+    V hi = v_fma(k, K(-EXP_C(EXP_LN2_HI)), x), lo = v_fma(k, K(EXP_C(EXP_LN2_LO)), rest), r = hi - lo;
     *n = k;
     return hi + v_fma(r * r, v_poly(r, EXP_C(EXP_P)), v_neg(lo));
 }
@@ -158,26 +158,31 @@ VFN V VN(v_quotient)(V x, V xl, V d, V dl) {
 #endif
     return v_fma(rest + v_fma(v_neg(q), dl, xl), y, q);
 }
-/* 1 + e^-x = 2^n (d + lo). Beyond x = -SILU_FAR even x times its inverse is 0; from EXP_ONE on the 1 alone
+/* 1 + e^-x = 2^-n (d + lo). Beyond x = -SILU_FAR even x times its inverse is 0; from EXP_ONE on the 1 alone
  * matters. NaN stays. */
 #define SILU_FAR (8 - EXP_C(EXP_MIN))
 #define EXP_ONE_f32 20
 #define EXP_ONE_f64 40
 VFN V VN(v_one_and_exp)(V x, V *lo, V *n) {
-    V t = v_fmax(K(-EXP_C(EXP_ONE)), v_fmin(K(SILU_FAR), v_neg(x)));
-    V s = VN(v_exp_parts)(t, K(0), n);
-    V c = v_pow2i(v_neg(v_fmin(K(2 * EXP_C(EXP_ONE)), *n)));
+    V t = v_fmax(K(-SILU_FAR), v_fmin(K(EXP_C(EXP_ONE)), x)), k, s = VN(v_exp_parts)(v_neg(t), K(0), &k);
+    *n = v_neg(k);
+#ifdef AD_ISA_AVX512
+    V c = v_scale(K(1), *n);
+#else
+    V c = v_pow2i(v_fmax(K(-2 * EXP_C(EXP_ONE)), *n));
+#endif
     V b = c + K(1), d = b + s;
     *lo = (s - (d - b)) + (c - (b - K(1)));
     return d;
 }
 VMATH V v_sigmoid(V x) {
     V lo, n, d = VN(v_one_and_exp)(x, &lo, &n);
-    return v_scale(VN(v_quotient)(K(1), K(0), d, lo), v_neg(n));
+    return v_scale(VN(v_quotient)(K(1), K(0), d, lo), n);
 }
+/* x sigmoid(x). Beyond SILU_FAR sigmoid is 0 or 1 (and the quotient could overflow on its way). */
 VMATH V v_silu(V x) {
     V lo, n, d = VN(v_one_and_exp)(x, &lo, &n);
-    V r = v_copysign(v_scale(VN(v_quotient)(x, K(0), d, lo), v_neg(n)), x); /* for the sign of 0 */
+    V r = v_copysign(v_scale(VN(v_quotient)(x, K(0), d, lo), n), x); /* for the sign of 0 */
     M far = v_gt(v_abs(x), K(SILU_FAR));
     if (v_any(far)) r = v_sel(far, x * v_sel(v_gt(x, K(0)), K(1), K(0)), r);
     return r;

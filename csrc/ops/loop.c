@@ -145,6 +145,10 @@ static void unpack(const loop *l, const loop_operand *o, int64_t n, char *p, int
 }
 /* One element, over a vector. */
 static void spread(const loop *l, const loop_operand *o, void *tile, const char *p) {
+    if (o->native && o->step == 4) {
+        strided_fill(4, ROW_BYTES / 4, tile, p);
+        return;
+    }
     pack(l, o, 1, tile, p, 0);
     strided_fill((int)o->step, ROW_BYTES / (int64_t)o->step, tile, tile);
 }

@@ -62,8 +62,8 @@ static double relut(double x) { return x > 0 ? x : x != x ? x : 0; }
     X(atanh, 1, 2, -1, 1)                                                                                    \
     X(sigmoid, 1, 1, -30, 30)                                                                                \
     X(silu, 1, 1, -30, 30)                                                                                   \
-    X(gelu, 2 * UNFUSED, 2, -14, 6)                                                                          \
-    X(ndtr, 1, 2 * UNFUSED, -14, 6)                                                                          \
+    X(gelu, 2 * UNFUSED, 2 * UNFUSED, -14, 6)                                                                \
+    X(ndtr, 1, 2.4, -14, 6)                                                                                  \
     X(log_sigmoid, 1, 1, -20, 20)                                                                            \
     X(softplus, 1, 1, -20, 20)                                                                               \
     X(erf, 2, 2, -4, 4)                                                                                      \
