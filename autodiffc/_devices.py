@@ -76,3 +76,58 @@ def tensor_types(module, path, reason):
 
 
 _ORDER = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double"]
+
+# ---- what cuda and xpu answer alike ----
+
+
+def is_available() -> bool:
+    """False."""
+    return False
+
+
+def is_initialized() -> bool:
+    """False."""
+    return False
+
+
+def is_bf16_supported(including_emulation=True) -> bool:
+    """False."""
+    return False
+
+
+def device_count() -> int:
+    """0."""
+    return 0
+
+
+def manual_seed(seed) -> None:
+    """Nothing: there is no generator to seed."""
+    int(seed)
+
+
+manual_seed_all = manual_seed
+
+
+def seed() -> None:
+    """Nothing."""
+
+
+seed_all = empty_cache = seed
+
+
+def memory_allocated(device=None) -> int:
+    """0."""
+    return 0
+
+
+max_memory_allocated = memory_reserved = max_memory_reserved = memory_allocated
+
+
+class device(NoDevice):
+    """A context that would make a device the current one."""
+
+
+def stream(stream=None):
+    """A context that changes nothing for None: there are no streams."""
+    return StreamContext(stream)
+

@@ -1,8 +1,13 @@
-"""torch.hub from a local folder. Nothing is downloaded: what would be is named, and where to put it."""
+"""torch.hub: models of local folders, and files by their URL (http, https, file). Repositories are not downloaded: what
+would be is named, and where to put it."""
 
+import hashlib
 import importlib.util
 import os
+import re
+import shutil
 import sys
+import tempfile
 
 _dir = None
 
@@ -73,24 +78,56 @@ def help(github, model, force_reload=False, skip_validation=False, trust_repo="c
     return _entry(_local(github, "github", "help"), model).__doc__
 
 
+_CHUNK = 1 << 17
+
+
 def download_url_to_file(url, dst, hash_prefix=None, progress=True):
-    """NotImplementedError: nothing is downloaded."""
-    raise NotImplementedError(f"torch.hub.download_url_to_file: autodiffc downloads nothing; put {url} at {dst}")
+    """Writes what a URL (http, https or file) gives to dst, all of it or nothing.
+
+    hash_prefix: the beginning of its SHA-256; RuntimeError when it is another. progress: shown on stderr.
+    urllib's errors (URLError, HTTPError) when there is nothing to be had.
+    """
+    from urllib.request import Request, urlopen
+
+    dst = os.path.expanduser(dst)
+    digest = hashlib.sha256()
+    with urlopen(Request(url, headers={"User-Agent": "torch.hub"})) as source:
+        length = source.headers.get("Content-Length")
+        fd, partial = tempfile.mkstemp(prefix=os.path.basename(dst) + ".", suffix=".partial",
+                                       dir=os.path.dirname(dst) or ".")
+        try:
+            with os.fdopen(fd, "wb") as f, _bar()(total=int(length) if length else None, disable=not progress, unit="B",
+                                                  unit_scale=True, unit_divisor=1024) as bar:
+                for chunk in iter(lambda: source.read(_CHUNK), b""):
+                    f.write(chunk)
+                    digest.update(chunk)
+                    bar.update(len(chunk))
+            found = digest.hexdigest()
+            if hash_prefix is not None and found[:len(hash_prefix)] != hash_prefix:
+                raise RuntimeError(f'invalid hash value (expected "{hash_prefix}", got "{found}")')
+            shutil.move(partial, dst)
+        finally:
+            if os.path.exists(partial):
+                os.remove(partial)
 
 
 _download_url_to_file = download_url_to_file
+_HASH = re.compile(r"-([a-f0-9]*)\.")
 
 
 def load_state_dict_from_url(url, model_dir=None, map_location=None, progress=True, check_hash=False, file_name=None,
                              weights_only=False):
-    """torch.load of the file in model_dir (get_dir()/checkpoints) that has the name of the url's.
-    NotImplementedError, with that path, when it is not there."""
+    """torch.load of the file in model_dir (get_dir()/checkpoints) that has the name of the url's; it is downloaded when
+    it is not there. check_hash: the name ends in -<beginning of the SHA-256>, which is compared (RuntimeError)."""
     from urllib.parse import urlparse
 
     folder = os.path.join(get_dir(), "checkpoints") if model_dir is None else model_dir
+    os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, file_name or os.path.basename(urlparse(url).path))
     if not os.path.exists(path):
-        raise NotImplementedError(f"autodiffc downloads nothing: put {url} at {path}")
+        sys.stderr.write(f'Downloading: "{url}" to {path}\n')
+        named = _HASH.search(os.path.basename(path)) if check_hash else None
+        download_url_to_file(url, path, named.group(1) if named else None, progress)
     from .serialization import load
 
     return load(path, map_location=map_location, weights_only=weights_only)
@@ -125,13 +162,17 @@ class _Quiet:
         return False
 
 
+def _bar():
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return _Quiet
+    return tqdm
+
+
 def __getattr__(name):
     if name == "tqdm":
-        try:
-            from tqdm import tqdm
-        except ImportError:
-            return _Quiet
-        return tqdm
+        return _bar()
     if name.startswith("__"):  # the import system asks for some of every module
         raise AttributeError(name)
     from ._hook import missing

@@ -16,7 +16,9 @@ from .timing import per_call
 
 def main(backend, name, threads):
     if backend == "jax":
-        step = steps.build_jax(name)
+        from . import steps_jax
+
+        step = steps_jax.STEPS[name]()
     else:
         library = importlib.import_module("torch" if backend.startswith("torch") else "autodiffc")
         library.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""Whole training steps, written once against PyTorch's names, and for JAX as its users write them."""
+"""Whole training steps, written once against PyTorch's names (steps_jax.py: for JAX)."""
 
 import importlib
 
@@ -124,21 +124,127 @@ def _gpt(torch, layers=4, heads=4, width=128, length=64, batch=12, classes=65):
             self.tokens, self.places = nn.Embedding(classes, width), nn.Embedding(length, width)
             self.blocks = nn.Sequential(*[Block() for _ in range(layers)])
             self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, classes, bias=False)
+            self.head.weight = self.tokens.weight
 
         def forward(self, x):
             x = self.tokens(x) + self.places(torch.arange(x.shape[1]))
             return self.head(self.norm(self.blocks(x))).flatten(0, 1)
 
     model = Model()
-    optimizer = optim.AdamW(model.parameters(), lr=1e-3)
+    optimizer = optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.1)
     x, y = _labels(torch, classes, batch, length), _labels(torch, classes, batch * length)
-    return _supervised(model, optimizer, F.cross_entropy, x, y)
+
+    def step():
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def _policy(torch):
+    """Proximal policy optimization on a small control task: acting, then one minibatch."""
+    nn, F, optim = _modules(torch)
+
+    def net(outputs):
+        return nn.Sequential(nn.Linear(4, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, outputs))
+
+    actor, critic = net(2), net(1)
+    parameters = [*actor.parameters(), *critic.parameters()]
+    optimizer = optim.Adam(parameters, lr=2.5e-4, eps=1e-5)
+    seen, states, actions = _data(torch, 4, 4), _data(torch, 128, 4), _labels(torch, 2, 128)
+    advantages, returns, before = (_data(torch, 128, seed=k) for k in (1, 2, 3))
+
+    def step():
+        with torch.no_grad():
+            for _ in range(8):
+                F.softmax(actor(seen), dim=1)
+                critic(seen)
+        log_p = F.log_softmax(actor(states), dim=1)
+        ratio = (log_p.gather(1, actions.view(-1, 1)).view(-1) - before).exp()
+        gain = torch.min(advantages * ratio, advantages * torch.clamp(ratio, 0.8, 1.2)).mean()
+        value_loss = 0.5 * ((critic(states).view(-1) - returns) ** 2).mean()
+        entropy = -(log_p.exp() * log_p).sum(1).mean()
+        loss = 0.5 * value_loss - gain - 0.01 * entropy
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 0.5)
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def _variational(torch):
+    nn, F, optim = _modules(torch)
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.mean, self.log_var = nn.Linear(784, 400), nn.Linear(400, 20), nn.Linear(400, 20)
+            self.back, self.out = nn.Linear(20, 400), nn.Linear(400, 784)
+
+        def forward(self, x):
+            h = F.relu(self.hidden(x))
+            mean, log_var = self.mean(h), self.log_var(h)
+            z = mean + torch.randn_like(mean) * torch.exp(0.5 * log_var)
+            return torch.sigmoid(self.out(F.relu(self.back(z)))), mean, log_var
+
+    def loss_of(found, x):
+        image, mean, log_var = found
+        divergence = -0.5 * torch.sum(1 + log_var - mean**2 - log_var.exp())
+        return F.binary_cross_entropy(image, x, reduction="sum") + divergence
+
+    model = Model()
+    x = torch.from_numpy(np.random.default_rng(0).random((128, 784), dtype=np.float32))
+    return _supervised(model, optim.Adam(model.parameters(), lr=1e-3), loss_of, x, x)
+
+
+def _convolutional(torch):
+    nn, F, optim = _modules(torch)
+    model = nn.Sequential(
+        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(9216, 128), nn.ReLU(), nn.Linear(128, 10), nn.LogSoftmax(dim=1),
+    )  # fmt: skip
+    optimizer = optim.Adadelta(model.parameters(), lr=1.0)
+    return _supervised(model, optimizer, F.nll_loss, _data(torch, 64, 1, 28, 28), _labels(torch, 10, 64))
+
+
+def _residual(torch):
+    nn, F, optim = _modules(torch)
+
+    def normed(channels, to, stride, kernel=3):
+        conv = nn.Conv2d(channels, to, kernel, stride, kernel // 2, bias=False)
+        return nn.Sequential(conv, nn.BatchNorm2d(to))
+
+    class Block(nn.Module):
+        def __init__(self, channels, to, stride):
+            super().__init__()
+            self.first, self.second = normed(channels, to, stride), normed(to, to, 1)
+            self.short = normed(channels, to, stride, 1) if stride != 1 else nn.Identity()
+
+        def forward(self, x):
+            return F.relu(self.second(F.relu(self.first(x))) + self.short(x))
+
+    model = nn.Sequential(
+        normed(3, 16, 1), nn.ReLU(), Block(16, 16, 1), Block(16, 32, 2), Block(32, 64, 2),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10),
+    )  # fmt: skip
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
+    return _supervised(model, optimizer, F.cross_entropy, _data(torch, 32, 3, 32, 32), _labels(torch, 10, 32))
 
 
 STEPS = {
     "MLP 2-16-16-1, batch 64, SGD": _mean_square,
     "MLP 64-128-10, batch 32, Adam": _digits,
+    "PPO 4-64-64, 8 acts and a minibatch of 128, Adam": _policy,
     "MLP 784-512-512-10, batch 128, momentum": _momentum,
+    "VAE 784-400-20, batch 128, Adam": _variational,
+    "CNN of two convolutions, 64 x 1x28x28, Adadelta": _convolutional,
+    "ResNet-8, 32 x 3x32x32, momentum": _residual,
     "linear regression 100,000 x 100": _regression,
     "AdamW on 10 million parameters": _adamw,
     "LSTM 35 x 20 x 128, 1000 words, SGD": _lstm,
@@ -150,51 +256,3 @@ def build(torch, name):
     """The step of a name: a function that does one full training step and returns the loss."""
     torch.manual_seed(0)
     return STEPS[name](torch)
-
-
-def build_jax(name):
-    """The same step jitted with donated state, or None where it is not written for JAX."""
-    import functools
-
-    import jax
-    import jax.numpy as jnp
-    import optax
-
-    widths = {
-        "MLP 2-16-16-1, batch 64, SGD": ([2, 16, 16, 1], 64, optax.sgd(0.1), False),
-        "MLP 64-128-10, batch 32, Adam": ([64, 128, 10], 32, optax.adam(1e-3), True),
-        "MLP 784-512-512-10, batch 128, momentum": ([784, 512, 512, 10], 128, optax.sgd(0.01, 0.9), True),
-    }
-    if name not in widths:
-        return None
-    sizes, batch, optimizer, classes = widths[name]
-    rng = np.random.default_rng(0)
-    params = [
-        {"w": jnp.asarray(rng.standard_normal((a, b)), jnp.float32) / np.sqrt(a), "b": jnp.zeros(b)}
-        for a, b in zip(sizes, sizes[1:])
-    ]
-    x = jnp.asarray(rng.standard_normal((batch, sizes[0])), jnp.float32)
-    y = jnp.asarray(rng.integers(0, sizes[-1], batch) if classes else rng.standard_normal((batch, 1)).astype("f"))
-
-    def loss_of(params, x, y):
-        h = x
-        for layer in params[:-1]:
-            h = jax.nn.relu(h @ layer["w"] + layer["b"])
-        h = h @ params[-1]["w"] + params[-1]["b"]
-        if classes:
-            return optax.softmax_cross_entropy_with_integer_labels(h, y).mean()
-        return jnp.mean((h - y) ** 2)
-
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def update(params, state, x, y):
-        loss, grads = jax.value_and_grad(loss_of)(params, x, y)
-        updates, state = optimizer.update(grads, state, params)
-        return optax.apply_updates(params, updates), state, loss
-
-    held = [params, optimizer.init(params)]
-
-    def step():
-        held[0], held[1], loss = update(held[0], held[1], x, y)
-        return jax.block_until_ready(loss)
-
-    return step

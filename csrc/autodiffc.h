@@ -252,7 +252,6 @@ ad_handle ad_capture_fresh(ad_handle t);
 int ad_capture_open(ad_handle t); /* whether it has a history that no backward pass has been through */
 int ad_capturing(void);
 int64_t ad_capture_position(void); /* of the optimizers' call recorded last */
-int64_t ad_capture_mode(void);
 intptr_t ad_capture_suspend(const ad_handle *outs, int64_t n);
 int ad_capture_resume(intptr_t recording);
 void ad_capture_nodes(void);
@@ -268,7 +267,11 @@ ad_handle ad_program_output(intptr_t program, int64_t k); /* a copy of what the 
 void ad_program_free(intptr_t program);
 int ad_program_set_floats(intptr_t program, int64_t call, const double *f, int64_t n);
 void ad_program_stats(intptr_t program, int64_t *out); /* 6 values */
-const char *ad_program_call(intptr_t program, int64_t k, int *dead);
+int64_t ad_program_length(intptr_t program);
+int ad_program_shape(intptr_t program, int64_t call, int64_t *out);              /* 12 values */
+int ad_program_operand(intptr_t program, int64_t call, int64_t o, int64_t *out); /* 70 values */
+const char *ad_program_rows(intptr_t program, int64_t call);
+int ad_program_measure(intptr_t program, const ad_handle *args, int64_t nargs, int rounds, double *ns);
 /* END CDEF */
 
 #endif

@@ -188,6 +188,7 @@ int ad_capture_begin(int lenient) {
     p->lenient = lenient;
     refused[0] = 0;
     p->first_node = graph_mark();
+    p->mode = program_mode();
     while (!(p->id = atomic_fetch_add(&recordings, 1) + 1)) {}
     tls.capture = p;
     tls.capture_id = p->id;
@@ -321,13 +322,6 @@ int ad_capture_made(ad_handle h) {
     return 0;
 }
 int ad_capturing(void) { return tls.capture != NULL; }
-
-/* What a recording depends on beside the calls: gradient mode, inference mode, autocast, the default dtype,
- * forward mode and hooks on saved tensors, in one number. */
-int64_t ad_capture_mode(void) {
-    return tls.grad_off | tls.inference << 1 | (tls.saved_hooks != 0) << 2 | tls.forward << 3 |
-           (int64_t)tls.autocast << 8 | (int64_t)dtype_default_float() << 16;
-}
 
 /* Whether t has a history that no backward pass has been through: if one has, none can go through it again.
  */

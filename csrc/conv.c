@@ -83,6 +83,19 @@ void stage_of_x(conv_stage *g, const conv_shape *s) {
     g->plane = volume(g->phases) * volume(g->ext);
 }
 
+void stage_of_padding(conv_stage *g, const conv_shape *s) {
+    *g = (conv_stage){.type = s->type, .planes = s->n * s->groups * s->ci};
+    for (int d = 0; d < 3; d++) {
+        g->size[d] = s->in[d];
+        g->step[d] = g->dil[d] = g->phases[d] = 1;
+        g->pad[d] = s->pad[d];
+        g->ext[d] = (s->k[d] - 1) * s->dil[d] + (s->out[d] - 1) * s->stride[d] + 1;
+        g->copied |= s->pad[d] > 0 || g->ext[d] > s->in[d];
+    }
+    if (!g->copied) memcpy(g->ext, g->size, sizeof g->ext);
+    g->plane = volume(g->ext);
+}
+
 void stage_of_y(conv_stage *g, const conv_shape *s) {
     *g = (conv_stage){.type = s->type, .planes = s->n * s->groups * s->co};
     for (int d = 0; d < 3; d++) {
@@ -186,6 +199,8 @@ static void compute(const conv_shape *s, int what, conv_room *r, const void *x, 
         if (what == CONV_Y) conv_wino(s, what, r, x, w, bias, result);
         else if (what == CONV_X) conv_wino(s, what, r, y, w, bias, result);
         else conv_wino_w(s, r, y, x, result);
+    } else if (what != CONV_W && direct_fits(s, what)) {
+        conv_direct(s, what, r, what == CONV_Y ? x : y, w, bias, result);
     } else {
         if (what == CONV_Y) conv_y_product(s, r, x, w, bias, result);
         else if (what == CONV_X) conv_x_product(s, r, y, w, bias, result);

@@ -51,6 +51,8 @@ void stage_plane(const conv_stage *g, const void *from, void *to, int zeroed);
 const void *stage_run(const conv_stage *g, const void *data, void *room);
 static inline int64_t stage_elements(const conv_stage *g) { return g->copied ? g->planes * g->plane : 0; }
 void stage_of_x(conv_stage *g, const conv_shape *s);
+/* x with its padding alone: positions that a stride skips stay between the others. */
+void stage_of_padding(conv_stage *g, const conv_shape *s);
 /* y with as much room around as the taps reach over it, for what is summed into x. */
 void stage_of_y(conv_stage *g, const conv_shape *s);
 /* Of dimension d, the positions of x that have rest r by the stride: how many there are; and where position u
@@ -94,6 +96,11 @@ int64_t product_tile(const conv_product *p);
 int64_t product_a_elements(const conv_product *p); /* of the packed matrix */
 int product_merges(int64_t n, int64_t positions, int type);
 void product_run(const conv_product *p);
+
+/* Vectors of the result's channels, the image read where it lies. CONV_Y or CONV_X. */
+int direct_fits(const conv_shape *s, int what);
+void conv_direct(const conv_shape *s, int what, conv_room *r, const void *from, const void *w,
+                 const void *bias, void *to);
 
 /* One channel of x a group: plane by plane. */
 int is_depthwise(const conv_shape *s);

@@ -18,7 +18,7 @@
 typedef struct job {
     const conv_shape *s;
     const conv_kernels *kernels;
-    const void *x, *y; /* y: group, image, position, channel */
+    const void *x, *y; /* y: group, panel of channels, image, position, channel */
     void *sums, *w;
     const int64_t *off;
     const conv_line *lines;
@@ -26,7 +26,8 @@ typedef struct job {
     int64_t positions, image_lines;
     int64_t chunks, chunk; /* images of a chunk */
     int64_t rows, down;    /* of a piece of work; pieces in k */
-    int64_t tile, x_group;
+    int64_t x_group;
+    int64_t panel; /* vectors of a panel: what the register tile takes */
 } job;
 
 static void add_up(int64_t begin, int64_t end, void *ctx) {
@@ -37,20 +38,22 @@ static void add_up(int64_t begin, int64_t end, void *ctx) {
         int64_t first = down * j->rows, last = min64(j->k, first + j->rows);
         int64_t line = chunk * j->chunk * j->image_lines,
                 line_end = min64(s->n, (chunk + 1) * j->chunk) * j->image_lines;
-        const void *y = at(j->y, (group * s->n + chunk * j->chunk) * j->positions * j->width, s->type);
-        conv_sums sum = {.ldy = j->width, .ldo = j->width, .x = at(j->x, group * j->x_group, s->type)};
+        int64_t all = s->n * j->positions, position = chunk * j->chunk * j->positions;
+        conv_sums sum = {.ldo = j->width, .step = s->stride[2], .x = at(j->x, group * j->x_group, s->type)};
         while (line < line_end) {
             int64_t count = 0, n = 0;
             while (line + n < line_end && (n == 0 || count + j->lines[line + n].n <= BLOCK))
                 count += j->lines[line + n++].n;
             sum.lines = j->lines + line;
             sum.nlines = n;
-            int64_t vl = j->kernels->vl, vecs = j->width / vl, step = even(vecs, j->kernels->most_vecs);
-            for (int64_t v = 0; v < vecs; v += step) {
-                sum.vecs = (int)min64(vecs - v, step);
-                sum.y = at(y, v * vl, s->type);
-                for (int64_t i = first; i < last; i += j->tile) {
-                    sum.rows = (int)min64(last - i, j->tile);
+            int64_t vl = j->kernels->vl, vecs = j->width / vl;
+            for (int64_t v = 0; v < vecs; v += j->panel) {
+                sum.vecs = (int)min64(vecs - v, j->panel);
+                sum.ldy = sum.vecs * vl;
+                sum.y = at(j->y, group * all * j->width + all * v * vl + position * sum.ldy, s->type);
+                int64_t tile = even(last - first, j->kernels->sum_rows[sum.vecs]);
+                for (int64_t i = first; i < last; i += tile) {
+                    sum.rows = (int)min64(last - i, tile);
                     sum.off = j->off + i;
                     sum.out =
                         at(j->sums, ((chunk * s->groups + group) * j->k + i) * j->width + v * vl, s->type);
@@ -59,7 +62,7 @@ static void add_up(int64_t begin, int64_t end, void *ctx) {
             }
             sum.add = 1;
             line += n;
-            y = at(y, count * j->width, s->type);
+            position += count;
         }
     }
 }
@@ -102,36 +105,40 @@ static void turn(int64_t begin, int64_t end, void *ctx) {
     for (int64_t u = begin; u < end; u++) { /* group, image, block of positions */
         int64_t p = u % t->blocks * TURN_POSITIONS, image = u / t->blocks % s->n,
                 group = u / t->blocks / s->n;
-        j->kernels->transpose(
-            s->co, min64(TURN_POSITIONS, j->positions - p), j->width,
-            at(t->y, (image * s->groups + group) * s->co * j->positions + p, s->type), j->positions,
-            at(t->to, ((group * s->n + image) * j->positions + p) * j->width, s->type), j->width);
+        int64_t all = s->n * j->positions, position = image * j->positions + p;
+        for (int64_t c = 0, width; c < j->width; c += width) {
+            width = min64(j->panel * j->kernels->vl, j->width - c);
+            j->kernels->transpose(
+                min64(width, s->co - c), min64(TURN_POSITIONS, j->positions - p), width,
+                at(t->y, ((image * s->groups + group) * s->co + c) * j->positions + p, s->type), j->positions,
+                at(t->to, group * all * j->width + all * c + position * width, s->type), width);
+        }
     }
 }
 
 void conv_w_sums(const conv_shape *s, conv_room *r, const void *y, const void *x, void *w) {
     conv_stage g;
-    stage_of_x(&g, s);
+    stage_of_padding(&g, s);
     int64_t taps = volume(s->k), size = size_of(s->type), t[3];
     const conv_kernels *kernels = kern->conv[s->type];
     job j = {.s = s, .kernels = kernels, .w = w, .k = s->ci * taps, .positions = volume(s->out)};
     j.width = ceil_div(s->co, kernels->vl) * kernels->vl;
     j.x_group = s->ci * g.plane;
-    j.tile = even(j.k, CONV_SUM_ROWS);
+    j.panel = even(j.width / kernels->vl, kernels->most_vecs);
 
     int64_t len = s->out[2], height = s->out[1]; /* rows that follow each other are one */
-    if (g.ext[2] == len) len *= height, height = 1;
+    if (g.ext[2] == len && s->stride[1] == 1 && s->stride[2] == 1) len *= height, height = 1;
     int64_t part = even(len, BLOCK);
     j.image_lines = s->out[0] * height * ceil_div(len, part);
 
-    int64_t sums = s->groups * j.k * j.width, tiles = ceil_div(j.k, j.tile);
+    int64_t sums = s->groups * j.k * j.width, tile = kernels->sum_rows[j.panel], tiles = ceil_div(j.k, tile);
     j.chunks = max64(1, min64(min64(s->n, MOST_CHUNKS), CHUNK_ELEMENTS / sums));
     j.chunk = ceil_div(s->n, j.chunks);
     j.chunks = ceil_div(s->n, j.chunk);
     double work = (double)s->n * (double)s->groups * (double)j.k * (double)j.width * (double)j.positions;
     int64_t want = work >= (double)(PIECES * CONV_PIECE) ? PIECES : max64(1, (int64_t)(work / CONV_PIECE));
     int64_t down = min64(tiles, max64(1, want / (j.chunks * s->groups)));
-    j.rows = ceil_div(tiles, down) * j.tile;
+    j.rows = ceil_div(tiles, down) * tile;
     j.down = ceil_div(j.k, j.rows);
 
     void *staged = room_take(r, stage_elements(&g), size);
@@ -145,15 +152,18 @@ void conv_w_sums(const conv_shape *s, conv_room *r, const void *y, const void *x
     for (int64_t c = 0; c < s->ci; c++)
         for (t[0] = 0; t[0] < s->k[0]; t[0]++)
             for (t[1] = 0; t[1] < s->k[1]; t[1]++)
-                for (t[2] = 0; t[2] < s->k[2]; t[2]++) *off++ = c * g.plane + stage_tap(&g, t);
+                for (t[2] = 0; t[2] < s->k[2]; t[2]++)
+                    *off++ = c * g.plane + (t[0] * s->dil[0] * g.ext[1] + t[1] * s->dil[1]) * g.ext[2] +
+                             t[2] * s->dil[2];
     j.lines = lines;
     for (int64_t image = 0; image < s->n; image++)
         for (int64_t a = 0; a < s->out[0]; a++)
             for (int64_t b = 0; b < height; b++)
                 for (int64_t q = 0; q < len; q += part)
-                    *lines++ =
-                        (conv_line){image * s->groups * s->ci * g.plane + (a * g.ext[1] + b) * g.ext[2] + q,
-                                    min64(part, len - q)};
+                    *lines++ = (conv_line){image * s->groups * s->ci * g.plane +
+                                               (a * s->stride[0] * g.ext[1] + b * s->stride[1]) * g.ext[2] +
+                                               q * s->stride[2],
+                                           min64(part, len - q)};
     j.x = stage_run(&g, x, staged);
     turn_job turns = {&j, y, turned, ceil_div(j.positions, TURN_POSITIONS)};
     int64_t each = min64(j.positions, TURN_POSITIONS) * j.width;

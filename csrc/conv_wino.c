@@ -11,7 +11,10 @@
 
 #define STRIPS 16             /* pieces that tiles are shared out in; each has room of its own */
 #define STRIP_ELEMENTS (5461) /* tiles at a time, times the channels of both sides: what the cache holds */
-#define ROOM_ELEMENTS ((int64_t)12 << 20)  /* of all strips */
+#define ROOM_ELEMENTS ((int64_t)12 << 20) /* of all strips */
+#define PANEL_TILES 128                   /* tiles of a round, where panels are taken one by one */
+#define PANEL_WEIGHT (1 << 17)            /* channels of both sides multiplied: then always by panels */
+#define PANEL_ROWS 200 /* of points of weight and result in a panel: what the second-level cache holds */
 #define ROUND_ELEMENTS ((int64_t)58 << 10) /* tiles of a round, times the channels of both sides */
 
 /* One side computed from the other: x to y, or, with the kernel turned round, y to x. */
@@ -28,6 +31,8 @@ typedef struct wino {
     float *y, *turned_x, *points, *room;
     const float *w;
     int64_t room_each;
+    int64_t panels, block; /* of the result's channels; channels of the image at a time */
+    int by_panel;
     /* the gradient of the weight */
     float *turned_y, *image_points, *result_points, *sums, *dw;
     int64_t round, first, count, blocks; /* units of a round; those at hand; blocks of rows of a product */
@@ -51,8 +56,11 @@ static int wino_of(wino *p, const conv_shape *s, int what) {
         p->tiles[d] = ceil_div(p->out[d], WINO_OUT);
     }
     int64_t covered = p->tiles[0] * p->tiles[1] * WINO_OUT * WINO_OUT, positions = p->out[0] * p->out[1];
-    /* the transforms of the weight must be worth it, and the tiles not too empty */
-    if (positions * p->n < 1024 || positions * 5 < covered * 3) return 0;
+    int64_t all = p->n * p->tiles[0] * p->tiles[1];
+    /* The transforms of the weight, or of its gradient, must be worth it, and the tiles not too empty. */
+    p->panels = ceil_div(p->to, kern->gemm[CT_F32]->nr);
+    p->by_panel = p->panels >= 4 && (all <= 200 || p->from * p->to > PANEL_WEIGHT);
+    if (all < (what == CONV_W ? 40 : p->by_panel ? 24 : 64) || positions * 2 < covered) return 0;
     int64_t most = max64(24, min64(48, STRIP_ELEMENTS / (p->from + p->to)));
     p->across = even(p->tiles[1], most);
     p->parts = ceil_div(p->tiles[1], p->across);
@@ -116,6 +124,98 @@ static void turn_weight(int64_t begin, int64_t end, void *ctx) {
                                 p->points + (panel * p->from + u) * nr + (c + v) % nr, panels * p->from * nr);
             }
         }
+    }
+}
+
+/* ---- many channels and few tiles: a panel of the result's channels at a time ----
+ *
+ * Then the weight's points are more than a cache holds, and most of the time went into writing and reading
+ * them. So a piece of work makes those of a panel for some channels of the image, and multiplies all tiles of
+ * a round with them before it goes on. The tiles' points are in memory. */
+
+static void points_of_units(int64_t begin, int64_t end, void *ctx);
+static int64_t tiles_before(const wino *p, int64_t unit);
+
+/* Points of the weight between `count` channels from u on and the panel from channel c on. */
+static void panel_weight(const wino *p, int64_t u, int64_t count, int64_t c, float *to) {
+    const conv_kernels *conv = kern->conv[CT_F32];
+    int64_t nr = kern->gemm[CT_F32]->nr, n = min64(nr, p->to - c);
+    float block[9 * 64];
+    for (int64_t i = 0; i < count; i++) {
+        if (p->turned) conv->transpose(n, 9, n, p->w + ((u + i) * p->to + c) * 9, 9, block, 64);
+        else conv->transpose(n, 9, n, p->w + (c * p->from + u + i) * 9, p->from * 9, block, 64);
+        for (int64_t v = 0; v < n; v += conv->vl)
+            kern->wino->weight(block + v, 64, p->turned, to + i * nr + v, count * nr);
+    }
+}
+
+static void panels_of_round(int64_t begin, int64_t end, void *ctx) {
+    const wino *p = ctx;
+    const gemm_kernels *gemm = kern->gemm[CT_F32];
+    int64_t nr = gemm->nr, most = (p->round + p->parts) * p->across, pitch = p->across * WINO_OUT * nr;
+    int64_t tiles = tiles_before(p, p->first + p->count) - tiles_before(p, p->first);
+    int64_t tile_rows = even(tiles, gemm->mr);
+    for (int64_t u = begin; u < end; u++)
+        for (int64_t c = u * p->strip * nr; c < min64(p->to, (u + 1) * p->strip * nr); c += nr) {
+            float *weight = p->room + u * p->room_each, *sums = weight + WINO_POINTS * p->block * nr,
+                  *rows = sums + WINO_POINTS * most * nr;
+            int64_t n = min64(nr, p->to - c);
+            for (int64_t k = 0; k < p->from; k += p->block) {
+                int64_t count = min64(p->block, p->from - k);
+                panel_weight(p, k, count, c, weight);
+                for (int point = 0; point < WINO_POINTS; point++) {
+                    gemm_piece s = {.m = tiles,
+                                    .n = n,
+                                    .k = count,
+                                    .a = p->image_points + point * most * p->from_pitch + k,
+                                    .rsa = p->from_pitch,
+                                    .csa = 1,
+                                    .tile_rows = tile_rows,
+                                    .tile_step = tile_rows * p->from_pitch,
+                                    .b = weight + point * count * nr,
+                                    .rsb = nr,
+                                    .csb = 1,
+                                    .panel_step = nr * count,
+                                    .c = sums + point * most * nr,
+                                    .ldc = nr,
+                                    .add = k > 0};
+                    gemm->tiles(&s, 1);
+                }
+            }
+            for (int64_t unit = p->first; unit < p->first + p->count; unit++) {
+                int64_t part = unit % p->parts, line = unit / p->parts, first = part * p->across;
+                int64_t count = min64(p->across, p->tiles[1] - first), image = line / p->tiles[0],
+                        h = line % p->tiles[0] * WINO_OUT, w = first * WINO_OUT;
+                int64_t tile = tiles_before(p, unit) - tiles_before(p, p->first);
+                kern->wino->result(count, n, sums + tile * nr, most * nr, nr, p->bias ? p->bias + c : NULL,
+                                   rows, pitch, nr);
+                int64_t cols = min64(count * WINO_OUT, p->out[1] - w), area = p->out[0] * p->out[1];
+                for (int64_t i = 0; i < WINO_OUT && h + i < p->out[0]; i++)
+                    kern->conv[CT_F32]->transpose(cols, n, cols, rows + i * pitch, nr,
+                                                  p->y + (image * p->to + c) * area + (h + i) * p->out[1] + w,
+                                                  area);
+            }
+        }
+}
+
+static void wino_panels(wino *p, conv_room *r) {
+    int64_t nr = kern->gemm[CT_F32]->nr;
+    p->round = min64(p->units, max64(1, PANEL_TILES / p->across));
+    p->round = even(p->units, p->round);
+    int64_t most = (p->round + p->parts) * p->across;
+    p->block = even(p->from, max64(64, PANEL_ROWS - most));
+    p->strip = ceil_div(p->panels, STRIPS);
+    p->strips = ceil_div(p->panels, p->strip);
+    p->room_each = (WINO_POINTS * (p->block + most) + 16 * p->across) * nr;
+    p->turned_x = room_take(r, p->n * p->height * p->width * p->from, 4);
+    p->image_points = room_take(r, WINO_POINTS * most * p->from_pitch, 4);
+    p->room = room_take(r, p->strips * p->room_each, 4);
+    if (!r->base) return;
+    pool_parallel_for(p->n * p->height, max64(1, 32768 / (p->width * p->from)), turn_x, p);
+    for (p->first = 0; p->first < p->units; p->first += p->round) {
+        p->count = min64(p->round, p->units - p->first);
+        pool_parallel_for(p->count, max64(1, 256 / p->across / (p->from / 16)), points_of_units, p);
+        pool_parallel_for(p->strips, 1, panels_of_round, p);
     }
 }
 
@@ -184,11 +284,15 @@ void conv_wino(const conv_shape *s, int what, conv_room *r, const void *from, co
     wino p;
     int64_t nr = kern->gemm[CT_F32]->nr;
     if (!wino_of(&p, s, what)) return;
+    p.x = from, p.w = w, p.bias = bias, p.y = to;
+    if (p.by_panel) {
+        wino_panels(&p, r);
+        return;
+    }
     p.turned_x = room_take(r, p.n * p.height * p.width * p.from, 4);
     p.points = room_take(r, WINO_POINTS * ceil_div(p.to, nr) * nr * p.from, 4);
     p.room = room_take(r, p.strips * p.room_each, 4);
     if (!r->base) return;
-    p.x = from, p.w = w, p.bias = bias, p.y = to;
     pool_parallel_for(p.n * p.height, max64(1, 32768 / (p.width * p.from)), turn_x, &p);
     pool_parallel_for(p.from, max64(1, 4096 / p.to), turn_weight, &p);
     pool_parallel_for(p.strips, 1, strips, &p);
@@ -230,6 +334,7 @@ static void points_of_units(int64_t begin, int64_t end, void *ctx) {
                        p->turned_x + ((image * p->height + h) * p->width + WINO_OUT * first) * p->from,
                        p->width * p->from, p->from, p->image_points + tile * p->from_pitch,
                        most * p->from_pitch, p->from_pitch);
+        if (!p->result_points) continue;
         kernels->gradient(
             count, p->to, p->turned_y + ((image * (p->height - 2) + h) * width + WINO_OUT * first) * p->to,
             width * p->to, p->to, p->result_points + tile * p->to_pitch, most * p->to_pitch, p->to_pitch);

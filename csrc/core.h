@@ -287,7 +287,6 @@ enum {
     AD_OP_CONTIG = 128,     /* apply makes every input contiguous before run */
     AD_OP_NONDIFF = 256,    /* no output is differentiable */
     AD_OP_SYNC = 512,       /* the output's shape depends on the data: cannot be captured */
-    AD_OP_BARE = 2048,      /* its first input may be absent */
     AD_OP_VALUES = 1024,    /* infer refuses some values of its inputs too: a replay asks it again */
     AD_OP_BATCH = 8192,     /* a view that changes what a batch is */
     AD_OP_FIRST = 4096, /* outputs after the first serve the gradient rule alone: callers do not see them */
@@ -309,12 +308,14 @@ enum {
     P_ALPHA = 128,
     P_EXPONENT = 256, /* integers to a negative number are an error */
     P_STRICT = 512,   /* tensors with dimensions must share one dtype */
+    P_WIDE = 2048, /* of integers: computed in double and rounded once, as the last digit of PyTorch's is */
     P_NO_HALF = 1024, /* float16 and bfloat16 are refused: a result in float32 tiles would be wrong */
 };
 
 struct ad_op {
     const char *name;
     int nin, nout;            /* -1: any number, `count` tells the outputs */
+    uint32_t absent;          /* bits of the inputs that may be absent */
     uint32_t flags, saves;    /* saves: 0 in elementwise rows, see ew_saves() */
     int (*infer)(ad_call *c); /* 0, or -1 with the error set */
     void (*run)(const ad_call *c);
@@ -546,6 +547,7 @@ int broadcast_sizes(int n, ad_tensor *const *in, int *ndim, int64_t *sizes);
 int result_type(int n, ad_tensor *const *in);
 /* Copies between any two geometries and dtypes of equal sizes (dst may not overlap itself). */
 void tensor_copy_data(ad_tensor *dst, const ad_tensor *src);
+void tensor_move(ad_tensor *dst, const ad_tensor *src); /* of one dtype (ops/copy.c) */
 
 /* dst += src for any geometry of dst, in order where positions repeat. */
 void strided_accumulate(ad_tensor *dst, const ad_tensor *src);

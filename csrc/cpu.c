@@ -12,10 +12,12 @@
 #endif
 
 const kern_table *kern;
+const bf16_kernels *kern_bf16;
 
 typedef struct {
     const char *name;
     const kern_table *table;
+    const bf16_kernels *bf16;
     int offered;
 } isa_choice;
 
@@ -59,10 +61,11 @@ static int list_isas(isa_choice *list) {
     features f = detect();
     int avx2 = f.os_ymm && f.avx && f.avx2 && f.fma;
     int avx512 = avx2 && f.os_zmm && f.avx512f && f.avx512bw && f.avx512dq && f.avx512vl;
-    list[0] = (isa_choice){"avx512", &kern_avx512, avx512};
-    list[1] = (isa_choice){"avx2", &kern_avx2, avx2};
-    list[2] = (isa_choice){"sse2", &kern_sse2, 1};
-    return 3;
+    list[0] = (isa_choice){"avx512_bf16", &kern_avx512, &kern_avx512_bf16, avx512 && f.avx512_bf16};
+    list[1] = (isa_choice){"avx512", &kern_avx512, NULL, avx512};
+    list[2] = (isa_choice){"avx2", &kern_avx2, NULL, avx2};
+    list[3] = (isa_choice){"sse2", &kern_sse2, NULL, 1};
+    return 4;
 }
 
 static void list_features(char *to, size_t size) {
@@ -104,7 +107,7 @@ static void processor_name(char *to, size_t size) {
 #elif defined(__aarch64__)
 
 static int list_isas(isa_choice *list) {
-    list[0] = (isa_choice){"neon", &kern_neon, 1};
+    list[0] = (isa_choice){"neon", &kern_neon, NULL, 1};
     return 1;
 }
 static void list_features(char *to, size_t size) { snprintf(to, size, "aarch64: neon"); }
@@ -128,6 +131,7 @@ int kern_select(const char **why) {
             return -1;
         }
         kern = list[i].table;
+        kern_bf16 = list[i].bf16;
         return 0;
     }
     int used = snprintf(message, sizeof message, "AUTODIFFC_ISA=%.40s is unknown here; choose from", want);

@@ -2,11 +2,12 @@
  * the values in between stay in the first-level cache and are never written to memory unless something
  * else reads them. Each row is the kernel that eager execution calls, on the same elements, so the results
  * are the same bits. */
+#include <stdio.h>
 #include <string.h>
 #include "fuse.h"
 #include "pool.h"
 
-enum { TILE = 512, REGISTERS = 8, MOST_CALLS = 32, MOST_OPERANDS = 48 };
+enum { TILE = 512, REGISTERS = 8, MOST_CALLS = 32, MOST_OPERANDS = 48, MOST_CONSTANTS = 12 };
 #define GRAIN (TILE * 64)
 
 /* How an operand is read for the flat position i of the result. */
@@ -21,10 +22,12 @@ enum mode {
 typedef struct operand {
     int mode, index; /* which of the call's tensors, or which register */
     int64_t length;
+    int tile; /* of a constant: which of the tiles that are filled once */
     bool as_bool;
 } operand;
 
 typedef struct row {
+    const ad_op *op;
     ew_kernel fn;
     int nin, out_register; /* -1: the result goes to memory, tensor out_index */
     int out_index;
@@ -33,7 +36,11 @@ typedef struct row {
 } row;
 
 struct fused_code {
-    int ct, n;
+    int ct, n, nconstants;
+    struct {
+        int index;
+        bool as_bool;
+    } constants[MOST_CONSTANTS];
     int64_t numel;
     row rows[MOST_CALLS];
 };
@@ -71,36 +78,33 @@ static void pack(const task *w, const operand *o, int64_t at, int64_t n, char *t
 static void fused_range(int64_t begin, int64_t end, void *ctx) {
     const task *w = ctx;
     const fused_code *f = w->f;
-    _Alignas(64) char reg[REGISTERS][TILE * 8], operand_tile[3][TILE * 8];
+    _Alignas(64) char reg[REGISTERS][TILE * 8], operand_tile[3][TILE * 8], constant[MOST_CONSTANTS][TILE * 8];
+    for (int k = 0; k < f->nconstants; k++) { /* once for all tiles */
+        int64_t n = end - begin < TILE ? end - begin : TILE;
+        int index = f->constants[k].index;
+        if (f->constants[k].as_bool) dtype_load_bool[w->dtype[index]](n, constant[k], w->in[index], 0);
+        else dtype_loads[w->dtype[index]][f->ct](n, constant[k], w->in[index], 0);
+    }
     for (int64_t at = begin; at < end; at += TILE) {
         int64_t n = end - at < TILE ? end - at : TILE;
         for (int k = 0; k < f->n; k++) {
             const row *r = &f->rows[k];
             const void *in[3];
-            unsigned single = 0; /* operands that are one vector */
             for (int i = 0; i < r->nin; i++) {
                 const operand *o = &r->in[i];
                 size_t size = o->as_bool ? 1 : ct_size[f->ct];
                 if (o->mode == REGISTER) in[i] = reg[o->index];
                 else if (o->mode == DIRECT) in[i] = w->in[o->index] + at * (int64_t)size;
+                else if (o->mode == CONSTANT) in[i] = constant[o->tile];
                 else {
                     in[i] = operand_tile[i];
-                    if (o->mode != CONSTANT) {
-                        pack(w, o, at, n, operand_tile[i]);
-                        continue;
-                    }
-                    single |= 1u << i;
-                    if (o->as_bool)
-                        dtype_load_bool[w->dtype[o->index]](64, operand_tile[i], w->in[o->index], 0);
-                    else
-                        dtype_loads[w->dtype[o->index]][f->ct](kern->vector_bytes / (int64_t)size,
-                                                               operand_tile[i], w->in[o->index], 0);
+                    pack(w, o, at, n, operand_tile[i]);
                 }
             }
             r->fn(n,
                   r->out_register >= 0 ? reg[r->out_register]
                                        : w->out[r->out_index] + at * (int64_t)r->out_size,
-                  in, single);
+                  in, 0);
         }
     }
 }
@@ -116,6 +120,13 @@ static void fused_run(const ad_call *c) {
 }
 
 const ad_op fused_op = {.name = "fused", .nin = -1, .nout = -1, .run = fused_run};
+
+void fused_names(const fused_code *f, char *text, size_t room) {
+    size_t used = 0;
+    text[0] = 0;
+    for (int k = 0; k < f->n && used + 1 < room; k++)
+        used += (size_t)snprintf(text + used, room - used, "%s%s", k ? ", " : "", f->rows[k].op->name);
+}
 
 void fused_free(fused_code *f) { mem_free(f, sizeof *f); }
 
@@ -135,6 +146,7 @@ static int row_type(const ad_call *c) { /* the compute type, or -1 when the call
     const ad_tensor *out = c->out[0];
     if (!tensor_is_contiguous(out) || !out->numel) return -1;
     int common = ew_common(c);
+    if (c->op->promo & P_WIDE && !dtype_is_float(c->in[0]->dtype)) return -1;
     if (common != AD_F32 && common != AD_F64) return -1;
     if (out->dtype != (c->op->promo & P_BOOL_OUT ? AD_BOOL : common)) return -1;
     return dtype_compute(common);
@@ -180,7 +192,9 @@ static bool same_place(const ad_tensor *a, const ad_tensor *b) {
 static bool may_join(const group *g, const ad_call *c, int ct) {
     const ad_tensor *out = c->out[0];
     int64_t length;
-    if (g->f->n == MOST_CALLS || g->nin + c->nin > MOST_OPERANDS) return false;
+    if (g->f->n == MOST_CALLS || g->nin + c->nin > MOST_OPERANDS ||
+        g->f->nconstants + c->nin > MOST_CONSTANTS)
+        return false;
     if (g->f->n && (ct != g->f->ct || !tensor_same_sizes(out, g->shape))) return false;
     for (int i = 0; i < c->nin; i++) {
         const ad_tensor *t = c->in[i];
@@ -211,6 +225,7 @@ static void join(group *g, const ad_call *c, int ct, int64_t at) {
         f->ct = ct;
         f->numel = c->out[0]->numel;
     }
+    r->op = c->op;
     r->fn = kern->ew[c->op->row][ct];
     r->nin = c->nin;
     r->out_size = dtype_size[c->out[0]->dtype];
@@ -229,6 +244,15 @@ static void join(group *g, const ad_call *c, int ct, int64_t at) {
         while (k < g->nin && g->in[k] != t) k++;
         if (k == g->nin) g->in[g->nin++] = t;
         o->index = k;
+        if (o->mode != CONSTANT) continue;
+        o->tile = 0;
+        while (o->tile < f->nconstants &&
+               (f->constants[o->tile].index != k || f->constants[o->tile].as_bool != o->as_bool))
+            o->tile++;
+        if (o->tile == f->nconstants) {
+            f->constants[o->tile].index = k;
+            f->constants[f->nconstants++].as_bool = o->as_bool;
+        }
     }
     g->calls[f->n] = at;
     g->value[f->n] = c->out[0];
@@ -319,7 +343,7 @@ int fuse_elementwise(ad_program *p) {
             if (ct < 0) break;
             if (!g.f) {
                 if (!(g.f = mem_alloc(sizeof *g.f))) return -1;
-                g.f->n = 0;
+                g.f->n = g.f->nconstants = 0;
             }
             if (!may_join(&g, c, ct)) break;
             join(&g, c, ct, at);

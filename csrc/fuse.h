@@ -8,6 +8,7 @@ typedef struct fused_code fused_code;
 extern const ad_op fused_op; /* i[0]: the code */
 void fused_free(fused_code *f);
 
+void fused_names(const fused_code *f, char *text, size_t room); /* "mul, add, tanh" */
 /* Replaces runs of elementwise calls by fused ones; -1 with the error set when memory runs out. */
 int fuse_elementwise(ad_program *p);
 

@@ -1,22 +1,22 @@
 /* The driver of the matrix product.
  *
- * Three ways to multiply, chosen by shape and strides alone:
+ * Four ways to multiply, chosen by shape and strides alone:
  *   dots    one column of C, rows of A contiguous: a dot product a row
  *   direct  A is read where it lies; B too, or a panel at a time is packed on the stack. No workspace and
  *           no barrier. For all that is small, and for few rows of C
+ *   split   as direct, for few rows and columns and long sums: C is too small to be cut without reading the
+ *           operands again for each part, so threads take blocks of the sum instead. Each block of kb terms
+ *           goes to a matrix of its own in the workspace, and these are added in order: the bits are those
+ *           of the direct way, which adds the same blocks to C one after the other
  *   packed  A and B are first packed into the workspace, by all threads, then multiplied block by block
  * Each way cuts C into blocks by shape, and the pool hands blocks to threads. */
 #include "gemm.h"
 
+#include "gemm_internal.h"
 #include "pool.h"
 
 #include <string.h>
 
-/* Multiply-adds below which one thread works alone: at some microseconds, a second one would arrive when
- * the work is done. */
-#define PARALLEL_MIN ((int64_t)1 << 19)
-/* Multiply-adds in a block of work: enough to make claiming it cheap, few enough to share evenly. */
-#define BLOCK_MIN ((int64_t)1 << 19)
 /* Up to so many rows of C, packing for all threads does not pay: B is read too few times. */
 #define DIRECT_ROWS 40
 /* Elements of B with contiguous rows beyond which it is packed for locality alone, and rows of C for which
@@ -32,8 +32,13 @@
 #define SLAB_ROWS 4096
 #define SLAB_ELEMENTS ((int64_t)1 << 21)
 
+/* Split: terms of the sum from which it pays, and the largest rows * columns / (rows + columns), so that the
+ * matrices of the blocks are small beside the operands. */
+#define SPLIT_TERMS 1024
+#define SPLIT_SIDE 64
+
 typedef struct plan {
-    enum { DOTS, DIRECT, PACKED } way;
+    enum { DOTS, DIRECT, SPLIT, PACKED } way;
     int swap;                       /* C is a column: compute it as a row, from the transposes */
     int pack;                       /* direct: B needs packing */
     int64_t kb;                     /* terms of a block of the sum */
@@ -41,26 +46,9 @@ typedef struct plan {
     int64_t slab_m, slab_n, slab_k; /* packed: what the workspace holds */
 } plan;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 static size_t size_of(int type) { return type == CT_F32 ? 4 : 8; }
 static const void *at(const void *p, int64_t elements, int type) {
     return (const char *)p + elements * (int64_t)size_of(type);
-}
-
-/* Cuts `total` into as few parts of at most `most` as there need to be, equal but for the last. */
-static int64_t even(int64_t total, int64_t most) {
-    if (total <= most) return max64(total, 1);
-    return ceil_div(total, ceil_div(total, most));
-}
-
-static int64_t product(int64_t m, int64_t n, int64_t k) {
-    /* Saturates: only compared with small limits. */
-    int64_t mn;
-    int64_t mnk;
-    if (__builtin_mul_overflow(m, n, &mn) || __builtin_mul_overflow(mn, k, &mnk)) return INT64_MAX;
-    return mnk;
 }
 
 static void transpose(gemm_args *g) {
@@ -95,10 +83,11 @@ static plan make_plan(const gemm_args *g, const gemm_kernels *kernels, int alone
     int64_t row = p.swap ? g->m : g->n; /* of a product with one row, how long it is */
     if (p.way == DIRECT && !p.pack && (p.swap || g->m == 1) && row >= ROW_STREAM && work >= ROW_STREAM_MIN)
         p.kb = 0;
+    if (p.way == DIRECT && !alone && !p.swap && g->k >= SPLIT_TERMS && g->m > 1 && g->n > 1 &&
+        work >= 8 * BLOCK_MIN && g->m * g->n <= SPLIT_SIDE * (g->m + g->n) && g->m * g->n <= 1 << 20)
+        p.way = SPLIT;
     return p;
 }
-
-static int64_t round64(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 static int64_t packed_a_bytes(const gemm_args *g, const plan *p, const gemm_kernels *kernels) {
     return round64(ceil_div(p->slab_m, p->tile_rows) * kernels->mr * p->slab_k * (int64_t)size_of(g->type));
@@ -108,10 +97,15 @@ static int64_t packed_b_bytes(const gemm_args *g, const plan *p, const gemm_kern
     return round64(ceil_div(p->slab_n, kernels->nr) * kernels->nr * p->slab_k * (int64_t)size_of(g->type));
 }
 
+/* Of the sums of one block. */
+static int64_t split_bytes(const gemm_args *g) { return round64(g->m * g->n * (int64_t)size_of(g->type)); }
+
 size_t gemm_scratch(const gemm_args *g) {
+    if (g->type == GEMM_BF16) return gemm_bf16_scratch(g, 1);
     const gemm_kernels *kernels = kern->gemm[g->type];
     if (!kernels || g->m == 0 || g->n == 0) return 0;
     plan p = make_plan(g, kernels, 0);
+    if (p.way == SPLIT) return (size_t)(ceil_div(g->k, p.kb) * split_bytes(g));
     if (p.way != PACKED) return 0;
     return (size_t)(packed_a_bytes(g, &p, kernels) + packed_b_bytes(g, &p, kernels));
 }
@@ -132,26 +126,6 @@ static void set_epilogue(gemm_piece *s, const gemm_args *g, int swap, int64_t i,
     if (e->bias) {
         if (e->bias_is_column != swap) s->bias_col = at(e->bias, i, g->type);
         else s->bias_row = at(e->bias, j, g->type);
-    }
-}
-
-/* How C is cut for the pool: rows_step and cols_step per block, `blocks` of them, rows fastest. */
-typedef struct grid {
-    int64_t rows_step, cols_step, across, blocks;
-} grid;
-
-/* Starts from the largest useful block and halves it until blocks are many or small. `tall`: rows are cut
- * only when columns no longer can be, as each block of rows would pack B again. */
-static grid make_grid(int64_t m, int64_t n, int64_t k, int64_t most_rows, int64_t most_cols, int64_t row_unit,
-                      int64_t col_unit, int tall) {
-    int64_t rows = min64(ceil_div(m, row_unit), max64(1, most_rows / row_unit));
-    int64_t cols = min64(ceil_div(n, col_unit), max64(1, most_cols / col_unit));
-    for (;;) {
-        int64_t r = rows * row_unit, c = cols * col_unit;
-        grid g = {r, c, ceil_div(m, r), ceil_div(m, r) * ceil_div(n, c)};
-        if (g.blocks >= 32 || product(r, c, k) < 2 * BLOCK_MIN || (rows == 1 && cols == 1)) return g;
-        if (cols > 1 && (tall || c >= r || rows == 1)) cols = (cols + 1) / 2;
-        else rows = (rows + 1) / 2;
     }
 }
 
@@ -199,6 +173,43 @@ static void run_direct(int64_t begin, int64_t end, void *ctx) {
                         .ldc = g->ldc};
         set_epilogue(&s, g, w->p->swap, i, j, 1, 1);
         w->kernels->direct(&s, w->p->kb, w->p->pack);
+    }
+}
+
+/* Blocks of the sum, each into its part of the workspace. */
+static void run_split(int64_t begin, int64_t end, void *ctx) {
+    const job *w = ctx;
+    const gemm_args *g = w->g;
+    for (int64_t block = begin; block < end; block++) {
+        int64_t q = block * w->p->kb;
+        gemm_piece s = {.m = g->m,
+                        .n = g->n,
+                        .k = min64(g->k - q, w->p->kb),
+                        .a = at(g->a, q * g->csa, g->type),
+                        .rsa = g->rsa,
+                        .csa = g->csa,
+                        .tile_rows = w->p->tile_rows,
+                        .tile_step = w->p->tile_rows * g->rsa,
+                        .b = at(g->b, q * g->rsb, g->type),
+                        .rsb = g->rsb,
+                        .csb = g->csb,
+                        .panel_step = w->kernels->nr * g->csb,
+                        .c = (char *)g->scratch + block * split_bytes(g),
+                        .ldc = g->n};
+        w->kernels->direct(&s, w->p->kb, w->p->pack);
+    }
+}
+
+/* Rows of C: the sums of the blocks, in order, then the epilogue. */
+static void add_split(int64_t begin, int64_t end, void *ctx) {
+    const job *w = ctx;
+    const gemm_args *g = w->g;
+    int64_t blocks = ceil_div(g->k, w->p->kb);
+    for (int64_t i = begin; i < end; i++) {
+        gemm_piece s = {.m = 1, .n = g->n, .c = (void *)at(g->c, i * g->ldc, g->type), .ldc = g->ldc};
+        set_epilogue(&s, g, 0, i, 0, 1, 1);
+        w->kernels->finish(&s, blocks, (const char *)g->scratch + i * g->n * (int64_t)size_of(g->type),
+                           split_bytes(g) / (int64_t)size_of(g->type));
     }
 }
 
@@ -285,12 +296,6 @@ static void run_i64(int64_t begin, int64_t end, void *ctx) {
 
 /* ---- running ---- */
 
-/* Over the pool, or on this thread: in the same pieces. */
-static void loop(int alone, int64_t n, int64_t grain, pool_fn fn, void *ctx) {
-    if (alone) fn(0, n, ctx);
-    else pool_parallel_for(n, grain, fn, ctx);
-}
-
 static void run(const gemm_args *args, int alone) {
     if (args->m == 0 || args->n == 0) return;
     int64_t work = product(args->m, args->n, args->k);
@@ -321,6 +326,11 @@ static void run(const gemm_args *args, int alone) {
         loop(alone, w.grid.blocks, 1, run_direct, &w);
         return;
     }
+    if (p.way == SPLIT) {
+        loop(alone, ceil_div(g.k, p.kb), max64(1, BLOCK_MIN / product(g.m, g.n, p.kb)), run_split, &w);
+        loop(alone, g.m, max64(1, 16384 / (g.n * ceil_div(g.k, p.kb))), add_split, &w);
+        return;
+    }
     w.pa = g.scratch;
     w.pb = (char *)g.scratch + packed_a_bytes(&g, &p, kernels);
     for (w.j0 = 0; w.j0 < g.n; w.j0 += p.slab_n) {
@@ -339,9 +349,16 @@ static void run(const gemm_args *args, int alone) {
     }
 }
 
-void gemm_run(const gemm_args *args) { run(args, 0); }
+void gemm_run(const gemm_args *args) {
+    if (args->type == GEMM_BF16) gemm_bf16_run(args, NULL);
+    else run(args, 0);
+}
 
 /* ---- batches ---- */
+
+size_t gemm_batch_scratch(const gemm_args *g, int64_t count) {
+    return g->type == GEMM_BF16 ? gemm_bf16_scratch(g, count) : gemm_scratch(g);
+}
 
 typedef struct batch_job {
     const gemm_args *g;
@@ -369,6 +386,10 @@ static void run_batch(int64_t begin, int64_t end, void *ctx) {
 }
 
 void gemm_batch_run(const gemm_args *args, const gemm_batch *batch) {
+    if (args->type == GEMM_BF16) {
+        gemm_bf16_run(args, batch);
+        return;
+    }
     int64_t count = 1;
     for (int d = 0; d < batch->dims; d++) count *= batch->size[d];
     int64_t work = max64(1, product(args->m, args->n, args->k));

@@ -7,6 +7,10 @@
 
 #include "kernels/table.h"
 
+/* The type of products of bfloat16 with sums in float32 and the bias in float32. They are there where
+ * kern_bf16 is. */
+enum { GEMM_BF16 = CT_COUNT };
+
 /* What is done to an element of the product once its sum is complete: first the bias, then the
  * activation, so that the bits are those of separate operations. */
 typedef struct gemm_epilogue {
@@ -20,7 +24,7 @@ typedef struct gemm_epilogue {
  * transposition is a matter of strides; a stride may be 0, never negative. C's rows are contiguous, `ldc`
  * elements apart, and C overlaps neither operand. Arrays need only their elements' alignment. */
 typedef struct gemm_args {
-    int type; /* CT_F32, CT_F64 or CT_I64 (wraps around) */
+    int type; /* CT_F32, CT_F64, CT_I64 (wraps around) or GEMM_BF16 */
     int64_t m, n, k;
     const void *a;
     int64_t rsa, csa;
@@ -49,8 +53,10 @@ typedef struct gemm_batch {
     int64_t stride_a[GEMM_BATCH_DIMS], stride_b[GEMM_BATCH_DIMS], stride_c[GEMM_BATCH_DIMS];
 } gemm_batch;
 
-/* Each product's bits are those of gemm_run on it alone. The workspace is gemm_scratch(args) too. The
- * epilogue's bias is shared by all products. */
+/* The workspace of `count` products. */
+size_t gemm_batch_scratch(const gemm_args *args, int64_t count);
+
+/* Each product's bits are those of gemm_run on it alone. The epilogue's bias is shared by all products. */
 void gemm_batch_run(const gemm_args *args, const gemm_batch *batch);
 
 #endif

@@ -203,8 +203,10 @@ int apply_row(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at,
     ad_spec spec_room[2], *spec = spec_room; /* large: most calls use one */
     if (AD_UNLIKELY(op->nin >= 0 && op->nin != nin))
         return ad_fail(AD_ERR_TYPE, "%s takes %d tensors, not %d", op->name, op->nin, nin);
-    if (AD_UNLIKELY(nin && !in[0] && !(op->flags & AD_OP_BARE)))
-        return ad_fail(AD_ERR_TYPE, "%s(): argument 'input' (position 1) must be Tensor, not None", op->name);
+    for (int i = 0; i < nin; i++)
+        if (AD_UNLIKELY(!in[i]) && (i >= 32 || !(op->absent >> i & 1)))
+            return ad_fail(AD_ERR_TYPE, "%s(): argument %s(position %d) must be Tensor, not None", op->name,
+                           i ? "" : "'input' ", i + 1);
     if (!at) at = &none;
     ad_call c = {
         .op = op, .nin = nin, .in = (ad_tensor **)in, .at = at, .out = out, .inplace = target != NULL};

@@ -64,6 +64,7 @@ typedef struct ad_program {
     int64_t held;        /* results at the end of outs that the caller holds while planning */
     uint64_t first_node; /* the order of the first tape node of the recording */
     uint32_t id;
+    int64_t mode;
     bool aliased; /* an argument shared memory that the step writes: its calls keep their order */
     char *arena, *scratch;
     size_t arena_bytes, scratch_bytes, unplanned_bytes;
@@ -88,6 +89,11 @@ static inline int32_t storage_users(ad_storage *s) {
 /* Gives a recorded call another operation and operands (borrowed; `room` is taken, n + 1 entries). */
 int program_rewrite(instr *i, const ad_op *op, int nin, int nout, ad_tensor **room);
 
+int64_t program_mode(void);
+/* One run, piece by piece (replay.c). */
+bool program_bind(ad_program *p, int64_t from, int64_t to, const ad_handle *args, int64_t nargs);
+int program_make_outputs(ad_program *p, int64_t from, int64_t to);
+int program_check_values(const ad_call *c);
 /* Whether an argument, as it is bound now, shares memory with what the program writes of others. */
 bool program_aliases(const ad_program *p);
 bool call_is_long(const ad_call *c);      /* op.c */

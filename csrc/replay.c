@@ -5,11 +5,19 @@
 
 /* ---- whether it fits ---- */
 
+/* What a recording depends on beside the calls: gradient mode, inference mode, autocast, the default dtype,
+ * forward mode and hooks on saved tensors, in one number. */
+int64_t program_mode(void) {
+    return tls.grad_off | tls.inference << 1 | (tls.saved_hooks != 0) << 2 | tls.forward << 3 |
+           (int64_t)tls.autocast << 8 | (int64_t)dtype_default_float() << 16;
+}
+
 /* 1 when the program fits the present state of the gradients, 0 when the step must be recorded anew, and -1
  * when the program never fits again: a tensor that it used was pointed at other memory, reshaped, frozen or
  * unfrozen. */
 int ad_program_fits(intptr_t h) {
     const ad_program *p = (const ad_program *)h;
+    if (p->mode != program_mode()) return 0;
     for (int64_t k = 0; k < p->nwatched; k++)
         if (atomic_load_explicit(&p->watched[k].s->moved, memory_order_relaxed) != p->watched[k].moved)
             return -1;
@@ -24,7 +32,7 @@ int ad_program_fits(intptr_t h) {
 /* ---- results ---- */
 
 /* Memory for the results of one part that are computed where they are returned. */
-static int make_outputs(ad_program *p, int64_t from, int64_t to) {
+int program_make_outputs(ad_program *p, int64_t from, int64_t to) {
     for (int64_t k = from; k < to; k++) {
         if (!p->made) break;
         const ad_tensor *t = p->outs[k];
@@ -65,7 +73,7 @@ static int take_outputs(ad_program *p, int64_t from, int64_t to, ad_handle *outs
 /* ---- one run ---- */
 
 /* An index may be out of range in this replay, though it was not when the step was recorded. */
-static int check_values(const ad_call *c) {
+int program_check_values(const ad_call *c) {
     ad_spec room[2] = {0};
     ad_call again = *c;
     again.spec = room;
@@ -73,7 +81,7 @@ static int check_values(const ad_call *c) {
 }
 
 /* Points placeholders at arguments; false when these are not of the recorded sizes, strides and dtypes. */
-static bool bind(ad_program *p, int64_t from, int64_t to, const ad_handle *args, int64_t nargs) {
+bool program_bind(ad_program *p, int64_t from, int64_t to, const ad_handle *args, int64_t nargs) {
     if (nargs != to - from) return false;
     for (int64_t k = 0; k < nargs; k++) {
         const ad_tensor *t = (ad_tensor *)args[k], *a = p->args[from + k];
@@ -93,7 +101,7 @@ static bool bind(ad_program *p, int64_t from, int64_t to, const ad_handle *args,
 }
 
 static bool bind_step(ad_program *p, const ad_handle *args, int64_t nargs) {
-    return bind(p, 0, p->has_split ? p->nargs_forward : p->nargs, args, nargs) &&
+    return program_bind(p, 0, p->has_split ? p->nargs_forward : p->nargs, args, nargs) &&
            (p->aliased || !program_aliases(p));
 }
 
@@ -113,7 +121,7 @@ static int run_calls(ad_program *p, int64_t from, int64_t to) {
     for (; done < to; done++) {
         const instr *i = &p->code[done];
         if (i->dead) continue;
-        if (AD_UNLIKELY(i->checked) && check_values(&i->call)) break;
+        if (AD_UNLIKELY(i->checked) && program_check_values(&i->call)) break;
         i->call.op->run(&i->call);
     }
     interpreter_take(interpreter);
@@ -182,7 +190,8 @@ int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handl
     int status = 1;
     if (bind_step(p, args, nargs)) {
         int64_t nouts = p->has_split ? p->nouts_forward : p->nouts;
-        status = make_outputs(p, 0, nouts) || run_calls(p, 0, p->has_split ? p->split : p->n) ? -1 : 0;
+        status =
+            program_make_outputs(p, 0, nouts) || run_calls(p, 0, p->has_split ? p->split : p->n) ? -1 : 0;
         count_writes(p, args, nargs);
         if (!status && p->has_split) note_versions(p, args);
         if (!status) set_gradients(p);
@@ -198,9 +207,9 @@ int ad_program_backward(intptr_t h, const ad_handle *grads, int64_t n, ad_handle
     if (atomic_exchange(&p->running, 1))
         return ad_fail(AD_ERR_RUNTIME, "the compiled function is already running in another thread");
     int status = -1;
-    if (!bind(p, p->nargs_forward, p->nargs, grads, n))
+    if (!program_bind(p, p->nargs_forward, p->nargs, grads, n))
         ad_fail(AD_ERR_RUNTIME, "the gradients of a compiled function are not of its results' sizes");
-    else if (!check_versions(p) && !make_outputs(p, p->nouts_forward, p->nouts) &&
+    else if (!check_versions(p) && !program_make_outputs(p, p->nouts_forward, p->nouts) &&
              !run_calls(p, p->split, p->n))
         status = take_outputs(p, p->nouts_forward, p->nouts, outs);
     atomic_store(&p->running, 0);
@@ -228,12 +237,4 @@ void ad_program_stats(intptr_t h, int64_t *out) {
     out[3] = (int64_t)p->arena_bytes;
     out[4] = (int64_t)p->unplanned_bytes;
     out[5] = p->nouts;
-}
-
-/* The name of the k-th call, or NULL; *dead tells whether planning removed it. */
-const char *ad_program_call(intptr_t h, int64_t k, int *dead) {
-    const ad_program *p = (const ad_program *)h;
-    if (k < 0 || k >= p->n) return NULL;
-    *dead = p->code[k].dead;
-    return p->code[k].call.op->name;
 }

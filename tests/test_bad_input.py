@@ -8,6 +8,8 @@ import pytest
 
 import autodiffc as T
 from autodiffc import nn
+from autodiffc._core import OP
+from autodiffc._ops._call import apply
 
 
 def linear_step(seed=0):
@@ -442,3 +444,16 @@ class TestCapturedSteps:
                 step(T.ones(3))
         assert (T.ones(3) + 1).tolist() == [2.0] * 3
         T.compile(lambda x: x + 1)(T.ones(3))
+
+
+@pytest.mark.parametrize(
+    "name, count", [("add", 2), ("addcmul", 3), ("where", 3), ("mm", 2), ("gather", 2), ("index_add", 3), ("cat", 2),
+                    ("linear", 3), ("conv", 3), ("cdist", 2), ("nll", 3), ("embedding", 2)]
+)  # fmt: skip
+def test_absent_tensors(name, count):
+    """What is absent and may not be is refused by the dispatcher, whatever the row."""
+    for k in range(count - (name in ("linear", "conv", "nll"))):
+        given = [T.ones(2, 2)] * count
+        given[k] = None
+        with pytest.raises(TypeError, match=rf"{name}\(\): argument .*\(position {k + 1}\) must be Tensor, not None"):
+            apply(OP[name], given)

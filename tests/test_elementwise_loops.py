@@ -126,3 +126,28 @@ def test_numbers_on_either_side():
         T.add(x, "a")
     with pytest.raises(OverflowError):
         x + 2**70
+
+
+@pytest.mark.parametrize("name", ["exp", "expm1", "exp2", "tanh", "log1p", "log2", "log10"])
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, bool])
+def test_integers_give_the_nearest_single(name, dtype):
+    """Integers are computed in double and rounded once, however they lie, also when captured."""
+    x = np.arange(-40, 88).reshape(8, 16).astype(dtype)
+    with np.errstate(all="ignore"):
+        expected = getattr(np, name)(x.astype(np.float32).astype(np.float64)).astype(np.float32)
+    f = getattr(T, name)
+    t = T.from_numpy(x)
+    for got in (f(t), f(t.t()).t(), f(t[:, ::2])):
+        assert got.dtype is T.float32
+    np.testing.assert_array_equal(f(t).numpy(), expected)
+    np.testing.assert_array_equal(f(t.t()).t().numpy(), expected)
+    np.testing.assert_array_equal(f(t[0, 0].expand(3)).numpy(), expected[0, :1].repeat(3))
+    step = T.compile(lambda v: f(v) * 2)
+    for _ in range(3):
+        np.testing.assert_array_equal(step(t).numpy(), expected * 2)
+
+
+def test_sigmoid_of_integers():
+    x = np.arange(-40, 41)
+    e = np.exp(-x.astype(np.float64)).astype(np.float32)
+    np.testing.assert_array_equal(T.from_numpy(x).sigmoid().numpy(), np.float32(1) / (np.float32(1) + e))

@@ -268,3 +268,17 @@ def test_anomaly_names_the_node_that_raised():
         y = Bad.apply(leaf(1.0))
         with pytest.warns(UserWarning, match="Error detected in BadBackward"), pytest.raises(ValueError, match="no"):
             y.backward()
+
+
+def test_variable_of_a_leaf_is_the_tensor():
+    p, q = T.ones(2, requires_grad=True), T.nn.Linear(2, 2)
+    y = q(p * 2)
+    found = []
+    todo = [y.grad_fn]
+    while todo:
+        node = todo.pop()
+        found += [node.variable] if hasattr(node, "variable") else []
+        todo += [n for n, _ in node.next_functions if n is not None]
+    assert {id(v) for v in found} == {id(p), id(q.weight), id(q.bias)}
+    alone = (T.ones(1, requires_grad=True) * 2).grad_fn.next_functions[0][0].variable  # whose object is gone
+    assert alone.tolist() == [1.0] and alone.requires_grad

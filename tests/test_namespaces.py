@@ -3,10 +3,16 @@
 import ast
 import contextlib
 import datetime
+import functools
+import hashlib
+import http.server
 import io
 import json
+import os
 import pathlib
 import textwrap
+import threading
+import urllib.error
 import warnings
 
 import numpy as np
@@ -326,10 +332,33 @@ def test_hub_from_a_folder(tmp_path):
         T.hub.load("no/such", "net")
     with pytest.raises(ValueError, match="Unknown source"):
         T.hub.load("no/such", "net", source="x")
-    with pytest.raises(NotImplementedError, match=r"put https://x.y/net.pth at .*net.pth"):
-        T.hub.load_state_dict_from_url("https://x.y/net.pth", model_dir=str(tmp_path))
     T.save({"a": T.ones(2)}, tmp_path / "net.pth")
     assert T.utils.model_zoo.load_url("https://x.y/net.pth?z=1", str(tmp_path))["a"].tolist() == [1, 1]
+
+
+def test_hub_downloads(tmp_path, capsys):
+    source, folder = tmp_path / "there", tmp_path / "here"
+    source.mkdir()
+    folder.mkdir()
+    T.save({"a": T.arange(3)}, source / "net.pth")
+    data = (source / "net.pth").read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    url = (source / "net.pth").as_uri()
+    T.hub.download_url_to_file(url, str(folder / "x"), digest[:8], progress=False)
+    assert (folder / "x").read_bytes() == data
+    with pytest.raises(RuntimeError, match="invalid hash value"):
+        T.hub.download_url_to_file(url, str(folder / "y"), "0" * 8, progress=False)
+    with pytest.raises(urllib.error.URLError):
+        T.hub.download_url_to_file(url + "no", str(folder / "y"), progress=False)
+    assert os.listdir(folder) == ["x"]
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(source))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        named = f"http://127.0.0.1:{server.server_port}/net.pth"
+        got = T.hub.load_state_dict_from_url(named, str(folder), file_name=f"net-{digest[:8]}.pth", check_hash=True)
+        server.shutdown()
+    assert got["a"].tolist() == [0, 1, 2] and "Downloading" in capsys.readouterr().err
+    assert T.hub.load_state_dict_from_url("https://x.y/z", str(folder), file_name=f"net-{digest[:8]}.pth")["a"][2] == 2
 
 
 def test_attention_kernels():

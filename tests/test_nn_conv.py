@@ -142,9 +142,16 @@ WAYS = {   # input, weight, options: each is computed another way
     "winograd": ((2, 32, 26, 23), (48, 32, 3, 3), {"padding": 1}),
     "winograd-wide": ((1, 32, 6, 230), (32, 32, 3, 3), {"padding": (0, 2)}),
     "winograd-rounds": ((9, 64, 24, 20), (64, 64, 3, 3), {"padding": 1}),
+    "winograd-panels": ((6, 144, 7, 7), (144, 144, 3, 3), {"padding": 1}),
+    "winograd-panels-rounds": ((34, 128, 7, 6), (128, 128, 3, 3), {"padding": 1}),
     "product": ((3, 20, 19, 21), (37, 20, 3, 3), {"padding": 1}),
     "merged": ((5, 40, 7, 7), (50, 40, 3, 3), {"padding": 1}),
     "strided": ((3, 17, 20, 19), (33, 17, 3, 5), {"padding": (1, 2), "stride": 2}),
+    "direct": ((3, 16, 19, 33), (32, 16, 4, 4), {"padding": 1, "stride": 2}),
+    "direct-uneven": ((2, 32, 17, 23), (48, 16, 3, 4),
+                      {"groups": 2, "padding": (0, 2), "stride": (3, 2), "dilation": (2, 1)}),
+    "direct-few": ((1, 48, 7, 8), (80, 48, 3, 3), {"padding": 1}),
+    "direct-wide": ((1, 16, 2, 700), (16, 16, 1, 4), {"stride": (1, 3)}),
     "pointwise": ((3, 70, 9, 11), (60, 70, 1, 1), {"stride": 2}),
     "grouped": ((2, 24, 15, 15), (36, 6, 3, 3), {"groups": 4, "padding": 2, "dilation": 2}),
     "depthwise": ((3, 20, 21, 37), (20, 1, 3, 3), {"groups": 20, "padding": 1}),
@@ -167,6 +174,28 @@ def test_float32_is_float64_rounded(way):
         found.append([t.detach().double().numpy() for t in (y, *ad.autograd.grad(y, leaves, direction))])
     for a, b in zip(*found):
         assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_floats_of_whole_values_are_exact(way):
+    """In float64 against the loops that integers take."""
+    size, kernel, options = WAYS[way]
+    rng = np.random.default_rng(3)
+    x, w = (ad.tensor(rng.integers(-4, 5, s)) for s in (size, kernel))
+    leaves = [t.double().requires_grad_() for t in (x, w)]
+    y = nn.functional.conv2d(*leaves, **options)
+    assert (y == nn.functional.conv2d(x, w, **options)).all()
+    direction = ad.tensor(rng.integers(-4, 5, tuple(y.shape)))
+    of_x, of_w = ad.autograd.grad(y, leaves, direction.double())
+    back = nn.functional.conv_transpose2d(direction, w, **options)   # as large as what was read
+    assert (of_x[..., :back.shape[2], :back.shape[3]] == back[..., :size[2], :size[3]]).all()
+    groups = options.get("groups", 1)
+    turned = {"padding": options.get("padding", 0), "stride": options.get("dilation", 1),
+              "dilation": options.get("stride", 1)}
+    for g in range(groups):
+        xg, dg = (t.chunk(groups, 1)[g].transpose(0, 1) for t in (x, direction))
+        found = nn.functional.conv2d(xg, dg, **turned)[..., :kernel[2], :kernel[3]].transpose(0, 1)
+        assert (of_w.chunk(groups, 0)[g] == found).all()
 
 
 def test_bits_do_not_depend_on_threads():

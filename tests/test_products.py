@@ -1,11 +1,14 @@
 """Matrix products over dtypes, layouts in memory and sizes that rows of operations do not have."""
 
 import itertools
+import platform
 
 import numpy as np
 import pytest
 
 import autodiffc as torch
+
+from . import child
 
 DTYPES = ["float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8"]
 TOLERANCE = {"float32": 1e-5, "float64": 1e-13, "float16": 2e-2, "bfloat16": 2e-1}
@@ -71,6 +74,62 @@ def test_linear(dtype, layout):
         check(torch.nn.functional.linear(a, w, row[0].expand(out)), want + b[0], dtype)
 
 
+BFLOAT16 = """
+import numpy as np, sys, autodiffc as torch
+out = {}
+for m, k, n in [(1, 1, 1), (5, 3, 7), (13, 64, 33), (70, 515, 40), (200, 1100, 300), (3, 2, 500)]:
+    rng = np.random.default_rng(m)
+    a, b = (torch.from_numpy(rng.standard_normal(s)).to(torch.bfloat16) for s in ((m, k), (k, n)))
+    bias = torch.from_numpy(rng.standard_normal(n)).to(torch.bfloat16)
+    out[f"{m} {k} {n}"] = (a @ b).double().numpy()
+    out[f"{m} {k} {n} linear"] = torch.nn.functional.linear(a, b.t().contiguous(), bias).double().numpy()
+    out[f"{m} {k} {n} want"] = a.double().numpy() @ b.double().numpy()
+    out[f"{m} {k} {n} bias"] = bias.double().numpy()
+np.savez(sys.argv[1], **out)
+"""
+
+
+def test_bfloat16_is_rounded_once_with_and_without_the_instruction(tmp_path):
+    """Sums in float32, one rounding of at most 2^-8 at the end, whatever computes them."""
+    for isa in ("", "sse2"):
+        path = tmp_path / f"{isa}.npz"
+        done = child.run("-c", BFLOAT16, str(path), **({"AUTODIFFC_ISA": isa} if isa in instruction_sets() else {}))
+        assert done.returncode == 0, done.stderr
+        found = np.load(path)
+        for key in [k for k in found.files if k.endswith("want")]:
+            name, terms = key.removesuffix(" want"), int(key.split()[1])
+            want, slack = found[key], 2e-7 * terms**0.5 * 4
+            np.testing.assert_allclose(found[name], want, rtol=2**-8, atol=slack)
+            np.testing.assert_allclose(found[name + " linear"], want + found[name + " bias"], rtol=2**-8, atol=slack)
+
+
+def instruction_sets():
+    return ["sse2"] if platform.machine() in ("x86_64", "AMD64") else []
+
+
+def test_bfloat16_keeps_infinities_nans_and_signs():
+    values = [[float("inf"), 1.0, 0.0], [float("nan"), 1.0, 0.0], [-0.0, -0.0, -0.0], [3e38, 3e38, 0.0]]
+    a = torch.tensor(values, dtype=torch.bfloat16)
+    y = (a @ torch.ones(3, 2, dtype=torch.bfloat16)).float().numpy()
+    assert np.isposinf(y[0]).all() and np.isnan(y[1]).all() and (y[2] == 0).all() and np.isposinf(y[3]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("m, k, n", [(64, 2100, 70), (20, 7000, 33), (130, 300, 150)])
+def test_bits_are_those_of_any_number_of_threads_and_of_a_batch(dtype, m, k, n):
+    """Long sums of few rows and columns are shared out by terms."""
+    rng = np.random.default_rng(3)
+    a = torch.from_numpy(rng.standard_normal((9, m, k))).to(getattr(torch, dtype))
+    b = torch.from_numpy(rng.standard_normal((k, n))).to(getattr(torch, dtype))
+    torch.set_num_threads(1)
+    want = a[4] @ b
+    for threads in (2, 3):
+        torch.set_num_threads(threads)
+        assert torch.equal(a[4] @ b, want)
+        assert torch.equal(torch.bmm(a, b.expand(9, k, n))[4], want)
+        assert torch.equal(a[4] @ b.t().contiguous().t(), want)
+
+
 @pytest.mark.parametrize("ndim", [6, 20, 64])
 def test_many_batch_dimensions(ndim):
     """More than a product's driver takes at once, in an order that does not merge."""
@@ -87,9 +146,12 @@ def test_many_batch_dimensions(ndim):
     np.testing.assert_allclose(got.numpy().reshape(x.shape[:-1] + (2,)), x @ y, rtol=1e-12)
 
 
-def test_overflow_wraps_as_integers_do():
-    a = torch.full((2, 2), 100, dtype=torch.int8)
-    assert (a @ a).tolist() == [[32, 32], [32, 32]]  # 20000 mod 256
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "int64"])
+def test_overflow_wraps_as_integers_do(dtype):
+    info = np.iinfo(dtype)
+    a = np.random.default_rng(4).integers(info.min, info.max, (40, 300), dtype, endpoint=True)
+    b = np.random.default_rng(5).integers(info.min, info.max, (300, 50), dtype, endpoint=True)
+    np.testing.assert_array_equal((torch.from_numpy(a) @ torch.from_numpy(b)).numpy(), a @ b)
 
 
 @pytest.mark.parametrize("call", [

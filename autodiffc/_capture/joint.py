@@ -69,9 +69,9 @@ def join(h, original):
 class Joint(Program):
     """A recorded function with its backward pass."""
 
-    def __init__(self, step, key, recording, mode, single, result, sources):
+    def __init__(self, step, key, recording, single, result, sources):
         self.step, self.key, self.recording = step, key, recording
-        self.rest = (mode, single, result, sources)
+        self.rest = (single, result, sources)
         self.handle = self.pending = 0
         self.seconds = None  # where the gradients come from, once the second part is recorded
         self.broken = ""
@@ -92,7 +92,7 @@ class Joint(Program):
         params = [wrap(room[k]) for k in range(n)]
         self.inputs = [("arg", k) for k, s in enumerate(stand_ins) if s.requires_grad] + [("leaf", p) for p in params]
         self.tape = (open_ones, [stand_ins[w] if kind == "arg" else w for kind, w in self.inputs])
-        outs = [t for t, s in zip(leaves, self.rest[3]) if s[0] == "out"]
+        outs = [t for t, s in zip(leaves, self.rest[2]) if s[0] == "out"]
         self.kinds = [int(lib.ad_capture_open(t._h)) for t in outs]
         self.likes = [(lib.ad_dtype_of(t._h), t.shape) for t in outs]
         detached = [wrap(lib.ad_detach(t._h, 1)) for t in outs]
@@ -104,7 +104,7 @@ class Joint(Program):
         call = Call(self, tensors)
         copies = self._attach([t.clone() for t in detached], call, tensors)
         self.current = weakref.ref(call)
-        return resolve(self.rest[3], iter(copies), tensors)
+        return resolve(self.rest[2], iter(copies), tensors)
 
     def _attach(self, outs, call, tensors):
         """Makes the results outputs of one node."""
@@ -198,6 +198,9 @@ class Joint(Program):
     def changed(self):
         return super().changed() if self.handle else ""
 
+    def zero_gradients(self):
+        return [self._like(k) for k, kind in enumerate(self.kinds) if kind]
+
     def busy(self):
         """Whether the backward pass of its last call may still come."""
         call = self.current()
@@ -219,8 +222,8 @@ class Joint(Program):
             self.broken = ffi.string(lib.ad_error_message()).decode()
             self.step.give_up(self.key, self.broken, self)
             return False
-        mode, single, result, sources = self.rest
-        super().__init__(handle, self.recording, mode, single, result, sources)
+        single, result, sources = self.rest
+        super().__init__(handle, self.recording, single, result, sources)
         self.lock = threading.RLock()
         self.recording = self.second_outs = self.rest = None
         return True

@@ -5,7 +5,7 @@ import threading
 import warnings
 
 from .. import _capture, _core
-from .._core import CaptureError, fail, wrap
+from .._core import CaptureError, TensorBase, fail, wrap
 from .._native import ffi, lib
 from .joint import Joint, join
 from .record import Program, Recording, resolve
@@ -27,6 +27,7 @@ class CompiledStep:
         self.programs = {}
         self.eager = set()  # the signatures that cannot be recorded
         self.warned = set()
+        self.reasons = []
         self.attempts = {}  # by signature: recordings that the step itself made worthless
         functools.update_wrapper(self, fn)
 
@@ -36,9 +37,8 @@ class CompiledStep:
     def __call__(self, *args, **kwargs):
         if _capture.recording is not None and _capture.here() is not None:
             return self.fn(*args, **kwargs)  # part of an outer step
-        if not args and not kwargs:
-            tensors, key = (), None
-        else:
+        tensors, key = args, len(args)
+        if kwargs or not all([isinstance(a, TensorBase) for a in args]):
             tensors = []
             key = (flatten(args, tensors), flatten(kwargs, tensors) if kwargs else None)
         if self.eager and key in self.eager:
@@ -50,15 +50,15 @@ class CompiledStep:
                           "what changes as a tensor")
                 return self.fn(*args, **kwargs)
             programs = self.programs[key] = []
-        stale, others = [], 0
-        for p in list(programs):
+        stale, others = (), 0
+        for p in tuple(programs):
             fits = p.fits()
-            if fits < 0:
-                stale.append(p)
-            elif fits:
+            if fits > 0:
                 done = p.replay(tensors)
                 if done is not None:
                     return done[0]
+            elif fits < 0:
+                stale = (*stale, p)
             elif others < self.limit and p.changed():
                 others += 1
         for p in stale:  # another thread may have dropped it already
@@ -80,6 +80,7 @@ class CompiledStep:
         if kind not in self.warned:
             self.warned.add(kind)
             name = getattr(self.fn, "__qualname__", type(self.fn).__name__)
+            self.reasons.append(why)
             warnings.warn(f"torch.compile: {name} runs as it is, without being recorded: {why}", stacklevel=level + 1)
 
     def give_up(self, key, why, program=None):
@@ -95,7 +96,6 @@ class CompiledStep:
                 raise CaptureError("a step is being recorded in this thread already")
             _capture.recording = r = Recording(self.fn, self.lenient)
             unhook = r.watch()
-            mode = lib.ad_capture_mode()
             lib.ad_capture_begin(self.lenient)
             try:
                 stand_ins = [wrap(lib.ad_capture_arg(t._h)) for t in tensors]
@@ -122,7 +122,7 @@ class CompiledStep:
                 sources = [_source(t, stand_ins) for t in leaves]
                 single = len(leaves) == 1 and result is leaves[0]
                 if any(s[0] == "out" and lib.ad_capture_open(t._h) for t, s in zip(leaves, sources)):
-                    joint = Joint(self, key, r, mode, single, template(result, len(leaves)), sources)
+                    joint = Joint(self, key, r, single, template(result, len(leaves)), sources)
                     given = joint.begin(leaves, stand_ins, tensors)
                     if given is not None:
                         programs.append(joint)
@@ -148,7 +148,7 @@ class CompiledStep:
                 unhook()
         copies = iter([wrap(lib.ad_program_output(handle, k)) for k in range(len(outs))])
         final = resolve(sources, copies, tensors)
-        programs.append(Program(handle, r, mode, single, result, sources))
+        programs.append(Program(handle, r, single, result, sources))
         return final[0] if single else fill(result, iter(final))
 
     def stats(self):
@@ -157,15 +157,27 @@ class CompiledStep:
         calls: recorded; live: left after dead calls were dropped and folded; fused: groups; arena_bytes and
         unplanned_bytes: the buffers between calls, after and before sharing.
         """
-        rows = []
-        for programs in self.programs.values():
-            for p in programs:
-                if not p.handle:
-                    continue
-                v = ffi.new("int64_t[6]")
-                lib.ad_program_stats(p.handle, v)
-                rows.append(dict(zip(("calls", "live", "fused", "arena_bytes", "unplanned_bytes", "outputs"), v)))
-        return rows
+        return [self.stats_of(p) for programs in self.programs.values() for p in programs if p.handle]
+
+    @staticmethod
+    def stats_of(program):
+        v = ffi.new("int64_t[6]")
+        lib.ad_program_stats(program.handle, v)
+        return dict(zip(("calls", "live", "fused", "arena_bytes", "unplanned_bytes", "outputs"), v))
+
+    def explain(self, *args, **kwargs):
+        """Prints what the step does: each call with its result, where that lies, the bytes that it moves, and the time
+        that it takes, predicted from what the machine can do and measured. Returns an Explanation.
+
+        Measuring needs the arguments of a call; a step without arguments needs none. It runs the program five times and
+        leaves parameters, the optimizer's state and the generators as they are. Without arguments each program that has
+        some is printed with predictions alone.
+        """
+        from .explain import explain
+
+        text = explain(self, args, kwargs)
+        print(text)
+        return text
 
 
 def refused(r):

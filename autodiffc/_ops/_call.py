@@ -276,6 +276,28 @@ def integer(n):
     return n.__index__()
 
 
+def ints_each(name, argument, value, n, position, wrong_number):
+    """n ints of an integer, or of a tuple or list of one or n. TypeError for other kinds; RuntimeError for another
+    number of them, with a text in which {0} stands for what was given."""
+    if type(value) is int:
+        return (value,) * n
+    where = f"{name}(): argument '{argument}'" + ("" if position is None else f" (position {position})")
+    if not isinstance(value, (tuple, list)):
+        if not hasattr(value, "__index__") or isinstance(value, bool):
+            raise TypeError(f"{where} must be tuple of ints, not {type(value).__name__}")
+        return (value.__index__(),) * n
+    for k, x in enumerate(value):
+        if type(x) is not int and not hasattr(x, "__index__"):
+            raise TypeError(f"{where} must be tuple of ints, but found element of type {type(x).__name__} at pos "
+                            f"{k + 1}")
+    values = tuple(x.__index__() for x in value)
+    if len(values) == n:
+        return values
+    if len(values) == 1:
+        return values * n
+    raise RuntimeError(wrong_number.format(", ".join(map(str, values))))
+
+
 def to_out(h, out):
     """Copies a result into `out`, which takes its size, and drops the result; raises the core's error when there is
     none."""
@@ -323,5 +345,5 @@ def op_name(op):
 
 
 __all__ = ["OP", "TensorBase", "apply", "binary", "fail", "in_place", "inplace", "inplace_operator", "inplace_unary",
-           "ints", "lib", "listed", "named_dim", "not_a_tensor", "number", "number_tensor", "op_name", "operate",
-           "sizes", "tensors_only", "ternary", "to_out", "to_outs", "unary", "wrap"]
+           "ints", "ints_each", "lib", "listed", "named_dim", "not_a_tensor", "number", "number_tensor", "op_name",
+           "operate", "sizes", "tensors_only", "ternary", "to_out", "to_outs", "unary", "wrap"]

@@ -1,6 +1,6 @@
 """Convolutions and patches."""
 
-from ._call import OP, TensorBase, apply, listed, not_a_tensor
+from ._call import OP, TensorBase, apply, ints_each, listed, not_a_tensor
 
 _CONV, _CONV_TRANSPOSE = OP["conv"], OP["conv_transpose"]
 _PADDED, _SAME = 0, 1
@@ -16,27 +16,9 @@ def _wrong_argument(name, groups, tensors):
 
 
 def _each(name, argument, value, rank):
-    """A list of an argument that is one integer, or one for each of `rank` spatial dimensions."""
-    if type(value) is int:
-        return [value] * rank
-    if isinstance(value, (tuple, list)):
-        values = list(value)
-    elif hasattr(value, "__index__") and not isinstance(value, bool):
-        values = [value]
-    else:
-        raise TypeError(f"{name}(): argument '{argument}' must be tuple of ints, not {type(value).__name__}")
-    for k, n in enumerate(values):
-        if type(n) is not int:
-            if not hasattr(n, "__index__"):
-                raise TypeError(f"{name}(): argument '{argument}' must be tuple of ints, but found element of type "
-                                f"{type(n).__name__} at pos {k}")
-            values[k] = n.__index__()
-    if len(values) == 1:
-        return values * rank
-    if len(values) != rank:
-        raise RuntimeError(f"expected {argument} to be a single integer value or a list of {rank} values to match the "
-                           f"convolution dimensions, but got {argument}={values}")
-    return values
+    return ints_each(name, argument, value, rank, None,
+                     f"expected {argument} to be a single integer value or a list of {rank} values to match the "
+                     f"convolution dimensions, but got {argument}=[{{0}}]")
 
 
 def _conv(name, rank, input, weight, bias, stride, padding, dilation, groups):

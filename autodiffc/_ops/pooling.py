@@ -1,31 +1,14 @@
 """Pooling over windows of the last one, two or three dimensions."""
 
 from .._core import wrap_results
-from ._call import OP, TensorBase, apply, integer, lib, not_a_tensor, number
+from ._call import OP, TensorBase, apply, integer, ints_each, lib, not_a_tensor, number
 
 _WORDS = {1: "one int", 2: "two ints", 3: "three ints"}
 
 
 def _amounts(name, argument, value, n, position=2):
-    """n ints of an int or a tuple of one or n; TypeError for other kinds, RuntimeError for another number."""
-    if type(value) is int:
-        return (value,) * n
-    if isinstance(value, (tuple, list)):
-        for k in value:
-            if type(k) is not int and not hasattr(k, "__index__"):
-                raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be tuple of ints, but "
-                                f"found element of type {type(k).__name__}")
-        value = tuple(k.__index__() for k in value)
-        if len(value) == n:
-            return value
-        if len(value) == 1:
-            return value * n
-        raise RuntimeError(f"{name}: {argument} must either be a single int, or a tuple of {_WORDS[n]}, but got "
-                           f"{len(value)}")
-    if hasattr(value, "__index__"):
-        return (value.__index__(),) * n
-    raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be tuple of ints, not "
-                    f"{type(value).__name__}")
+    return ints_each(name, argument, value, n, position,
+                     f"{name}: {argument} must either be a single int, or a tuple of {_WORDS[n]}, but got ({{0}})")
 
 
 def _windows(name, n, input, kernel_size, stride, padding, dilation):

@@ -1,6 +1,7 @@
 """Nodes of the recorded graph, as Tensor.grad_fn shows them, and what saves their tensors."""
 
 import contextlib
+import gc
 import threading
 import weakref
 from collections import namedtuple
@@ -10,6 +11,24 @@ from .._core import TensorBase, hold, wrap
 from .._native import ffi, lib
 from ..utils.hooks import RemovableHandle, register
 from . import _hooks
+
+_objects = weakref.WeakValueDictionary()
+"""Tensors of Python by their handles, as far as they have been looked for."""
+
+
+def _object_of(leaf):
+    """The tensor that the program holds for a leaf, where it holds one: scripts that draw graphs compare identities."""
+    h = leaf._h
+    known = _objects.get(h)
+    if known is not None and known._h == h:
+        return known
+    _objects.clear()
+    for x in gc.get_objects():
+        if isinstance(x, TensorBase) and x is not leaf and getattr(type(x), "_dense", True):
+            handle = getattr(x, "_h", 0)
+            if handle:
+                _objects.setdefault(handle, x)
+    return _objects.setdefault(h, leaf)
 
 
 class Node:
@@ -50,7 +69,7 @@ class Node:
         """The leaf whose .grad an AccumulateGrad node adds to."""
         if self._leaf is None:
             raise AttributeError(f"'{type(self).__name__}' object has no attribute 'variable'")
-        return self._leaf
+        return _object_of(self._leaf)
 
     @property
     def metadata(self):

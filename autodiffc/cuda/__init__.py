@@ -3,7 +3,25 @@
 from collections import OrderedDict
 
 from .. import _devices, _dtype
-from .._devices import NO_CUDA, NoDevice, StreamContext  # noqa: F401
+from .._devices import (  # noqa: F401
+    NO_CUDA,
+    NoDevice,
+    StreamContext,
+    device_count,
+    empty_cache,
+    is_available,
+    is_bf16_supported,
+    is_initialized,
+    manual_seed,
+    manual_seed_all,
+    max_memory_allocated,
+    max_memory_reserved,
+    memory_allocated,
+    memory_reserved,
+    seed,
+    seed_all,
+    stream,
+)
 
 _refuse = _devices.refuse
 _refuse("current_device synchronize init _lazy_init get_device_name get_device_capability get_device_properties "
@@ -30,19 +48,6 @@ class CudaError(RuntimeError):
 AcceleratorError = CudaError
 
 
-def is_available() -> bool:
-    """False."""
-    return False
-
-
-def is_initialized() -> bool:
-    return False
-
-
-def is_bf16_supported(including_emulation=True) -> bool:
-    return False
-
-
 def is_tf32_supported() -> bool:
     return False
 
@@ -51,32 +56,6 @@ def is_current_stream_capturing() -> bool:
     return False
 
 
-def device_count() -> int:
-    """0."""
-    return 0
-
-
-def manual_seed(seed) -> None:
-    """Nothing: there is no generator to seed."""
-    int(seed)
-
-
-manual_seed_all = manual_seed
-
-
-def seed() -> None:
-    """Nothing."""
-
-
-seed_all = empty_cache = seed
-
-
-def memory_allocated(device=None) -> int:
-    """0."""
-    return 0
-
-
-max_memory_allocated = memory_reserved = max_memory_reserved = memory_allocated
 memory_cached = max_memory_cached = memory_allocated
 
 
@@ -112,17 +91,11 @@ def set_device(device) -> None:
         raise AssertionError(NO_CUDA)
 
 
-class device(NoDevice):
-    """A context that would make a device the current one."""
+device = _devices.device
 
 
 class device_of(NoDevice):
     """A context that would make a tensor's device the current one."""
-
-
-def stream(stream=None):
-    """A context that changes nothing for None; there are no streams."""
-    return StreamContext(stream)
 
 
 class Stream:

@@ -22,9 +22,11 @@ class OptimizedModule(Module):
             step = self.__dict__["_step"] = CompiledStep(self._modules["_orig_mod"], not fullgraph, limit)
         return step(*args, **kwargs)
 
-    def explain(self):
-        """As the explain() of a compiled function."""
-        return self.__dict__["_step"].explain() if "_step" in self.__dict__ else "not called yet"
+    def explain(self, *args, **kwargs):
+        """As the explain() of a compiled function. RuntimeError before the first call."""
+        if "_step" not in self.__dict__:
+            raise RuntimeError("explain(): the module has not been called yet")
+        return self.__dict__["_step"].explain(*args, **kwargs)
 
     def __getstate__(self):
         return {k: v for k, v in super().__getstate__().items() if k != "_step"}

@@ -2,7 +2,7 @@
  * for shapes met in training small models; T: B is a transposed weight (x @ W^T), G: A is transposed (the
  * gradient of a weight).
  *
- * usage: gemm_bench [threads] [f32|f64] [MxKxN[T|G]] ... */
+ * usage: gemm_bench [threads] [f32|f64|bf16] [MxKxN[T|G]] ... */
 #include "../../csrc/gemm.h"
 #include "../../csrc/pool.h"
 
@@ -22,6 +22,7 @@ static void *filled(int64_t n, int type) {
     for (int64_t i = 0; i < n; i++) {
         double x = (double)rand() / RAND_MAX - 0.5;
         if (type == CT_F32) ((float *)p)[i] = (float)x;
+        else if (type == GEMM_BF16) ((uint16_t *)p)[i] = (uint16_t)(0x3e00 + rand() % 256);
         else ((double *)p)[i] = x;
     }
     return p;
@@ -74,6 +75,7 @@ int main(int argc, char **argv) {
     }
     if (argc > 1) pool_set_num_threads(atoi(argv[1]));
     int type = argc > 2 && !strcmp(argv[2], "f64") ? CT_F64 : CT_F32;
+    if (argc > 2 && !strcmp(argv[2], "bf16")) type = GEMM_BF16;
     printf("%s, %d threads\n", kern->name, pool_num_threads());
     if (argc > 3)
         for (int i = 3; i < argc; i++) parse(type, argv[i]);

@@ -87,14 +87,17 @@ static void VN(c_pack)(int64_t n, const int64_t *off, const void *x, const conv_
 /* ---- sums over positions, for the gradient of the weight ---- */
 
 #if defined(AD_ISA_AVX512) || defined(AD_ISA_NEON)
-#define C_VECS 4
+#define C_VECS 4 /* 32 registers: 6 rows of 3 or 4 vectors, 12 of fewer */
+#define C_LONG 2
 #else
-#define C_VECS 2
+#define C_VECS 2 /* 16: 6 rows of 2, 12 of 1 */
+#define C_LONG 1
 #endif
+#define C_SHORT_ROWS 6
 
 VFN void VN(c_sums_tile)(const int rows, const int vecs, const conv_sums *s) {
     const T *y = s->y;
-    const int64_t ldy = s->ldy, ldo = s->ldo;
+    const int64_t ldy = s->ldy, ldo = s->ldo, step = s->step;
     T *out = s->out;
     V sum[CONV_SUM_ROWS][C_VECS];
     G_UNROLL for (int r = 0; r < rows; r++) {
@@ -105,7 +108,7 @@ VFN void VN(c_sums_tile)(const int rows, const int vecs, const conv_sums *s) {
         const T *at = (const T *)s->x + s->lines[l].at;
         const int64_t n = s->lines[l].n;
         G_UNROLL for (int r = 0; r < rows; r++) p[r] = at + s->off[r];
-        for (int64_t q = 0; q < n; q++, y += ldy) {
+        for (int64_t q = 0; q < n * step; q += step, y += ldy) {
             V vy[C_VECS];
             G_UNROLL for (int j = 0; j < vecs; j++) vy[j] = v_load(y + j * VL);
             G_UNROLL for (int r = 0; r < rows; r++) {
@@ -127,14 +130,21 @@ typedef void VN(c_sums_fn)(const conv_sums *s);
 #define C_SUMS_ROW(rows) C_SUMS(rows, 1) C_SUMS(rows, 2) C_SUMS(rows, 3) C_SUMS(rows, 4)
 #define C_SUMS_ENTRY(rows)                                                                                   \
     {C_SUMS_NAME(rows, 1), C_SUMS_NAME(rows, 2), C_SUMS_NAME(rows, 3), C_SUMS_NAME(rows, 4)},
+#define C_SUMS_LONG(rows) C_SUMS(rows, 1) C_SUMS(rows, 2)
+#define C_SUMS_LONG_ENTRY(rows) {C_SUMS_NAME(rows, 1), C_SUMS_NAME(rows, 2)},
 #else
 #define C_SUMS_ROW(rows) C_SUMS(rows, 1) C_SUMS(rows, 2)
 #define C_SUMS_ENTRY(rows) {C_SUMS_NAME(rows, 1), C_SUMS_NAME(rows, 2)},
+#define C_SUMS_LONG(rows) C_SUMS(rows, 1)
+#define C_SUMS_LONG_ENTRY(rows) {C_SUMS_NAME(rows, 1)},
 #endif
-#define C_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
-C_EACH_ROWS(C_SUMS_ROW)
+#define C_SHORT(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#define C_MORE(X) X(7) X(8) X(9) X(10) X(11) X(12)
+C_SHORT(C_SUMS_ROW)
+C_MORE(C_SUMS_LONG)
 
-static VN(c_sums_fn) *const VN(c_sums_table)[CONV_SUM_ROWS][C_VECS] = {C_EACH_ROWS(C_SUMS_ENTRY)};
+static VN(c_sums_fn) *const
+    VN(c_sums_table)[CONV_SUM_ROWS][C_VECS] = {C_SHORT(C_SUMS_ENTRY) C_MORE(C_SUMS_LONG_ENTRY)};
 
 static void VN(c_sums)(const conv_sums *s) { VN(c_sums_table)[s->rows - 1][s->vecs - 1](s); }
 
@@ -364,18 +374,26 @@ static void VN(c_plane_sums)(const conv_plane *p, void *part, int last) {
     for (t = 0; t < p->ntaps; t++) out[t] = v_hsum(sum[t]);
 }
 
-static const conv_kernels VN(c_kernels) = {.vl = VL,
-                                           .most_vecs = C_VECS,
-                                           .pack = VN(c_pack),
-                                           .sums = VN(c_sums),
-                                           .transpose = VN(c_transpose),
-                                           .pick = VN(c_pick),
-                                           .zip = VN(c_zip),
-                                           .plane = VN(c_plane),
-                                           .plane_sums = VN(c_plane_sums)};
+static const conv_kernels VN(c_kernels) = {
+    .vl = VL,
+    .most_vecs = C_VECS,
+    .sum_rows = {0, CONV_SUM_ROWS, C_LONG == 2 ? CONV_SUM_ROWS : C_SHORT_ROWS, C_SHORT_ROWS, C_SHORT_ROWS},
+    .pack = VN(c_pack),
+    .tiles = VN(d_tiles),
+    .sums = VN(c_sums),
+    .transpose = VN(c_transpose),
+    .pick = VN(c_pick),
+    .zip = VN(c_zip),
+    .plane = VN(c_plane),
+    .plane_sums = VN(c_plane_sums)};
 #undef C_VECS
 #undef C_SUMS
 #undef C_SUMS_NAME
 #undef C_SUMS_ROW
 #undef C_SUMS_ENTRY
-#undef C_EACH_ROWS
+#undef C_SUMS_LONG
+#undef C_SUMS_LONG_ENTRY
+#undef C_SHORT
+#undef C_MORE
+#undef C_LONG
+#undef C_SHORT_ROWS

@@ -16,15 +16,29 @@ typedef struct conv_line {
     int64_t at, n;
 } conv_line;
 
-enum { CONV_SUM_ROWS = 6 }; /* rows of the register tile of conv_kernels.sums */
+/* out[i * ldo + j] = bias[j] + sum over k < n of x[off[k] + i * step] * w[k * nr + j], for columns j of
+ * `vecs` vectors, `lanes` of the last one in use; nr is the matrix product's. `add`: the sum goes on with
+ * what is in out. */
+typedef struct conv_tile {
+    int vecs, add;
+    int64_t n;
+    const int64_t *off;
+    const void *x, *w, *bias;
+    int64_t step, lanes;
+    void *out;
+    int64_t ldo;
+} conv_tile;
+
+enum { CONV_SUM_ROWS = 12 }; /* the most rows of the register tile of conv_kernels.sums */
 
 /* out[r * ldo + j] = sum over the lines and their positions q, p = 0, 1, ... through all lines:
- * x[line.at + q + off[r]] * y[p * ldy + j], for r < rows <= CONV_SUM_ROWS, j < vecs vectors. `add`: += */
+ * x[line.at + q * step + off[r]] * y[p * ldy + j], for r < rows <= sum_rows[vecs], j < vecs vectors.
+ * `add`: += */
 typedef struct conv_sums {
     int rows, vecs, add;
     const int64_t *off;
     const void *x, *y;
-    int64_t ldy, nlines;
+    int64_t step, ldy, nlines;
     const conv_line *lines;
     void *out;
     int64_t ldo;
@@ -47,8 +61,9 @@ typedef struct conv_plane {
 } conv_plane;
 
 typedef struct conv_kernels {
-    int vl;        /* elements of a vector */
-    int most_vecs; /* of `sums` */
+    int vl;          /* elements of a vector */
+    int most_vecs;   /* of `sums` */
+    int sum_rows[5]; /* of `sums`, by vectors */
 
     /* panel[k * nr + lane] for k < n, nr the matrix product's: what the runs, in the order of their lanes,
      * read at off[k]. Lanes after the last span, up to a whole vector, become 0; `lanes` of them all are in
@@ -56,6 +71,8 @@ typedef struct conv_kernels {
     void (*pack)(int64_t n, const int64_t *off, const void *x, const conv_span *runs, int64_t nruns,
                  int64_t lanes, void *panel);
 
+    /* rows i < rows, `tile` at a time, which is at most the matrix product's mr */
+    void (*tiles)(const conv_tile *t, int64_t rows, int64_t tile);
     void (*sums)(const conv_sums *s);
 
     /* out[j * ldo + i] = x[i * ldx + j] for i < rows, j < cols; zeros for rows <= i < fill. */

@@ -375,6 +375,23 @@ static void VN(g_direct)(const gemm_piece *g, int64_t kb, int pack) {
     }
 }
 
+/* ---- sums of blocks ---- */
+
+static void VN(g_finish)(const gemm_piece *g, int64_t blocks, const void *sums, int64_t step) {
+    for (int64_t j = 0; j < g->n; j += VL) {
+        int64_t lanes = g->n - j < VL ? g->n - j : VL;
+        const T *s = (const T *)sums + j;
+        T *c = (T *)g->c + j;
+        V sum = VN(g_loadz)(s, lanes);
+        if (g->add) sum += VN(g_loadz)(c, lanes);
+        for (int64_t q = 1; q < blocks; q++) sum = VN(g_loadz)(s + q * step, lanes) + sum;
+        if (g->bias_row) sum += VN(g_loadz)((const T *)g->bias_row + j, lanes);
+        if (g->bias_col) sum += v_splat(*(const T *)g->bias_col);
+        if (g->act == GEMM_ACT_RELU) sum = v_relu(sum);
+        VN(g_store)(c, sum, lanes);
+    }
+}
+
 /* ---- dot products ---- */
 
 /* `rows` dot products at once, sharing the loads of x; two sums each. */
@@ -426,5 +443,6 @@ static const gemm_kernels VN(g_kernels) = {.mr = G_MR,
                                            .tiles = VN(g_tiles),
                                            .direct = VN(g_direct),
                                            .dots = VN(g_dots),
+                                           .finish = VN(g_finish),
                                            .pack_a = VN(g_pack_a),
                                            .pack_b = VN(g_pack_b)};

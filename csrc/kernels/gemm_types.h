@@ -42,10 +42,39 @@ typedef struct gemm_kernels {
     /* C[m,1] by dot products: rows of A contiguous (csa == 1), B contiguous, C with stride ldc. */
     void (*dots)(const gemm_piece *g);
 
+    /* A row of C[1,n] from `blocks` rows of sums, `step` elements apart, added in order (to C, when `add` is
+     * set), then the bias and the activation. */
+    void (*finish)(const gemm_piece *g, int64_t blocks, const void *sums, int64_t step);
+
     /* out[p * width + i] = x[i * si + p * sp] for i < w, p < k, where width is mr or nr; the rest of the
      * vector that ends a row is filled up with zeros. */
     void (*pack_a)(int64_t w, int64_t k, const void *x, int64_t si, int64_t sp, void *out);
     void (*pack_b)(int64_t w, int64_t k, const void *x, int64_t si, int64_t sp, void *out);
 } gemm_kernels;
+
+/* A piece of a product of bfloat16, operands packed as pairs of terms: a[tile][pair][mr], b[panel][pair][nr].
+ */
+typedef struct bf16_piece {
+    int64_t m, n, pairs;
+    const uint32_t *a;
+    int64_t tile_rows, tile_step;
+    const uint32_t *b;
+    int64_t panel_step;
+    float *sums; /* [m, ld_sums]: read unless `first`, written unless `last`; in whole vectors of columns */
+    int64_t ld_sums;
+    uint16_t *c; /* written when `last` is set */
+    int64_t ldc;
+    const float *bias_row, *bias_col; /* as above */
+    int act, add, first, last;
+} bf16_piece;
+
+typedef struct bf16_kernels {
+    int mr, nr;
+    void (*tiles)(const bf16_piece *g);
+    /* out[p * width + i] = the pair x[i * si + 2 * p * sp], x[i * si + (2 * p + 1) * sp], for i < w and
+     * 2 * p < k; zeros elsewhere. */
+    void (*pack_a)(int64_t w, int64_t k, const uint16_t *x, int64_t si, int64_t sp, uint32_t *out);
+    void (*pack_b)(int64_t w, int64_t k, const uint16_t *x, int64_t si, int64_t sp, uint32_t *out);
+} bf16_kernels;
 
 #endif

@@ -60,16 +60,11 @@ enum loss_row {
 #undef LOSS
     LOSS_ROWS
 };
+enum { SOFTMAX_STRIP = 256 };
 typedef void (*loss_kernel)(int64_t n, const void *a, const void *b, double param, void *out);
 /* g: a factor for each element, or NULL: `scale` for all. */
 typedef void (*loss_grad_kernel)(int64_t n, const void *a, const void *b, double param, int which,
                                  double scale, const void *g, void *out);
-typedef void (*softmax_kernel)(int64_t n, const void *x, void *y, int log);
-typedef void (*softmax_grad_kernel)(int64_t n, const void *g, const void *y, void *out, int log);
-typedef void (*softmax_cols_kernel)(int64_t n, int64_t cols, int64_t stride, const void *x, void *y, int log);
-typedef void (*softmax_grad_cols_kernel)(int64_t n, int64_t cols, int64_t stride, const void *g,
-                                         const void *y, void *out, int log);
-
 /* A dimension that is resampled: output place i is a weighted sum of the places first[i], first[i] + 1, ...
  */
 typedef struct resample_line_taps {
@@ -135,10 +130,18 @@ typedef struct kern_table {
     fold_cols_kernel fold_cols[RED_ROWS][CT_COUNT];
     loss_kernel loss_sum[LOSS_ROWS][2], loss_each[LOSS_ROWS][2];
     loss_grad_kernel loss_grad[LOSS_ROWS][2];
-    softmax_kernel softmax[CT_COUNT]; /* NULL for i64 */
-    softmax_grad_kernel softmax_grad[CT_COUNT];
-    softmax_cols_kernel softmax_cols[CT_COUNT];
-    softmax_grad_cols_kernel softmax_grad_cols[CT_COUNT];
+    /* kernels/softmax.h, for float32 and float64; columns at most SOFTMAX_STRIP at a time */
+    void (*softmax[2])(int64_t rows, int64_t n, const void *x, void *y, int log);
+    void (*softmax_grad[2])(int64_t rows, int64_t n, const void *g, const void *y, void *out, int log);
+    void (*softmax_cols[2])(int64_t n, int64_t cols, int64_t stride, const void *x, void *y, int log);
+    void (*softmax_grad_cols[2])(int64_t n, int64_t cols, int64_t stride, const void *g, const void *y,
+                                 void *out, int log);
+    void (*lse[2])(int64_t rows, int64_t n, const void *x, void *m, void *l);
+    void (*lse_cols[2])(int64_t n, int64_t cols, int64_t stride, const void *x, void *m, void *l);
+    void (*entropy_grad[2])(int64_t rows, int64_t n, const void *x, const void *m, const void *l,
+                            const void *s, const void *c, const void *w, void *out);
+    void (*entropy_grad_cols[2])(int64_t n, int64_t cols, int64_t stride, const void *x, const void *m,
+                                 const void *l, const void *s, const void *c, const void *w, void *out);
     /* kernels/distance.h, for float32 and float64 */
     void (*cdist[2])(int64_t n, int64_t m, const void *x, const void *yt, int kind, double p, void *out);
     void (*cdist_grad[2])(int64_t n, int64_t m, const void *x, const void *yt, const void *g,
@@ -230,8 +233,12 @@ extern const kern_table kern_sse2, kern_avx2, kern_avx512, kern_neon;
 /* The table in use: the best the processor offers, or the one AUTODIFFC_ISA names. */
 extern const kern_table *kern;
 
-/* Chooses `kern` once; returns 0, or -1 when AUTODIFFC_ISA names a set that is unknown or that this
- * processor does not offer (the message is then in *why). */
+/* Products of bfloat16 where the processor has an instruction for them, or NULL. A set of its own
+ * ("avx512_bf16"), so that AUTODIFFC_ISA=avx512 stands for processors without it. */
+extern const bf16_kernels kern_avx512_bf16, *kern_bf16;
+
+/* Chooses `kern` and `kern_bf16` once; returns 0, or -1 when AUTODIFFC_ISA names a set that is unknown or
+ * that this processor does not offer (the message is then in *why). */
 int kern_select(const char **why);
 
 #endif

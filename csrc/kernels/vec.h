@@ -42,6 +42,13 @@
 #define VFN static inline __attribute__((always_inline, unused))
 #define VMATH static inline __attribute__((unused))
 #define VSLOW static __attribute__((noinline, unused))
+/* Before a loop of a small constant count over an array of vectors: they become registers only when every
+ * such loop is unrolled. */
+#ifdef __clang__
+#define V_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define V_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 #define T VN(T)
 #define TI VN(TI)

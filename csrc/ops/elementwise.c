@@ -294,10 +294,15 @@ static bool run_plain(const ad_call *c) {
 void ew_run(const ad_call *c) {
     const ad_tensor *out = c->out[0];
     if (!out->numel || (c->plain && run_plain(c))) return;
-    int promo = c->op->promo;
-    int ct = dtype_compute(ew_common(c));
+    int promo = c->op->promo, common = ew_common(c), ct = dtype_compute(common);
+    bool wide = promo & P_WIDE && common == AD_F32 && dtype_is_int(c->in[0]->dtype);
+    bool sigmoid = wide && c->op->row == EW_sigmoid;
+    if (wide) ct = CT_F64;
     loop l;
-    loop_set(&l, kern->ew[c->op->row][ct], ct, c->nin, c->in, out, promo & P_SELECT, promo & P_BOOL_OUT);
+    loop_set(&l, kern->ew[sigmoid ? EW_exp : c->op->row][ct], ct, c->nin, c->in, out, promo & P_SELECT,
+             promo & P_BOOL_OUT);
+    l.wide = wide;
+    l.sigmoid = sigmoid;
     loop_run(&l, grain_of(c->op));
 }
 
@@ -322,6 +327,10 @@ void tensor_copy_data(ad_tensor *dst, const ad_tensor *src) {
         plain_copy p = {tensor_data(dst), tensor_data(src)};
         if (p.dst != p.src)
             pool_parallel_for(dst->numel * dtype_size[dst->dtype], 1 << 20, plain_copy_range, &p);
+        return;
+    }
+    if (dst->dtype == src->dtype) {
+        tensor_move(dst, src);
         return;
     }
     ad_tensor *in = (ad_tensor *)src;

@@ -43,9 +43,26 @@ static bool rows_next(rows *r, const ad_tensor *t) {
     return true;
 }
 
+typedef struct check {
+    const int64_t *index;
+    int64_t lo;
+    uint64_t size;
+    _Atomic int outside;
+} check;
+
+static void check_range(int64_t begin, int64_t end, void *ctx) {
+    check *k = ctx;
+    if (!kern->index_in(end - begin, k->index + begin, k->lo, k->size)) atomic_store(&k->outside, 1);
+}
+
 bool index_bad(const ad_tensor *idx, int64_t lo, int64_t hi, int64_t *bad) {
     if (!idx->numel) return false;
     rows r;
+    if (idx->dtype == AD_I64 && lo < hi && tensor_is_contiguous(idx)) {
+        check k = {tensor_data(idx), lo, (uint64_t)hi - (uint64_t)lo, 0};
+        pool_parallel_for(idx->numel, 1 << 16, check_range, &k);
+        if (!atomic_load(&k.outside)) return false;
+    }
     rows_start(&r, idx);
     do {
         const char *p = (const char *)tensor_data(idx) + r.at * dtype_size[idx->dtype];

@@ -10,7 +10,7 @@
  * exceed the cache go past it to memory, as far as the kernel allows: a third of the traffic of an addition
  * is reading lines that will be overwritten.
  *
- * Copies and conversions are the loop without a kernel. */
+ * Conversions between dtypes are the loop without a kernel. */
 #include "loop.h"
 #include <string.h>
 #include "../kernels/strided.h"
@@ -83,16 +83,16 @@ static void merge_dims(loop *l, ad_tensor *const *in, const ad_tensor *out) {
     }
 }
 
-static void set_operand(loop *l, loop_operand *o, const ad_tensor *t, int k, bool as_bool, bool raw) {
+static void set_operand(loop *l, loop_operand *o, const ad_tensor *t, int k, bool as_bool) {
     o->data = tensor_data(t);
     o->dtype = t->dtype;
     o->as_bool = as_bool;
     o->strides = l->strides[k];
-    o->step = raw ? dtype_size[t->dtype] : as_bool ? 1 : ct_size[l->ct];
-    o->native = raw || (as_bool ? t->dtype == AD_BOOL
-                                : (t->dtype == AD_F32 && l->ct == CT_F32) ||
-                                      (t->dtype == AD_F64 && l->ct == CT_F64) ||
-                                      (t->dtype == AD_I64 && l->ct == CT_I64));
+    o->step = as_bool ? 1 : ct_size[l->ct];
+    o->native = as_bool
+                    ? t->dtype == AD_BOOL
+                    : (t->dtype == AD_F32 && l->ct == CT_F32) || (t->dtype == AD_F64 && l->ct == CT_F64) ||
+                          (t->dtype == AD_I64 && l->ct == CT_I64);
     int last = l->ndim - 1;
     bool unit = o->strides[last] == (int64_t)o->step || l->sizes[last] == 1;
     o->mode = o->native && unit ? LINE : o->strides[last] == 0 && k != 3 ? ONE : PACKED;
@@ -101,7 +101,7 @@ static void set_operand(loop *l, loop_operand *o, const ad_tensor *t, int k, boo
 /* The dimension along which some operand is contiguous where the result is not, or -1. */
 static int find_block_dim(loop *l) {
     int last = l->ndim - 1;
-    if (l->out.mode != LINE || l->sizes[last] < 8) return -1;
+    if (!l->fn || l->out.mode != LINE || l->sizes[last] < 8) return -1;
     for (int i = 0; i < l->nin; i++) {
         const loop_operand *o = &l->in[i];
         if (o->mode != PACKED || !o->native || o->as_bool || o->step < 4) continue;
@@ -113,14 +113,14 @@ static int find_block_dim(loop *l) {
 
 void loop_set(loop *l, ew_kernel fn, int ct, int nin, ad_tensor *const *in, const ad_tensor *out,
               bool selects, bool predicate) {
-    bool raw = !fn && in[0]->dtype == out->dtype;
     l->fn = fn;
     l->nin = nin;
     l->ct = ct;
     l->flags = 0;
+    l->wide = l->sigmoid = false;
     merge_dims(l, in, out);
-    for (int i = 0; i < nin; i++) set_operand(l, &l->in[i], in[i], i, selects && i == 0, raw);
-    set_operand(l, &l->out, out, 3, predicate, raw);
+    for (int i = 0; i < nin; i++) set_operand(l, &l->in[i], in[i], i, selects && i == 0);
+    set_operand(l, &l->out, out, 3, predicate);
     l->block_dim = find_block_dim(l);
     if (l->block_dim >= 0)
         for (int i = 0; i < nin; i++) {
@@ -133,9 +133,21 @@ void loop_set(loop *l, ew_kernel fn, int ct, int nin, ad_tensor *const *in, cons
 
 /* ---- rows ---- */
 
+static void load_wide(const loop *l, int dtype, int64_t n, double *to, const char *from, int64_t stride) {
+    float single[EW_TILE];
+    dtype_loads[dtype][CT_F32](n, single, from, stride);
+    for (int64_t k = 0; k < n; k++) to[k] = l->sigmoid ? -single[k] : single[k];
+}
+/* What the kernel has left in a tile is not yet the result. */
+static void finish(const loop *l, int64_t n, void *tile) {
+    double *e = tile;
+    for (int64_t k = 0; l->sigmoid && k < n; k++) e[k] = 1.0f / (1.0f + (float)e[k]);
+}
+
 /* n elements of an operand into a tile. */
 static void pack(const loop *l, const loop_operand *o, int64_t n, void *tile, const char *p, int64_t stride) {
     if (o->native) strided_move((int)o->step, n, tile, (int64_t)o->step, p, stride);
+    else if (l->wide) load_wide(l, o->dtype, n, tile, p, stride);
     else (o->as_bool ? dtype_load_bool[o->dtype] : dtype_loads[o->dtype][l->ct])(n, tile, p, stride);
 }
 static void unpack(const loop *l, const loop_operand *o, int64_t n, char *p, int64_t stride,
@@ -153,14 +165,11 @@ static void spread(const loop *l, const loop_operand *o, void *tile, const char 
     strided_fill((int)o->step, ROW_BYTES / (int64_t)o->step, tile, tile);
 }
 
-/* n elements of a copy, from stride to stride. */
+/* n elements of a conversion, from stride to stride. */
 static void copy_row(const loop *l, int64_t n, char *dst, const char *src, char *tile) {
     const loop_operand *in = &l->in[0], *out = &l->out;
     int64_t to = out->strides[l->ndim - 1], from = in->strides[l->ndim - 1];
-    if (in->native && out->native) {
-        if (from == 0 && to == (int64_t)out->step) strided_fill((int)out->step, n, dst, src);
-        else strided_move((int)out->step, n, dst, to, src, from);
-    } else if (out->mode == LINE) pack(l, in, n, dst, src, from);
+    if (out->mode == LINE) pack(l, in, n, dst, src, from);
     else if (in->mode == LINE) unpack(l, out, n, dst, to, src);
     else
         for (int64_t k = 0; k < n; k += EW_TILE) {
@@ -235,6 +244,7 @@ static void rows_range(int64_t begin, int64_t end, void *ctx) {
                 if (l->out.mode == LINE) l->fn(n, out, in, flags);
                 else {
                     l->fn(n, tiles[3], in, flags);
+                    finish(l, n, tiles[3]);
                     unpack(l, &l->out, n, out, l->out.strides[last], tiles[3]);
                 }
                 done += n;
@@ -315,7 +325,9 @@ static void tiles_range(int64_t begin, int64_t end, void *ctx) {
         }
         char *out = flat[l->nin] ? l->out.data + at * (int64_t)l->out.step : tiles[3];
         l->fn(n, out, in, flags);
-        if (!flat[l->nin]) tile_move(l, &l->out, at, n, tiles[3], true);
+        if (flat[l->nin]) continue;
+        finish(l, n, tiles[3]);
+        tile_move(l, &l->out, at, n, tiles[3], true);
     }
 }
 
@@ -340,12 +352,9 @@ static void blocks_range(int64_t begin, int64_t end, void *ctx) {
         for (int i = 0; i < l->nin; i++) {
             const loop_operand *o = &l->in[i];
             if (o->mode != TURNED) continue;
-            bool direct = !l->fn && l->out.native;
             (o->step == 4 ? strided_turn32 : strided_turn64)(
-                rows, cols, direct ? c.p[1] : blocks[i],
-                direct ? l->out.strides[across] : COLUMNS * (int64_t)o->step, c.p[i], o->strides[last]);
+                rows, cols, blocks[i], COLUMNS * (int64_t)o->step, c.p[i], o->strides[last]);
         }
-        if (!l->fn && l->out.native) continue;
         for (int64_t r = 0; r < rows; r++) {
             const void *in[3];
             unsigned flags = 0;
@@ -361,8 +370,7 @@ static void blocks_range(int64_t begin, int64_t end, void *ctx) {
                 } else pack(l, o, cols, tiles[i], p, o->strides[last]);
             }
             char *out = c.p[l->nin] + r * l->out.strides[across];
-            if (l->fn) l->fn(cols, out, in, flags);
-            else unpack(l, &l->out, cols, out, l->out.strides[last], in[0]);
+            l->fn(cols, out, in, flags);
         }
     }
 }

@@ -13,10 +13,13 @@ typedef struct loop_operand {
 } loop_operand;
 
 typedef struct loop {
-    ew_kernel fn; /* NULL: the one operand is copied, and converted where the dtypes differ */
+    ew_kernel fn; /* NULL: the one operand is converted to the result's dtype */
     int nin, ndim, ct;
     int block_dim;  /* >= 0: the dimension in which transposed operands are contiguous */
     unsigned flags; /* for the kernel */
+    bool wide;      /* integers that become single floats, computed in double */
+    bool sigmoid; /* of such integers: exp(-x) is rounded, and the rest done in single steps, as PyTorch does
+                   */
     int64_t sizes[AD_MAXDIM];
     int64_t strides[4][AD_MAXDIM]; /* bytes: inputs, then the result */
     loop_operand in[3], out;

@@ -1,6 +1,6 @@
 /* Matrix products: mm, bmm, matmul with broadcast batches, and the linear layer. Transposes are strides.
  * float16 and bfloat16 are computed in float32, integers in int64: their operands are converted into the
- * workspace first. */
+ * workspace first, but for bfloat16 where the processor multiplies it. */
 #include <string.h>
 #include "../core.h"
 #include "../gemm.h"
@@ -79,12 +79,18 @@ typedef struct matrix {
 } matrix;
 
 typedef struct product {
-    int ct, dims; /* batch dimensions */
+    int type, dims; /* of gemm_args; batch dimensions */
     int64_t sizes[AD_MAXDIM], m, n, k;
     matrix a, b, c;
 } product;
 
-static bool native(int dtype) { return dtype == AD_F32 || dtype == AD_F64 || dtype == AD_I64; }
+/* The driver multiplies these where they lie. */
+static bool native(int dtype) {
+    return dtype == AD_F32 || dtype == AD_F64 || dtype == AD_I64 || (dtype == AD_BF16 && kern_bf16);
+}
+static int gemm_type(int dtype) {
+    return dtype == AD_BF16 && kern_bf16 ? GEMM_BF16 : (int)dtype_compute(dtype);
+}
 static size_t padded(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 static size_t converted_bytes(const ad_tensor *t) {
     return padded((size_t)t->numel * ct_size[dtype_compute(t->dtype)]);
@@ -108,7 +114,7 @@ static void merge_batch(product *p) {
 }
 
 static gemm_args product_args(const product *p) {
-    return (gemm_args){.type = p->ct,
+    return (gemm_args){.type = p->type,
                        .m = p->m,
                        .n = p->n,
                        .k = p->k,
@@ -138,7 +144,7 @@ static void product_run(const product *p, const gemm_epilogue *epi, void *scratc
         batch.stride_b[d] = p->b.batch[outer + d];
         batch.stride_c[d] = p->c.batch[outer + d];
     }
-    size_t size = ct_size[p->ct];
+    size_t size = p->type == GEMM_BF16 ? 2 : ct_size[p->type];
     int64_t index[AD_MAXDIM] = {0};
     for (;;) { /* over the dimensions beyond what the driver takes */
         int64_t oa = 0, ob = 0, oc = 0;
@@ -189,7 +195,7 @@ static void operand(matrix *m, const ad_tensor *t, int dims, const int64_t *size
 
 static void product_of(const ad_call *c, product *p, char *room) {
     const ad_tensor *a = c->in[0], *b = c->in[1], *y = c->out[0];
-    p->ct = dtype_compute(y->dtype);
+    p->type = gemm_type(y->dtype);
     p->dims = y->ndim - 2;
     memcpy(p->sizes, y->sizes, (size_t)p->dims * sizeof *p->sizes);
     p->m = y->sizes[p->dims];
@@ -213,7 +219,7 @@ static size_t conversion_bytes(const ad_call *c) {
 
 size_t matmul_scratch(const ad_call *c) {
     const ad_tensor *a = c->in[0], *b = c->in[1], *y = c->out[0];
-    gemm_args g = {.type = dtype_compute(y->dtype),
+    gemm_args g = {.type = gemm_type(y->dtype),
                    .m = y->sizes[y->ndim - 2],
                    .n = y->sizes[y->ndim - 1],
                    .k = a->sizes[a->ndim - 1],
@@ -228,7 +234,7 @@ size_t matmul_scratch(const ad_call *c) {
         g.csa = g.csb = 1;
         g.rsb = g.n;
     }
-    size_t bytes = gemm_scratch(&g);
+    size_t bytes = y->numel ? gemm_batch_scratch(&g, y->numel / (g.m * g.n)) : 0;
     return convert || bytes ? convert + bytes + 64 : 0;
 }
 
@@ -238,7 +244,7 @@ static void store_converted(const ad_call *c, const product *p) {
     s.data = p->c.data;
     from.storage = &s;
     from.offset = 0;
-    from.dtype = (uint8_t)(p->ct == CT_F32 ? AD_F32 : AD_I64);
+    from.dtype = (uint8_t)(p->type == CT_F32 ? AD_F32 : AD_I64);
     tensor_copy_data(c->out[0], &from);
 }
 
@@ -328,7 +334,7 @@ static void linear_product(const ad_call *c, product *p, char *room) {
     const ad_tensor *x = c->in[0], *w = c->in[1], *y = c->out[0];
     int lead = x->ndim - 1;
     bool convert = !native(y->dtype);
-    p->ct = dtype_compute(y->dtype);
+    p->type = gemm_type(y->dtype);
     p->n = w->sizes[0];
     p->k = w->sizes[1];
     int64_t xs[2], xt[2];
@@ -373,7 +379,8 @@ static void linear_product(const ad_call *c, product *p, char *room) {
 
 /* The bias as the driver wants it: one value a column, in the compute type; copied when it is not that. */
 static bool bias_is_ready(const ad_tensor *b, int64_t n) {
-    return b->ndim == 1 && native(b->dtype) && b->sizes[0] == n && (b->strides[0] == 1 || n == 1);
+    return b->ndim == 1 && b->dtype != AD_BF16 && native(b->dtype) && b->sizes[0] == n &&
+           (b->strides[0] == 1 || n == 1);
 }
 
 size_t linear_scratch(const ad_call *c) {
@@ -396,7 +403,7 @@ size_t linear_scratch(const ad_call *c) {
     }
     linear_product(c, &p, NULL);
     gemm_args g = product_args(&p);
-    size_t bytes = gemm_scratch(&g);
+    size_t bytes = p.m > 0 && p.n > 0 ? gemm_batch_scratch(&g, c->out[0]->numel / (p.m * p.n)) : 0;
     return bias || bytes ? bias + bytes + 64 : 0;
 }
 
@@ -412,7 +419,8 @@ void linear_run(const ad_call *c) {
         if (bias_is_ready(b, p.n)) epi.bias = tensor_data(b);
         else {
             int64_t stride = b->ndim && b->sizes[0] == p.n ? b->strides[0] : 0;
-            dtype_loads[b->dtype][p.ct](p.n, room, tensor_data(b), stride * dtype_size[b->dtype]);
+            dtype_loads[b->dtype][dtype_compute(b->dtype)](p.n, room, tensor_data(b),
+                                                           stride * dtype_size[b->dtype]);
             epi.bias = room;
             room += padded((size_t)p.n * 8);
         }

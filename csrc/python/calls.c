@@ -134,20 +134,21 @@ static PyObject *apply(PyObject *self, PyObject *const *args, Py_ssize_t n, PyOb
     double f[FEW];
     ad_handle in[FEW];
     Py_ssize_t nin, ni = 0, nf = 0, nlist = 0;
-    PyObject *all[5] = {NULL}, *none = PyTuple_New(0), *result = NULL;
+    PyObject *all[5] = {NULL};
     for (Py_ssize_t k = 0; k < n && k < 5; k++) all[k] = args[k];
-    if (!none) return NULL;
-    if (n > 5 || !place(names, args + n, parameters, 5, all) || !all[0] || !all[1])
+    if (n > 5 || !place(names, args + n, parameters, 5, all) || !all[0] || !all[1]) {
         PyErr_SetString(PyExc_TypeError, "apply(op, tensors, ints=(), floats=(), dims=()): wrong arguments");
-    else if (integer(all[0], &op) && (nin = handles(all[1], in)) >= 0 &&
-             (!all[2] || (ni = integers(all[2], i)) >= 0) && (!all[3] || (nf = floats(all[3], f)) >= 0) &&
-             (!all[4] || (nlist = integers(all[4], list)) >= 0))
-        result = wrap(ad_opn((int)op, in, nin, i, ni, f, nf, list, nlist));
-    else {
-        for (int k = 2; k < 5; k++)
-            if (!all[k]) all[k] = none;
-        result = pass_on(IN_APPLY, all, 5);
+        return NULL;
     }
+    if (integer(all[0], &op) && (nin = handles(all[1], in)) >= 0 &&
+        (!all[2] || (ni = integers(all[2], i)) >= 0) && (!all[3] || (nf = floats(all[3], f)) >= 0) &&
+        (!all[4] || (nlist = integers(all[4], list)) >= 0))
+        return wrap(ad_opn((int)op, in, nin, i, ni, f, nf, list, nlist));
+    PyObject *none = PyTuple_New(0);
+    if (!none) return NULL;
+    for (int k = 2; k < 5; k++)
+        if (!all[k]) all[k] = none;
+    PyObject *result = pass_on(IN_APPLY, all, 5);
     Py_DECREF(none);
     return result;
 }

@@ -36,7 +36,7 @@ for test in ${*:-pool gemm rng vec vmath}; do
         run pool "$out/pool"
         ;;
     gemm)
-        build gemm test_gemm.c $core/gemm.c $core/pool.c $core/cpu.c $core/isa/*.c
+        build gemm test_gemm.c $core/gemm*.c $core/pool.c $core/cpu.c $core/isa/*.c
         run gemm "$out/gemm" 60
         ;;
     rng)

@@ -18,6 +18,9 @@
         }                                                                                                    \
     } while (0)
 
+/* CT_F32, CT_F64, CT_I64, and GEMM_BF16 where it is. */
+static int types(void) { return kern_bf16 ? 4 : 3; }
+
 static uint64_t seed = 88172645463325252u;
 static uint64_t draw(void) {
     seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
@@ -25,8 +28,15 @@ static uint64_t draw(void) {
 }
 static int64_t below(int64_t n) { return (int64_t)(draw() % (uint64_t)n); }
 
-static int width(int type) { return type == CT_F32 ? 4 : 8; }
+static int width(int type) { return type == GEMM_BF16 ? 2 : type == CT_F32 ? 4 : 8; }
+static int bias_type(int type) { return type == GEMM_BF16 ? CT_F32 : type; }
 static double get(const void *p, int64_t i, int type) {
+    if (type == GEMM_BF16) {
+        uint32_t bits = (uint32_t)((const uint16_t *)p)[i] << 16;
+        float x;
+        memcpy(&x, &bits, 4);
+        return x;
+    }
     return type == CT_F32   ? ((const float *)p)[i]
            : type == CT_F64 ? ((const double *)p)[i]
                             : (double)((const int64_t *)p)[i];
@@ -40,6 +50,10 @@ static void *filled(int64_t n, int type) {
         if (type == CT_F32) ((float *)p)[i] = (float)x;
         if (type == CT_F64) ((double *)p)[i] = x;
         if (type == CT_I64) ((int64_t *)p)[i] = (int64_t)draw();
+        if (type == GEMM_BF16) { /* cut off: any value will do */
+            float f = (float)x;
+            memcpy((uint16_t *)p + i, (char *)&f + 2, 2);
+        }
     }
     return p;
 }
@@ -99,7 +113,7 @@ static void check_shape(shape s) {
     void *a = filled(layout(s.la, s.m, s.k, &rsa, &csa), s.type);
     void *b = filled(layout(s.lb, s.k, s.n, &rsb, &csb), s.type);
     int64_t ldc = s.n + below(3), nc = s.m && s.n ? (s.m - 1) * ldc + s.n : 0;
-    void *before = filled(nc, s.type), *bias = filled(s.bias == 2 ? s.m : s.n, s.type);
+    void *before = filled(nc, s.type), *bias = filled(s.bias == 2 ? s.m : s.n, bias_type(s.type));
     size_t bytes = (size_t)(nc * width(s.type));
     void *c = malloc(bytes + 1), *other = malloc(bytes + 1);
     memcpy(c, before, bytes);
@@ -128,7 +142,7 @@ static void check_shape(shape s) {
              s.type, (long)s.m, (long)s.k, (long)s.n, s.la, s.lb, s.bias, s.act, s.accumulate);
     CHECK(!memcmp(c, other, bytes), "%s: threads change the bits", what);
 
-    double eps = s.type == CT_F32 ? 6e-8 : 1.2e-16;
+    double eps = s.type == CT_F64 ? 1.2e-16 : 6e-8, rounded = s.type == GEMM_BF16 ? 0x1p-8 : 0;
     for (int64_t i = 0; i < s.m; i++) {
         for (int64_t j = 0; j < s.n; j++) {
             int64_t at = i * ldc + j, ba = s.bias == 2 ? i : j;
@@ -147,10 +161,13 @@ static void check_shape(shape s) {
                     (long double)get(a, i * rsa + p * csa, s.type) * get(b, p * rsb + j * csb, s.type);
                 sum += t, size += fabsl(t);
             }
-            if (s.bias) sum += get(bias, ba, s.type), size += fabs(get(bias, ba, s.type));
+            if (s.bias) {
+                double x = get(bias, ba, bias_type(s.type));
+                sum += x, size += fabs(x);
+            }
             if (s.act && sum < 0) sum = 0;
             double got = get(c, at, s.type);
-            CHECK(fabsl(got - sum) <= eps * (double)(s.k + 4) * (double)size,
+            CHECK(fabsl(got - sum) <= eps * (double)(s.k + 4) * (double)size + rounded * (double)fabsl(sum),
                   "%s at %ld %ld: %.9g, not %.9Lg", what, (long)i, (long)j, got, sum);
         }
     }
@@ -162,7 +179,7 @@ static void check_shape(shape s) {
               "%s: gap of row %ld", what, (long)i);
 
     /* An epilogue gives the bits of the separate operations. */
-    if (s.type != CT_I64 && !s.accumulate && (s.bias || s.act)) {
+    if ((s.type == CT_F32 || s.type == CT_F64) && !s.accumulate && (s.bias || s.act)) {
         g.epi = NULL;
         memcpy(other, before, bytes);
         run(&g, other);
@@ -186,7 +203,7 @@ static void check_shape(shape s) {
 }
 
 static shape random_shape(int64_t most) {
-    shape s = {(int)below(3),       below(most + 1), below(most + 1), below(most + 1), (int)below(LAYOUTS),
+    shape s = {(int)below(types()), below(most + 1), below(most + 1), below(most + 1), (int)below(LAYOUTS),
                (int)below(LAYOUTS), (int)below(3),   (int)below(2),   below(4) == 0};
     if (s.type == CT_I64 && below(2)) s.type = CT_F32;
     return s;
@@ -214,12 +231,12 @@ static void test_shapes(int rounds) {
         s.m = 100 + below(200), s.n = 100 + below(300), s.k = 30 + below(300);
         check_shape(s);
     }
-    static const int64_t large[][3] = {{256, 256, 256}, {300, 301, 299}, {130, 512, 70},
-                                       {1, 2000, 900},  {2000, 1, 900},  {1000, 10, 300},
-                                       {129, 17, 1500}, {4200, 20, 33},  {420, 410, 400}};
+    static const int64_t large[][3] = {{256, 256, 256}, {300, 301, 299}, {130, 512, 70},  {1, 2000, 900},
+                                       {2000, 1, 900},  {1000, 10, 300}, {129, 17, 1500}, {4200, 20, 33},
+                                       {420, 410, 400}, {64, 70, 2100},  {20, 33, 7000}};
     for (size_t i = 0; i < sizeof large / sizeof *large; i++)
         for (int l = 0; l < 4; l++) {
-            shape s = {(int)(i + (size_t)l) % 2,
+            shape s = {kern_bf16 ? GEMM_BF16 : (int)(i + (size_t)l) % 2,
                        large[i][0],
                        large[i][1],
                        large[i][2],
@@ -264,9 +281,10 @@ static void test_nan(void) {
 
 /* Batches give the bits of single products; operands may be broadcast, dimensions in any order. */
 static void test_batch(void) {
-    static const int64_t shapes[][3] = {{3, 5, 4}, {16, 16, 16}, {1, 20, 30}, {64, 64, 64}, {150, 140, 60}};
+    static const int64_t shapes[][3] = {{3, 5, 4},    {16, 16, 16},   {1, 20, 30},
+                                        {64, 64, 64}, {150, 140, 60}, {64, 30, 2500}};
     for (size_t x = 0; x < sizeof shapes / sizeof *shapes; x++) {
-        for (int type = 0; type < 3; type++) {
+        for (int type = 0; type < types(); type++) {
             int64_t m = shapes[x][0], n = shapes[x][1], k = shapes[x][2];
             gemm_batch batch = {.dims = 3,
                                 .size = {4, 3, 2},
@@ -288,6 +306,7 @@ static void test_batch(void) {
                            .c = c,
                            .ldc = n};
             size_t bytes = gemm_scratch(&g);
+            bytes = bytes > gemm_batch_scratch(&g, 24) ? bytes : gemm_batch_scratch(&g, 24);
             if (bytes) g.scratch = aligned_alloc(64, bytes);
             for (int threads = 1; threads <= 3; threads++) {
                 pool_set_num_threads(threads);
@@ -314,21 +333,27 @@ static void test_batch(void) {
 int main(int argc, char **argv) {
     int rounds = argc > 1 ? atoi(argv[1]) : 400;
     const kern_table *tables[4];
+    const bf16_kernels *bf16[4] = {NULL};
     int count = 0;
 #ifdef __x86_64__
     tables[count++] = &kern_sse2;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) tables[count++] = &kern_avx2;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"))
         tables[count++] = &kern_avx512;
+    if (__builtin_cpu_supports("avx512bf16")) {
+        bf16[count] = &kern_avx512_bf16;
+        tables[count++] = &kern_avx512;
+    }
 #else
     tables[count++] = &kern_neon;
 #endif
     for (int i = 0; i < count; i++) {
         kern = tables[i];
+        kern_bf16 = bf16[i];
         test_nan();
         test_batch();
         test_shapes(rounds);
-        printf("gemm, %s: ok\n", kern->name);
+        printf("gemm, %s%s: ok\n", kern->name, kern_bf16 ? ", bfloat16 products" : "");
     }
     return 0;
 }
