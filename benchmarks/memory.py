@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 from . import steps
+from .timing import show
 
 
 def resident(field):
@@ -35,17 +36,19 @@ def above_start(library, name, captured):
 
 def main():
     library, threads = sys.argv[1:3]
-    if len(sys.argv) > 3:
+    if len(sys.argv) > 4:
         importlib.import_module(library).set_num_threads(int(threads))
         print(above_start(library, sys.argv[3], sys.argv[4] == "captured"))
         return
     for name in steps.STEPS:
+        if len(sys.argv) == 4 and sys.argv[3] not in name:
+            continue
         for kind in ("eager", "captured"):
             # PyTorch's figure is that of its eager step both times: torch.compile keeps a compiler in memory.
             how = kind if library != "torch" else "eager"
             command = [sys.executable, "-m", "benchmarks.memory", library, threads, name, how]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
-            print(f"{name}, {kind}", "MB", int(done.stdout) / 1e6, sep="\t", flush=True)
+            show(f"{name}, {kind}", "MB", int(done.stdout) / 1e6)
 
 
 if __name__ == "__main__":
