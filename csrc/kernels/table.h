@@ -120,6 +120,8 @@ typedef struct attention_kernels {
     void (*scale[2])(int64_t rows, int64_t n, int64_t ld, void *x, const void *factor);
     void (*grad[2])(int64_t rows, int64_t cols, int64_t ld, void *s, void *dp, const void *lse, const void *d,
                     double scale);
+    void (*choose[2])(int64_t rows, int64_t cols, int64_t ld, void *s, const uint8_t *bytes, double factor,
+                      double other);
     double (*dot[2])(int64_t n, const void *a, const void *b);
 } attention_kernels;
 
