@@ -98,7 +98,7 @@ def step(op: int, n: int, arrays: Arrays, scalars: int, flags: int, numbers: Cal
 
 def number(value: Any) -> float:
     """An option as a float. A tensor is read as memory: a captured step refuses item(), and this is read anew."""
-    return float(value.detach().numpy().reshape(())) if isinstance(value, Tensor) else float(value)
+    return lib.ad_item_f(value._h) if isinstance(value, Tensor) else float(value)
 
 
 def _recorded_step(op: int, n: int, arrays: Arrays, scalars: int, flags: int, numbers: Callable[[], list],

@@ -85,16 +85,17 @@ class Unchanged:
     """Asks before each replay whether a group's parameters, state and constant options are those of the recorded
     step."""
 
-    __slots__ = ("constants", "index", "optimizer", "options", "plan", "version")
+    __slots__ = ("constants", "groups", "index", "optimizer", "options", "plan", "version")
 
     def __init__(self, optimizer: Optimizer, index: int, plan: Plan, constants: list) -> None:
         self.optimizer, self.index, self.plan, self.constants = optimizer, index, plan, constants
         self.version = optimizer.state._version[0]
+        self.groups = len(optimizer.param_groups)
         self.options = plan.options     # that have these constants
 
     def __call__(self) -> bool:
         optimizer, index = self.optimizer, self.index
-        if index >= len(optimizer.param_groups) or self.version != optimizer.state._version[0]:
+        if self.groups != len(optimizer.param_groups) or self.version != optimizer.state._version[0]:
             return False
         group = optimizer.param_groups[index]
         plan = optimizer._plan(index, group)
