@@ -6,6 +6,7 @@
 #include "generator.h"
 #include "pool.h"
 #include "program.h"
+#include "rows.h"
 
 #define T(h) ((ad_tensor *)(h))
 #define H(t) ((ad_handle)(t))
@@ -519,6 +520,7 @@ static void swap_grad(ad_tensor *t, ad_tensor *g) { /* takes the reference */
     ad_tensor *old = t->grad;
     t->grad = g;
     lock_drop(grad_lock(t));
+    if (AD_UNLIKELY(t->rows != NULL)) rows_clear(t);
     tensor_unref(old);
 }
 int ad_set_grad(ad_handle h, ad_handle g_h) {
@@ -558,6 +560,7 @@ int ad_zero_grads(const ad_handle *h, int64_t n, int set_to_none) {
     for (int64_t k = 0; k < n; k++) {
         ad_tensor *t = T(h[k]);
         if (tls.capture && program_touch_grad(t, set_to_none)) return -1;
+        if (AD_UNLIKELY(t->rows != NULL)) rows_clear(t);
         if (!t->grad) continue;
         if (set_to_none) {
             swap_grad(t, NULL);

@@ -104,7 +104,7 @@ static void fused_range(int64_t begin, int64_t end, void *ctx) {
             r->fn(n,
                   r->out_register >= 0 ? reg[r->out_register]
                                        : w->out[r->out_index] + at * (int64_t)r->out_size,
-                  in);
+                  in, 0);
         }
     }
 }

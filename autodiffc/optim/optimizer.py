@@ -14,7 +14,7 @@ from .. import _capture
 from ..autograd import enable_grad, set_grad_enabled
 from ..tensor import Tensor
 from ..utils.hooks import RemovableHandle, register
-from . import _update
+from . import _sparse, _update
 from ._state import State
 
 
@@ -370,10 +370,15 @@ class Optimizer:
         """One step of a group."""
         if self._op < 0:
             raise NotImplementedError(f"{type(self).__name__} defines no step()")
-        if plan.n:
-            _update.step(self._op, plan.n, plan.arrays, self._scalars,
-                         self._flags(group) if plan.options is None else plan.flags,
-                         partial(self._numbers_of, index))
+        if plan.n and _update.step(self._op, plan.n, plan.arrays, self._scalars,
+                                   self._flags(group) if plan.options is None else plan.flags,
+                                   partial(self._numbers_of, index)):
+            for param in _sparse.pending(plan.params):
+                self._sparse_step(group, param)
+
+    def _sparse_step(self, group: dict[str, Any], param: Tensor) -> None:
+        """One step of a parameter whose gradient is sparse: RuntimeError where there is no rule for that."""
+        raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
 
     def _numbers_of(self, index: int) -> list:
         """The row's numbers now: the list at hand while the options stay the same."""

@@ -17,8 +17,11 @@
 enum { CT_F32, CT_F64, CT_I64, CT_COUNT };
 
 /* An elementwise kernel: n contiguous elements, operands already in the compute type.
- * A predicate writes, and a condition operand reads, one uint8_t (0 or 1) an element. */
-typedef void (*ew_kernel)(int64_t n, void *out, const void *const *in);
+ * A predicate writes, and a condition operand reads, one uint8_t (0 or 1) an element. Bit k of `flags` says
+ * that operand k is one element for all n, spread over a vector; EW_STREAM that the result need not stay in a
+ * cache. */
+#define EW_STREAM 8u
+typedef void (*ew_kernel)(int64_t n, void *out, const void *const *in, unsigned flags);
 
 /* One row of ops/elementwise.def gives one value here: EW_add, EW_mul, ... */
 enum ew_row {
