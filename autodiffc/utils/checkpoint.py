@@ -199,7 +199,8 @@ def checkpoint(function, *args, use_reentrant=None, context_fn=noop_context_fn, 
 
     preserve_rng_state (default True) gives the second run the random numbers of the first. With use_reentrant=True
     keyword arguments are refused (ValueError), an argument must require grad, and autograd.grad() does not work
-    (RuntimeError). In a step that is recorded by compile() nothing is run again. CheckpointError when the second run differs from the first.
+    (RuntimeError). CheckpointError when the second run differs from the first. In a step that compile() records
+    nothing is run again.
     """
     if use_reentrant is None:
         warnings.warn("torch.utils.checkpoint: " + _EXPLICIT, stacklevel=2)
