@@ -6,7 +6,7 @@ import pytest
 import autodiffc as ad
 from autodiffc.nn import functional as F
 
-ROWS, COLS = 701, 409  # over a megabyte of float32, and no multiple of anything
+ROWS, COLS = 2101, 2011  # over 16 MB of float32, and no multiple of anything
 
 
 def data(*sizes, seed=0, dtype="float32"):
@@ -30,13 +30,13 @@ CHAINS = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize("chain, dtype", [*((c, "float32") for c in CHAINS), ("several", "float64")])
 def test_a_chain_after_a_product(chain, dtype):
-    x, w, b = (data(*s, dtype=dtype) for s in ((ROWS, 64), (COLS, 64), (COLS,)))
+    x, w, b = (data(*s, dtype=dtype) for s in ((ROWS, 5), (COLS, 5), (COLS,)))
     r = data(ROWS, COLS, seed=1, dtype=dtype)
-    for product in (lambda: F.linear(x, w, b), lambda: F.linear(x, w), lambda: x @ w.t(),
-                    lambda: ad.bmm(x[None], w.t()[None])[0]):  # fmt: skip
+    products = [lambda: F.linear(x, w, b), lambda: F.linear(x, w), lambda: x @ w.t(),
+                lambda: ad.bmm(x[None], w.t()[None])[0]]  # fmt: skip
+    for product in products:
 
         def step(r, product=product):
             return CHAINS[chain](product(), r)
@@ -48,7 +48,7 @@ def test_a_chain_after_a_product(chain, dtype):
             for _ in range(2):
                 got = captured(r)
                 pairs = zip(got, want) if isinstance(want, tuple) else [(got, want)]
-                assert all(ad.equal(g, w) for g, w in pairs)
+                assert all(ad.equal(mine, theirs) for mine, theirs in pairs)
         assert any(n.startswith("fused: ") and n.split(", ")[0][7:] in ("linear", "mm", "bmm", "matmul")
                    for n in names(captured, r)), names(captured, r)  # fmt: skip
 
@@ -57,19 +57,19 @@ def layer(k, terms):
     ad.manual_seed(0)
     x, y = data(ROWS, terms), data(ROWS, COLS, seed=1)
     w = (data(COLS, terms, seed=2) * 0.1).requires_grad_()
-    u = (data(COLS, COLS, seed=3) * 0.1).requires_grad_()
+    u = (data(COLS, terms, seed=3) * 0.1).requires_grad_()
     w.grad, u.grad = ad.zeros_like(w), ad.zeros_like(u)
 
     def step(x, y):
         h = F.gelu(F.linear(x, w))
-        loss = ((h @ u + h - y) ** 2).mean()
+        loss = ((h[:, :terms] @ u.t() + h - y) ** 2).mean()
         loss.backward()  # the gradients are added to
         return loss
 
     return (ad.compile(step) if k else step), x, y, w, u
 
 
-@pytest.mark.parametrize("terms", [30, 700])
+@pytest.mark.parametrize("terms", [7, 300])
 def test_gradients_are_accumulated(terms):
     found = []
     for k in range(2):
@@ -83,11 +83,10 @@ def test_gradients_are_accumulated(terms):
 def test_a_chain_that_writes_the_products_operand_stays_apart():
     def step(x, w):
         y = x @ w
-        x.copy_(y * 2)
-        x.add_(y)
+        x.mul_(0.5).add_(y)
         return y
 
-    a, b, w = data(ROWS, COLS), data(ROWS, COLS), data(COLS, COLS, seed=1) * 0.05
+    a, b, w = data(530_000, 8), data(530_000, 8), data(8, 8, seed=1) * 0.1
     captured = ad.compile(step)
     for _ in range(3):
         y, z = step(a, w), captured(b, w)
