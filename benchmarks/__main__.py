@@ -31,12 +31,16 @@ from .table import Table
 MODULES = [
     "overhead",
     "operations",
+    "elementwise",
     "products",
     "convolutions",
+    "reductions",
+    "indexing",
     "attention",
     "recurrent",
     "optimizers",
     "files",
+    "memory",
 ]
 OWN = ["steps", "install"]  # measured in ways of their own, below
 SECTIONS = [*MODULES, *OWN]

@@ -159,6 +159,10 @@ int ad_output_nr(ad_handle t);
 int ad_retain_grad(ad_handle t);
 int ad_retains_grad(ad_handle t);
 ad_handle ad_grad(ad_handle t);
+/* sparse gradients (rows.c): rows by index, in parts */
+int64_t ad_rows_count(ad_handle t);
+ad_handle ad_rows_part(ad_handle t, int64_t k, int values);
+int ad_rows_set(ad_handle t, ad_handle index, ad_handle values);
 int ad_set_grad(ad_handle t, ad_handle g);
 int ad_zero_grads(const ad_handle *t, int64_t n, int set_to_none);
 int ad_detach_(ad_handle t);
@@ -212,7 +216,7 @@ int ad_set_tangent(ad_handle t, int level, ad_handle tangent);
 
 /* optimizers: n parameters at once; those without a gradient are left out. `tensors` are `count` arrays of n
  * handles: the parameters and each tensor of their state, the last `scalars` of them one number each
- * (ops/optim.h) */
+ * (ops/optim.h). 1: some have sparse gradients, which the step left alone */
 int ad_optim_step(int op, int64_t n, const ad_handle *const *tensors, int count, int scalars, int64_t flags,
                   const double *numbers, int nnumbers);
 ad_handle ad_total_norm(const ad_handle *tensors, int64_t n, double norm_type); /* of 1, 2 or infinity */
@@ -235,10 +239,16 @@ int ad_generator_set_state(intptr_t generator, const uint8_t *bytes, int64_t n);
 
 /* autocast and the profiler */
 void ad_autocast_kinds(
-    const uint8_t *kinds);  /* of each row: 0 as given, 1 to the low precision, 2 to float32 */
-int ad_autocast(int dtype); /* of this thread; -1: off; returns what it was */
-void ad_profile(int on);
-void ad_profile_read(int64_t *out); /* 3 values a row: calls, nanoseconds, and those without inner calls */
+    const uint8_t *kinds);        /* of each row: 0 as given, 1 to the low precision, 2 to float32 */
+int ad_autocast(int dtype);       /* of this thread; -1: off; returns what it was */
+void ad_autocast_block(int step); /* one begins (1) or ends (-1): with the outermost the kept casts go */
+void ad_autocast_clear(void);
+int ad_autocast_cache(int on); /* whether casts of parameters are kept; -1 asks; returns what it was */
+void ad_profile(int how);      /* 0 off, 1 on, 3 with Python's stacks */
+int64_t ad_profile_count(int64_t *sizes); /* calls so far, and integers that tell their operands' sizes */
+/* 9 integers a call (profile.c), and sizes */
+void ad_profile_read(int64_t from, int64_t n, int64_t *to, int64_t sizes_from, int64_t count,
+                     int64_t *sizes_to);
 
 /* capture and replay */
 int ad_capture_begin(int lenient);    /* lenient: what cannot be recorded ends the recording, not the step */

@@ -110,6 +110,7 @@ typedef struct ad_node ad_node;
 typedef struct ad_hook ad_hook;
 typedef struct ad_carried ad_carried;
 typedef struct ad_batch ad_batch;
+typedef struct ad_rows ad_rows;
 
 typedef struct ad_storage {
     _Atomic int32_t refs;
@@ -155,6 +156,7 @@ struct ad_tensor {
     ad_tensor *base; /* the tensor this is a view of */
     ad_tensor *grad;
     ad_carried *tangents; /* forward mode */
+    ad_rows *rows;        /* a leaf's sparse gradient */
     ad_batch *batch;      /* under vmap: where the other samples are */
     ad_hook *hooks;       /* leaf hooks; those of non-leaves hang on the node */
     int64_t dims[2 * AD_INLINE_DIMS];
@@ -293,7 +295,8 @@ enum {
 };
 
 /* which tensors the gradient rule reads */
-enum { S0 = 0, SA = 1, SB = 2, SC = 4, SD = 8, S_IN = 0xffff, SY = 1 << 16, SY1 = 1 << 17, SY2 = 1 << 18 };
+enum { S0 = 0, SA = 1, SB = 2, SC = 4, SD = 8, SE = 16, S_IN = 0xffff };
+enum { SY = 1 << 16, SY1 = 1 << 17, SY2 = 1 << 18 };
 
 /* the dtype rule of an elementwise row */
 enum {
@@ -520,6 +523,8 @@ static inline const ad_meta *vjp_meta(const ad_vjp *v, int i) { return &v->node-
 void graph_drop(int64_t key);     /* lets go of a Python object; 0 for none */
 extern _Atomic int graph_anomaly; /* 1: remember where nodes are made; 2: look for NaN as well */
 
+void rows_free(ad_rows *r); /* rows.c */
+
 /* ---- batches (batch.c) ---- */
 
 extern _Atomic int batch_watched; /* how many batches there are, and calls of vmap under way */
@@ -547,6 +552,7 @@ int broadcast_sizes(int n, ad_tensor *const *in, int *ndim, int64_t *sizes);
 int result_type(int n, ad_tensor *const *in);
 /* Copies between any two geometries and dtypes of equal sizes (dst may not overlap itself). */
 void tensor_copy_data(ad_tensor *dst, const ad_tensor *src);
+void tensor_move(ad_tensor *dst, const ad_tensor *src); /* of one dtype (ops/copy.c) */
 
 /* dst += src for any geometry of dst, in order where positions repeat. */
 void strided_accumulate(ad_tensor *dst, const ad_tensor *src);

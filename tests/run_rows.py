@@ -34,14 +34,10 @@ def large_inputs(case: Case):
             return specs
 
 
-def run_row(case: Case, large: bool = False) -> dict[str, np.ndarray]:
-    """The results and gradients of a row in float32 (or its first dtype), by name."""
-    return _run(case, large_inputs(case) if large else case.inputs)
-
-
-def _run(case: Case, specs) -> dict[str, np.ndarray]:
+def run_row(case: Case, specs=None) -> dict[str, np.ndarray]:
+    """The results and gradients of a row in float32 (or its first dtype), by name; of other inputs where given."""
     T, dtype = autodiffc, case.float_dtype("float32")
-    ts = case.tensors(T, case.make(dtype, inputs=specs), dtype)
+    ts = case.tensors(T, case.make(dtype, inputs=specs or case.inputs), dtype)
     wrt = [i for i, s in enumerate(case.inputs) if s.differentiable(dtype)] if case.grad else []
     for i in wrt:
         ts[i].requires_grad_()

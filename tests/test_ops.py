@@ -10,7 +10,7 @@ from . import child
 from .case import As, Case, as_dtype, dtype_name, is_float, outputs, reference, resolve, tensor, to_numpy
 from .finite import Weighted, assert_close
 from .op_cases import CASES
-from .run_rows import run_row
+from .run_rows import large_inputs, run_row
 
 T = autodiffc
 
@@ -405,15 +405,13 @@ def test_instruction_set(case, isa, rows_by_isa):
 
 @pytest.mark.parametrize("case", rows(CASES))
 def test_threads(case):
-    """1, 2, 3 and 8 threads give the same bits, gradients included, on sizes that the pool divides."""
-    known = {}
-    for n in (1, 2, 3, 8):
+    """1, 2, 3, 4 and 8 threads give the same bits, gradients included, on sizes that the pool divides; and so does
+    another run."""
+    known, specs = {}, large_inputs(case)
+    for n in (1, 2, 3, 4, 8, 2):
         assert lib.ad_set_num_threads(n) == 0
-        for key, a in run_row(case, large=True).items():
-            if n == 1:
-                known[key] = a
-            else:
-                assert a.tobytes() == known[key].tobytes(), f"{key} differs with {n} threads"
+        for key, a in run_row(case, specs).items():
+            assert a.tobytes() == known.setdefault(key, a).tobytes(), f"{key} differs with {n} threads"
 
 
 # ---- captured ----

@@ -8,6 +8,7 @@
 #include "vmath_more.h"
 #include "ew.h"
 #include "reduce.h"
+#include "softmax.h"
 #include "loss.h"
 #include "distance.h"
 #include "rows.h"
@@ -30,6 +31,7 @@
 #include "vmath_more.h"
 #include "ew.h"
 #include "reduce.h"
+#include "softmax.h"
 #include "loss.h"
 #include "distance.h"
 #include "rows.h"
@@ -119,10 +121,14 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .cdist_grad = {distance_grad_f32, distance_grad_f64},
     .axpy = {row_axpy_f32, row_axpy_f64},
     .dot = {row_dot_f32, row_dot_f64},
-    .softmax = {softmax_f32, softmax_f64, NULL},
-    .softmax_grad = {softmax_grad_f32, softmax_grad_f64, NULL},
-    .softmax_cols = {softmax_cols_f32, softmax_cols_f64, NULL},
-    .softmax_grad_cols = {softmax_grad_cols_f32, softmax_grad_cols_f64, NULL},
+    .softmax = {sm_rows_f32, sm_rows_f64},
+    .softmax_grad = {sm_grad_rows_f32, sm_grad_rows_f64},
+    .softmax_cols = {sm_cols_f32, sm_cols_f64},
+    .softmax_grad_cols = {sm_grad_cols_f32, sm_grad_cols_f64},
+    .lse = {sm_lse_rows_f32, sm_lse_rows_f64},
+    .lse_cols = {sm_lse_cols_f32, sm_lse_cols_f64},
+    .entropy_grad = {sm_ce_rows_f32, sm_ce_rows_f64},
+    .entropy_grad_cols = {sm_ce_cols_f32, sm_ce_cols_f64},
 #define NORM_ROW(fn) {fn##_f32, fn##_f64}
     .nm_row_stats = NORM_ROW(nm_row_stats),
     .nm_row_apply = NORM_ROW(nm_row_apply),
@@ -160,6 +166,7 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .attention = {.softmax = RNN_ROW(at_softmax),
                   .scale = RNN_ROW(at_scale),
                   .grad = RNN_ROW(at_grad),
+                  .choose = RNN_ROW(at_choose),
                   .dot = RNN_ROW(at_dot)},
 #undef RNN_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},

@@ -33,14 +33,28 @@ static int64_t k_mask_count(int64_t n, const uint8_t *m) {
     return total;
 }
 
-/* Whether all indices are in [lo, lo + size). */
+/* Whether all indices are in [lo, lo + size), size below 2^63. Of an index that is not, i - lo or
+ * size - 1 - (i - lo) has its highest bit set. */
 static int k_index_in(int64_t n, const int64_t *i, int64_t lo, uint64_t size) {
-    uint64_t most = 0;
-    for (int64_t k = 0; k < n; k++) {
-        uint64_t u = (uint64_t)i[k] - (uint64_t)lo;
-        most = u > most ? u : most;
+    typedef uint64_t word __attribute__((vector_size(VBYTES)));
+    typedef uint64_t words __attribute__((vector_size(VBYTES), aligned(8), may_alias));
+    enum { LANES = VBYTES / 8 };
+    word a = {0}, b = a, zero = a;
+    uint64_t seen = 0;
+    int64_t k = 0;
+    for (; k + 2 * LANES <= n; k += 2 * LANES) {
+        word u = *(const words *)(i + k) - (zero + (uint64_t)lo);
+        word v = *(const words *)(i + k + LANES) - (zero + (uint64_t)lo);
+        a |= u | (zero + (size - 1) - u);
+        b |= v | (zero + (size - 1) - v);
     }
-    return n <= 0 || most < size;
+    a |= b;
+    for (int j = 0; j < LANES; j++) seen |= a[j];
+    for (; k < n; k++) {
+        uint64_t u = (uint64_t)i[k] - (uint64_t)lo;
+        seen |= u | (size - 1 - u);
+    }
+    return !(seen >> 63);
 }
 
 /* out[k] = x[i[k] * stride + k * step]; an index outside [0, size) reads the first element instead */

@@ -72,28 +72,27 @@ VFN T VN(nm_deviation)(int64_t n, const T *x, T centre, T *first) {
  * sqrt(n / VL) standard deviations. */
 VFN void VN(nm_short_stats)(const int rows, int64_t n, const T *x, int about_zero, double *out) {
     V k[4], s[4], q[4];
-    for (int r = 0; r < rows; r++) {
+    V_UNROLL for (int r = 0; r < rows; r++) {
         int64_t i = 0, head = n < VL ? n : VL;
         int full = n >= VL;
         k[r] = about_zero ? K(0) : v_splat(v_hsum(NM_MASK(NM_LOAD(x + r * n))) / (T)head);
         s[r] = q[r] = K(0);
     }
     int64_t i = 0;
-    for (; i + VL <= n; i += VL)
-        for (int r = 0; r < rows; r++) {
+    for (; i + VL <= n; i += VL) V_UNROLL for (int r = 0; r < rows; r++) {
             V d = v_load(x + r * n + i) - k[r];
             s[r] += d;
             q[r] = v_fma(d, d, q[r]);
         }
     if (i < n) {
         const int full = 0;
-        for (int r = 0; r < rows; r++) {
+        V_UNROLL for (int r = 0; r < rows; r++) {
             V d = NM_MASK(NM_LOAD(x + r * n) - k[r]);
             s[r] += d;
             q[r] = v_fma(d, d, q[r]);
         }
     }
-    for (int r = 0; r < rows; r++) {
+    V_UNROLL for (int r = 0; r < rows; r++) {
         double sum = (double)v_hsum(s[r]), off = about_zero ? 0 : sum / (double)n,
                m2 = (double)v_hsum(q[r]) - off * sum;
         out[2 * r] = (double)k[r][0] + off;
@@ -135,11 +134,11 @@ static void VN(nm_row_stats)(int rows, int64_t n, const void *px, int about_zero
  */
 VFN void VN(nm_apply)(const int rows, int64_t n, const T *x, const double *c, const T *w, const T *b, T *y) {
     V m[4], s[4];
-    for (int r = 0; r < rows; r++) m[r] = v_splat((T)c[2 * r]), s[r] = v_splat((T)c[2 * r + 1]);
+    V_UNROLL for (int r = 0; r < rows; r++) m[r] = v_splat((T)c[2 * r]), s[r] = v_splat((T)c[2 * r + 1]);
     NM_EACH(n, {
         V weight = w ? NM_LOAD(w) : K(1);
         V bias = b ? NM_LOAD(b) : K(0);
-        for (int r = 0; r < rows; r++) {
+        V_UNROLL for (int r = 0; r < rows; r++) {
             V h = (NM_LOAD(x + r * n) - m[r]) * s[r];
             if (w) h = b ? v_fma(h, weight, bias) : h * weight;
             else if (b) h += bias;
@@ -160,17 +159,17 @@ static void VN(nm_row_apply)(int rows, int64_t n, const void *px, const double *
 VFN void VN(nm_dots)(const int rows, int64_t n, const T *g, const T *x, const double *c, const T *w,
                      double *out) {
     V m[4];
-    for (int r = 0; r < rows; r++) {
+    V_UNROLL for (int r = 0; r < rows; r++) {
         m[r] = v_splat((T)c[4 * r]);
         out[2 * r] = out[2 * r + 1] = 0;
     }
     for (int64_t at = 0; at < n; at += NM_BLOCK) {
         int64_t end = n - at < NM_BLOCK ? n : at + NM_BLOCK, i = at;
         V s[4], q[4];
-        for (int r = 0; r < rows; r++) s[r] = q[r] = K(0);
+        V_UNROLL for (int r = 0; r < rows; r++) s[r] = q[r] = K(0);
         for (; i + VL <= end; i += VL) {
             V weight = w ? v_load(w + i) : K(1);
-            for (int r = 0; r < rows; r++) {
+            V_UNROLL for (int r = 0; r < rows; r++) {
                 V p = v_load(g + r * n + i);
                 if (w) p *= weight;
                 s[r] += p;
@@ -180,14 +179,14 @@ VFN void VN(nm_dots)(const int rows, int64_t n, const T *g, const T *x, const do
         if (i < end) {
             const int full = 0;
             V weight = w ? NM_LOAD(w) : K(1);
-            for (int r = 0; r < rows; r++) {
+            V_UNROLL for (int r = 0; r < rows; r++) {
                 V p = NM_LOAD(g + r * n);
                 if (w) p *= weight;
                 s[r] += NM_MASK(p);
                 q[r] += NM_MASK(p * (NM_LOAD(x + r * n) - m[r]));
             }
         }
-        for (int r = 0; r < rows; r++) {
+        V_UNROLL for (int r = 0; r < rows; r++) {
             out[2 * r] += (double)v_hsum(s[r]);
             out[2 * r + 1] += (double)v_hsum(q[r]);
         }
@@ -207,7 +206,7 @@ static void VN(nm_row_dots)(int rows, int64_t n, const void *pg, const void *px,
 VFN void VN(nm_rows)(const int rows, int64_t n, const T *g, const T *x, const double *c, const T *w, T *dx,
                      T *dw, T *db) {
     V m[4], s[4], k[4], o[4];
-    for (int r = 0; r < rows; r++) {
+    V_UNROLL for (int r = 0; r < rows; r++) {
         m[r] = v_splat((T)c[4 * r]), s[r] = v_splat((T)c[4 * r + 1]);
         k[r] = v_splat((T)c[4 * r + 2]), o[r] = v_splat((T)c[4 * r + 3]);
     }
@@ -215,7 +214,7 @@ VFN void VN(nm_rows)(const int rows, int64_t n, const T *g, const T *x, const do
         V weight = w ? NM_LOAD(w) : K(1);
         V a = dw ? NM_LOAD(dw) : K(0);
         V b = db ? NM_LOAD(db) : K(0);
-        for (int r = 0; r < rows; r++) {
+        V_UNROLL for (int r = 0; r < rows; r++) {
             V p = NM_LOAD(g + r * n);
             V d = NM_LOAD(x + r * n) - m[r];
             b += p;

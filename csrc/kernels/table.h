@@ -17,8 +17,11 @@
 enum { CT_F32, CT_F64, CT_I64, CT_COUNT };
 
 /* An elementwise kernel: n contiguous elements, operands already in the compute type.
- * A predicate writes, and a condition operand reads, one uint8_t (0 or 1) an element. */
-typedef void (*ew_kernel)(int64_t n, void *out, const void *const *in);
+ * A predicate writes, and a condition operand reads, one uint8_t (0 or 1) an element. Bit k of `flags` says
+ * that operand k is one element for all n, spread over a vector; EW_STREAM that the result need not stay in a
+ * cache. */
+#define EW_STREAM 8u
+typedef void (*ew_kernel)(int64_t n, void *out, const void *const *in, unsigned flags);
 
 /* One row of ops/elementwise.def gives one value here: EW_add, EW_mul, ... */
 enum ew_row {
@@ -58,16 +61,11 @@ enum loss_row {
 #undef LOSS
     LOSS_ROWS
 };
+enum { SOFTMAX_STRIP = 256 };
 typedef void (*loss_kernel)(int64_t n, const void *a, const void *b, double param, void *out);
 /* g: a factor for each element, or NULL: `scale` for all. */
 typedef void (*loss_grad_kernel)(int64_t n, const void *a, const void *b, double param, int which,
                                  double scale, const void *g, void *out);
-typedef void (*softmax_kernel)(int64_t n, const void *x, void *y, int log);
-typedef void (*softmax_grad_kernel)(int64_t n, const void *g, const void *y, void *out, int log);
-typedef void (*softmax_cols_kernel)(int64_t n, int64_t cols, int64_t stride, const void *x, void *y, int log);
-typedef void (*softmax_grad_cols_kernel)(int64_t n, int64_t cols, int64_t stride, const void *g,
-                                         const void *y, void *out, int log);
-
 /* A dimension that is resampled: output place i is a weighted sum of the places first[i], first[i] + 1, ...
  */
 typedef struct resample_line_taps {
@@ -122,6 +120,8 @@ typedef struct attention_kernels {
     void (*scale[2])(int64_t rows, int64_t n, int64_t ld, void *x, const void *factor);
     void (*grad[2])(int64_t rows, int64_t cols, int64_t ld, void *s, void *dp, const void *lse, const void *d,
                     double scale);
+    void (*choose[2])(int64_t rows, int64_t cols, int64_t ld, void *s, const uint8_t *bytes, double factor,
+                      double other);
     double (*dot[2])(int64_t n, const void *a, const void *b);
 } attention_kernels;
 
@@ -133,10 +133,18 @@ typedef struct kern_table {
     fold_cols_kernel fold_cols[RED_ROWS][CT_COUNT];
     loss_kernel loss_sum[LOSS_ROWS][2], loss_each[LOSS_ROWS][2];
     loss_grad_kernel loss_grad[LOSS_ROWS][2];
-    softmax_kernel softmax[CT_COUNT]; /* NULL for i64 */
-    softmax_grad_kernel softmax_grad[CT_COUNT];
-    softmax_cols_kernel softmax_cols[CT_COUNT];
-    softmax_grad_cols_kernel softmax_grad_cols[CT_COUNT];
+    /* kernels/softmax.h, for float32 and float64; columns at most SOFTMAX_STRIP at a time */
+    void (*softmax[2])(int64_t rows, int64_t n, const void *x, void *y, int log);
+    void (*softmax_grad[2])(int64_t rows, int64_t n, const void *g, const void *y, void *out, int log);
+    void (*softmax_cols[2])(int64_t n, int64_t cols, int64_t stride, const void *x, void *y, int log);
+    void (*softmax_grad_cols[2])(int64_t n, int64_t cols, int64_t stride, const void *g, const void *y,
+                                 void *out, int log);
+    void (*lse[2])(int64_t rows, int64_t n, const void *x, void *m, void *l);
+    void (*lse_cols[2])(int64_t n, int64_t cols, int64_t stride, const void *x, void *m, void *l);
+    void (*entropy_grad[2])(int64_t rows, int64_t n, const void *x, const void *m, const void *l,
+                            const void *s, const void *c, const void *w, void *out);
+    void (*entropy_grad_cols[2])(int64_t n, int64_t cols, int64_t stride, const void *x, const void *m,
+                                 const void *l, const void *s, const void *c, const void *w, void *out);
     /* kernels/distance.h, for float32 and float64 */
     void (*cdist[2])(int64_t n, int64_t m, const void *x, const void *yt, int kind, double p, void *out);
     void (*cdist_grad[2])(int64_t n, int64_t m, const void *x, const void *yt, const void *g,

@@ -43,9 +43,26 @@ static bool rows_next(rows *r, const ad_tensor *t) {
     return true;
 }
 
+typedef struct check {
+    const int64_t *index;
+    int64_t lo;
+    uint64_t size;
+    _Atomic int outside;
+} check;
+
+static void check_range(int64_t begin, int64_t end, void *ctx) {
+    check *k = ctx;
+    if (!kern->index_in(end - begin, k->index + begin, k->lo, k->size)) atomic_store(&k->outside, 1);
+}
+
 bool index_bad(const ad_tensor *idx, int64_t lo, int64_t hi, int64_t *bad) {
     if (!idx->numel) return false;
     rows r;
+    if (idx->dtype == AD_I64 && lo < hi && tensor_is_contiguous(idx)) {
+        check k = {tensor_data(idx), lo, (uint64_t)hi - (uint64_t)lo, 0};
+        pool_parallel_for(idx->numel, 1 << 16, check_range, &k);
+        if (!atomic_load(&k.outside)) return false;
+    }
     rows_start(&r, idx);
     do {
         const char *p = (const char *)tensor_data(idx) + r.at * dtype_size[idx->dtype];
@@ -232,7 +249,7 @@ MOVERS(uint64_t, 8)
 
 void row_add(int dtype, int64_t n, char *dst, int64_t ds, const char *src, int64_t ss) {
     if (n >= 16 && ds == 1 && ss == 1 && (dtype == AD_F32 || dtype == AD_F64 || dtype == AD_I64)) {
-        kern->ew[EW_add][dtype_compute(dtype)](n, dst, (const void *[]){dst, src});
+        kern->ew[EW_add][dtype_compute(dtype)](n, dst, (const void *[]){dst, src}, 0);
         return;
     }
     switch (dtype) {

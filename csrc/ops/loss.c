@@ -4,12 +4,19 @@
  * With t the target, w the weights, e the smoothing, C classes, the loss of a sample is
  *     -(1 - e) w[t] logp[t] - e / C sum_c w[c] logp[c],
  * 0 where t is ignore_index; the mean divides by the sum of w[t]. It is linear in logp, so nll and nll_grad
- * are each other's adjoints. cross_entropy does log_softmax and nll in one call and keeps logp for its
- * gradient. */
+ * are each other's adjoints. cross_entropy does log_softmax and nll in one pass over memory, and its gradient
+ * in another: it keeps of each sample only m, the greatest element, and l, the logarithm of the sum of
+ * exp(x - m), as logp = x - m - l. */
 #include <math.h>
 #include <string.h>
+#include "../pool.h"
 #include "declare.h"
 #include "lines.h"
+
+#define WORK 16384 /* elements a task, about */
+#define CHUNKS 16  /* at most so many where each has scratch of its own */
+#define SOME 64    /* samples that are taken together */
+#define BLOCK 1024 /* elements that one kernel call sums */
 
 typedef struct nll {
     lines l; /* of the tensor that has classes */
@@ -106,11 +113,13 @@ static int check(ad_call *c, const char *name, const ad_tensor *x, const ad_tens
     if (c->at->f[0] < 0 || c->at->f[0] > 1)
         return ad_fail(AD_ERR_RUNTIME, "label_smoothing must be between 0.0 and 1.0. Got: %g", c->at->f[0]);
     nll p = setup(c->at, x->ndim, x->sizes, target, weight);
-    for (int64_t i = 0; i < target->numel; i++) {
-        int64_t k = class_of(&p, i);
-        if (k != p.ignore && !in_range(&p, k))
-            return ad_fail(AD_ERR_INDEX, "Target %lld is out of bounds.", (long long)k);
-    }
+    if (target->dtype != AD_I64 || p.l.n <= 0 ||
+        !kern->index_in(target->numel, tensor_data(target), 0, (uint64_t)p.l.n))
+        for (int64_t i = 0; i < target->numel; i++) {
+            int64_t k = class_of(&p, i);
+            if (k != p.ignore && !in_range(&p, k))
+                return ad_fail(AD_ERR_INDEX, "Target %lld is out of bounds.", (long long)k);
+        }
     ad_spec *s = &c->spec[0];
     s->dtype = x->dtype;
     s->ndim = 0;
@@ -125,8 +134,11 @@ static int check(ad_call *c, const char *name, const ad_tensor *x, const ad_tens
 int nll_infer(ad_call *c) { return check(c, "nll_loss", c->in[0], c->in[1], c->in[2]); }
 int cross_entropy_infer(ad_call *c) {
     if (check(c, "cross_entropy", c->in[0], c->in[1], c->in[2])) return -1;
-    spec_like(&c->spec[1], c->in[0]);
-    c->spec[1].nondiff = true;
+    ad_spec *s = &c->spec[1]; /* m and l of each sample, and the sum of the targets' weights */
+    s->dtype = AD_F64;
+    s->ndim = 1;
+    s->sizes[0] = 2 * c->in[1]->numel + 1;
+    s->nondiff = true;
     return 0;
 }
 
@@ -159,23 +171,170 @@ void nll_run(const ad_call *c) {
     losses(&p, c->in[0], c->out[0]);
 }
 
-/* The inner log_softmax of a call whose own inputs are others. */
-static ad_call inner_call(const ad_call *c, ad_tensor **in, int nin, ad_tensor **out, ad_attr *at) {
-    *at = (ad_attr){.i = {class_dim(out[0]->ndim), -1}};
-    return (ad_call){
-        .op = c->op, .nin = nin, .nout = 1, .in = in, .out = out, .at = at, .scratch = c->scratch};
+/* ---- cross entropy ---- */
+
+typedef struct entropy {
+    nll p;
+    const ad_tensor *x, *g;
+    ad_tensor *out;
+    double *stats; /* m and l of each sample, then the sum of the targets' weights */
+    double *parts; /* loss and weight of each task */
+    int ct;
+    bool direct; /* x is of the compute type */
+    int64_t grain, tasks;
+    double scale, all; /* of the gradient; the sum of all classes' weights */
+    char *room;
+    size_t per_task;
+    const void *w;
+} entropy;
+
+static entropy entropy_of(const ad_attr *at, const ad_tensor *x, const ad_tensor *target,
+                          const ad_tensor *weight) {
+    entropy e = {.p = setup(at, x->ndim, x->sizes, target, weight), .x = x, .ct = dtype_compute(x->dtype)};
+    const lines *l = &e.p.l;
+    e.direct = x->dtype == AD_F32 || x->dtype == AD_F64;
+    e.grain = lines_grain(l, WORK);
+    if (!e.direct && e.grain * CHUNKS < l->count) e.grain = (l->count + CHUNKS - 1) / CHUNKS;
+    if (l->inner > 1 || l->n <= WORK / SOME) e.grain = (e.grain + SOME - 1) / SOME * SOME;
+    e.tasks = (l->count + e.grain - 1) / e.grain;
+    e.per_task = e.direct ? 0 : (size_t)l->n * 2 * ct_size[e.ct] + (size_t)l->n * 8;
+    return e;
 }
+static size_t entropy_room(const entropy *e) {
+    return (size_t)e->tasks * (2 * sizeof *e->parts + e->per_task) + (size_t)e->p.l.n * 8;
+}
+/* Lays the scratch out. The weights are wanted where all classes count. */
+static void entropy_rooms(entropy *e, char *room) {
+    e->parts = (double *)room;
+    e->room = room + (size_t)e->tasks * 2 * sizeof *e->parts;
+    if (!(e->p.smooth > 0)) return;
+    char *w = e->room + (size_t)e->tasks * e->per_task;
+    e->all = 0;
+    for (int64_t k = 0; k < e->p.l.n; k++) e->all += weight_of(&e->p, k);
+    if (!e->p.weight) return;
+    int d = e->p.weight->dtype;
+    dtype_loads[d][e->ct](e->p.l.n, w, tensor_data(e->p.weight), dtype_size[d]);
+    e->w = w;
+}
+
+static inline double ct_get(const void *p, int ct, int64_t k) {
+    return ct == CT_F32 ? (double)((const float *)p)[k] : ((const double *)p)[k];
+}
+static inline void ct_put(void *p, int ct, int64_t k, double v) {
+    if (ct == CT_F32) ((float *)p)[k] = (float)v;
+    else ((double *)p)[k] = v;
+}
+/* x - m - l, rounded as the compute type rounds. */
+static inline double logp_of(int ct, double x, double m, double l) {
+    return ct == CT_F32 ? (double)((float)x - (float)m - (float)l) : x - m - l;
+}
+
+/* Neighbouring samples from i on that one kernel call takes: at most SOME, of one strip of columns. */
+static int64_t together(const lines *l, int64_t i, int64_t end) {
+    int64_t m = end - i < SOME ? end - i : SOME;
+    if (l->inner > 1 && m > l->inner - i % l->inner) m = l->inner - i % l->inner;
+    return m;
+}
+
+/* A sample of a type that is converted: x or its logp in the compute type, rounded to x's. */
+static void load_sample(const entropy *e, int64_t i, void *row) {
+    const lines *l = &e->p.l;
+    int64_t es = dtype_size[e->x->dtype];
+    dtype_loads[e->x->dtype][e->ct](l->n, row, (char *)tensor_data(e->x) + line_start(l, i, l->n) * es,
+                                    l->inner * es);
+}
+static void load_logp(const entropy *e, int64_t i, void *row, void *half) {
+    int d = e->x->dtype;
+    load_sample(e, i, row);
+    kern->softmax[e->ct](1, e->p.l.n, row, row, 1);
+    dtype_stores[d][e->ct](e->p.l.n, half, dtype_size[d], row);
+    dtype_loads[d][e->ct](e->p.l.n, row, half, dtype_size[d]);
+}
+
+/* The sum of w (x - m - l) over a sample's classes. */
+static double logp_sum(const entropy *e, const void *from, int64_t start, int64_t step, double m, double l) {
+    const char *x = from;
+    int64_t n = e->p.l.n, size = (int64_t)ct_size[e->ct];
+    double sum = 0;
+    if (step > 1) {
+        for (int64_t k = 0; k < n; k++)
+            sum += weight_of(&e->p, k) * logp_of(e->ct, ct_get(x, e->ct, start + k * step), m, l);
+        return sum;
+    }
+    for (int64_t k = 0; k < n; k += BLOCK) {
+        int64_t some = n - k < BLOCK ? n - k : BLOCK;
+        const char *block = x + (start + k) * size;
+        double part;
+        if (e->w) part = kern->dot[e->ct](some, block, (const char *)e->w + k * size);
+        else {
+            _Alignas(8) char r[8];
+            kern->fold[RED_sum][e->ct](some, block, NULL, r);
+            part = ct_get(r, e->ct, 0);
+        }
+        sum += part;
+    }
+    return sum - e->all * (m + l);
+}
+
+static void entropy_some(int64_t begin, int64_t end, void *ctx) {
+    const entropy *e = ctx;
+    const nll *p = &e->p;
+    const lines *l = &p->l;
+    int ct = e->ct;
+    int64_t task = begin / e->grain, size = (int64_t)ct_size[ct];
+    const char *x = tensor_data(e->x);
+    char *row = e->room + (size_t)task * e->per_task;
+    double sum = 0, weights = 0;
+    _Alignas(64) char m[SOME * 8], s[SOME * 8];
+    for (int64_t i = begin, some; i < end; i += some) {
+        some = e->direct ? together(l, i, end) : 1;
+        int64_t at = line_start(l, i, l->n);
+        if (!e->direct) load_logp(e, i, row, row + l->n * 2 * size);
+        else if (l->inner > 1) kern->lse_cols[ct](l->n, some, l->inner, x + at * size, m, s);
+        else kern->lse[ct](some, l->n, x + at * size, m, s);
+        for (int64_t k = 0; k < some; k++) {
+            int64_t c = class_of(p, i + k);
+            double loss = 0, mk = 0, lk = 0;
+            const void *from = row;
+            int64_t start = 0, step = 1;
+            if (e->direct) {
+                e->stats[2 * (i + k)] = mk = ct_get(m, ct, k);
+                e->stats[2 * (i + k) + 1] = lk = ct_get(s, ct, k);
+                from = x, start = at + (l->inner > 1 ? k : k * l->n), step = l->inner;
+            }
+            if (c != p->ignore) {
+                double w = in_range(p, c) ? weight_of(p, c) : NAN;
+                weights += w;
+                loss = in_range(p, c)
+                           ? -(1 - p->smooth) * w * logp_of(ct, ct_get(from, ct, start + c * step), mk, lk)
+                           : NAN;
+                if (p->smooth > 0) loss -= p->smooth / (double)l->n * logp_sum(e, from, start, step, mk, lk);
+            }
+            if (!p->reduction) put(e->out, i + k, loss);
+            else sum += loss;
+        }
+    }
+    e->parts[2 * task] = sum;
+    e->parts[2 * task + 1] = weights;
+}
+
 size_t cross_entropy_scratch(const ad_call *c) {
-    ad_attr at;
-    ad_call inner = inner_call(c, c->in, 1, &c->out[1], &at);
-    return log_softmax_scratch(&inner);
+    entropy e = entropy_of(c->at, c->in[0], c->in[1], c->in[2]);
+    return entropy_room(&e);
 }
 void cross_entropy_run(const ad_call *c) {
-    ad_attr at;
-    ad_call inner = inner_call(c, c->in, 1, &c->out[1], &at);
-    log_softmax_run(&inner);
-    nll p = setup(c->at, c->in[0]->ndim, c->in[0]->sizes, c->in[1], c->in[2]);
-    losses(&p, c->out[1], c->out[0]);
+    entropy e = entropy_of(c->at, c->in[0], c->in[1], c->in[2]);
+    double sum = 0, weights = 0;
+    entropy_rooms(&e, c->scratch);
+    e.out = c->out[0];
+    e.stats = tensor_data(c->out[1]);
+    pool_parallel_for(e.p.l.count, e.grain, entropy_some, &e);
+    for (int64_t k = 0; k < e.tasks; k++) {
+        sum += e.parts[2 * k];
+        weights += e.parts[2 * k + 1];
+    }
+    e.stats[2 * e.p.l.count] = weights;
+    if (e.p.reduction) put(c->out[0], 0, e.p.reduction == 1 ? sum / weights : sum);
 }
 
 /* ---- gradients ---- */
@@ -238,24 +397,74 @@ void nll_jvp(ad_jvp *j) {
         j->tout[0] = em_op(&j->E, OP_nll, 3, (ad_tensor *[]){j->t[0], j->c->in[1], j->c->in[2]}, j->c->at);
 }
 
-/* cross_entropy_grad(g, logp, target, weight) */
+/* cross_entropy_grad(g, x, statistics, target, weight) */
 int cross_entropy_grad_infer(ad_call *c) {
     spec_like(&c->spec[0], c->in[1]);
     return 0;
 }
+
+/* Row k of `some` has the gradient base[k] w - p[k] total[k], with hit[k] more at its target. */
+static void entropy_grad_some(int64_t begin, int64_t end, void *ctx) {
+    const entropy *e = ctx;
+    const nll *p = &e->p;
+    const lines *l = &p->l;
+    int ct = e->ct;
+    int64_t size = (int64_t)ct_size[ct], es = dtype_size[e->x->dtype];
+    const char *x = tensor_data(e->x);
+    char *out = tensor_data(e->out), *row = e->room + (size_t)(begin / e->grain) * e->per_task,
+         *spread_row = row + l->n * size;
+    _Alignas(64) char m[SOME * 8], s[SOME * 8], total[SOME * 8], base[SOME * 8];
+    double hit[SOME];
+    for (int64_t i = begin, some; i < end; i += some) {
+        some = e->direct ? together(l, i, end) : 1;
+        int64_t at = line_start(l, i, l->n);
+        for (int64_t k = 0; k < some; k++) {
+            int64_t c = class_of(p, i + k);
+            bool counts = c != p->ignore && in_range(p, c);
+            double gi = counts ? get(e->g, p->reduction ? 0 : i + k) * e->scale : 0;
+            double each = p->smooth > 0 ? -p->smooth / (double)l->n * gi : 0;
+            hit[k] = counts ? -(1 - p->smooth) * weight_of(p, c) * gi : 0;
+            ct_put(base, ct, k, each);
+            ct_put(total, ct, k, hit[k] + each * e->all);
+            if (!e->direct) continue;
+            ct_put(m, ct, k, e->stats[2 * (i + k)]);
+            ct_put(s, ct, k, e->stats[2 * (i + k) + 1]);
+        }
+        const void *b = p->smooth > 0 ? base : NULL;
+        if (!e->direct) {
+            load_logp(e, i, row, row + l->n * 2 * size);
+            for (int64_t k = 0; k < l->n; k++)
+                ct_put(spread_row, ct, k, b ? ct_get(base, ct, 0) * (e->w ? ct_get(e->w, ct, k) : 1) : 0);
+            int64_t c = class_of(p, i);
+            if (hit[0] != 0) ct_put(spread_row, ct, c, ct_get(spread_row, ct, c) + hit[0]);
+            kern->softmax_grad[ct](1, l->n, spread_row, row, spread_row, 1);
+            dtype_stores[e->out->dtype][ct](l->n, out + at * es, l->inner * es, spread_row);
+            continue;
+        }
+        if (l->inner > 1)
+            kern->entropy_grad_cols[ct](l->n, some, l->inner, x + at * size, m, s, total, b, e->w,
+                                        out + at * size);
+        else kern->entropy_grad[ct](some, l->n, x + at * size, m, s, total, b, e->w, out + at * size);
+        for (int64_t k = 0; k < some; k++)
+            if (hit[k] != 0) {
+                int64_t to = at + (l->inner > 1 ? k : k * l->n) + class_of(p, i + k) * l->inner;
+                ct_put(out, ct, to, ct_get(out, ct, to) + (ct == CT_F32 ? (double)(float)hit[k] : hit[k]));
+            }
+    }
+}
+
 size_t cross_entropy_grad_scratch(const ad_call *c) {
-    ad_attr at;
-    ad_tensor *in[2] = {c->out[0], c->in[1]};
-    ad_call inner = inner_call(c, in, 2, c->out, &at);
-    return log_softmax_grad_scratch(&inner);
+    entropy e = entropy_of(c->at, c->in[1], c->in[3], c->in[4]);
+    return entropy_room(&e);
 }
 void cross_entropy_grad_run(const ad_call *c) {
-    ad_attr at;
-    ad_tensor *in[2] = {c->out[0], c->in[1]};
-    ad_call inner = inner_call(c, in, 2, c->out, &at);
-    nll p = setup(c->at, c->out[0]->ndim, c->out[0]->sizes, c->in[2], c->in[3]);
-    spread(&p, c->in[0], c->out[0]);
-    log_softmax_grad_run(&inner);
+    entropy e = entropy_of(c->at, c->in[1], c->in[3], c->in[4]);
+    entropy_rooms(&e, c->scratch);
+    e.g = c->in[0];
+    e.out = c->out[0];
+    e.stats = tensor_data(c->in[2]);
+    e.scale = e.p.reduction == 1 ? 1 / e.stats[2 * e.p.l.count] : 1;
+    pool_parallel_for(e.p.l.count, e.grain, entropy_grad_some, &e);
 }
 
 void cross_entropy_vjp(ad_vjp *v) {
@@ -263,10 +472,10 @@ void cross_entropy_vjp(ad_vjp *v) {
     ad_tensor *target = vjp_in(v, 1), *weight = optional_in(v, 2), *x = vjp_in(v, 0);
     if (!x || !target) return;
     if (grad_is_final()) {
-        ad_tensor *logp = vjp_out(v, 1);
-        if (logp)
+        ad_tensor *stats = vjp_out(v, 1);
+        if (stats)
             v->gin[0] =
-                em_op(E, OP_cross_entropy_grad, 4, (ad_tensor *[]){v->g[0], logp, target, weight}, v->at);
+                em_op(E, OP_cross_entropy_grad, 5, (ad_tensor *[]){v->g[0], x, stats, target, weight}, v->at);
         return;
     }
     ad_attr at = {.i = {class_dim(x->ndim), -1}}; /* from operations that have gradients of their own */

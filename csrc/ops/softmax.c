@@ -80,13 +80,15 @@ static void softmax_lines(int64_t begin, int64_t end, void *ctx) {
         char *o = tensor_data(s->out);
         for (int64_t i = begin, m, at; i < end && s->l.inner > 1; i += m) {
             m = s->l.inner - i % s->l.inner < end - i ? s->l.inner - i % s->l.inner : end - i;
+            if (m > SOFTMAX_STRIP) m = SOFTMAX_STRIP;
             at = line_start(&s->l, i, n) * cs;
             if (b) kern->softmax_grad_cols[s->ct](n, m, s->l.inner, a + at, b + at, o + at, s->log);
             else kern->softmax_cols[s->ct](n, m, s->l.inner, a + at, o + at, s->log);
         }
-        for (int64_t i = begin; i < end && s->l.inner == 1; i++)
-            if (b) kern->softmax_grad[s->ct](n, a + i * n * cs, b + i * n * cs, o + i * n * cs, s->log);
-            else kern->softmax[s->ct](n, a + i * n * cs, o + i * n * cs, s->log);
+        int64_t at = begin * n * cs;
+        if (s->l.inner > 1) return;
+        if (b) kern->softmax_grad[s->ct](end - begin, n, a + at, b + at, o + at, s->log);
+        else kern->softmax[s->ct](end - begin, n, a + at, o + at, s->log);
         return;
     }
     char *ra = s->scratch + (size_t)(begin / s->grain) * s->per_chunk, *ro = ra + GROUP * n * 8,
@@ -96,9 +98,8 @@ static void softmax_lines(int64_t begin, int64_t end, void *ctx) {
         if (s->l.inner > 1 && m > s->l.inner - i % s->l.inner) m = s->l.inner - i % s->l.inner;
         move_lines(s, s->a, i, m, ra, false);
         if (s->b) move_lines(s, s->b, i, m, rb, false);
-        for (int64_t j = 0; j < m; j++)
-            if (s->b) kern->softmax_grad[s->ct](n, ra + j * n * cs, rb + j * n * cs, ro + j * n * cs, s->log);
-            else kern->softmax[s->ct](n, ra + j * n * cs, ro + j * n * cs, s->log);
+        if (s->b) kern->softmax_grad[s->ct](m, n, ra, rb, ro, s->log);
+        else kern->softmax[s->ct](m, n, ra, ro, s->log);
         move_lines(s, s->out, i, m, ro, true);
         i += m;
     }
