@@ -118,8 +118,10 @@ static chunk *segment_new(size_t size) {
     }
 }
 
+static inline size_t large_size(size_t bytes) { return (bytes + HEAD + PAGE - 1) / PAGE * PAGE; }
+
 static void *large_alloc(size_t bytes) {
-    size_t size = (bytes + HEAD + PAGE - 1) / PAGE * PAGE, rounded;
+    size_t size = large_size(bytes), rounded;
     chunk *best = NULL;
     for (int bin = bin_of(size, &rounded); bin < BINS && !best; bin++)
         for (chunk *c = free_chunks[bin]; c; c = c->next)
@@ -162,6 +164,11 @@ static void large_free(void *p) {
     chunk_list(c);
 }
 
+static void discard(char *from, char *to) {
+    uintptr_t a = ((uintptr_t)from + PAGE - 1) / PAGE * PAGE, b = (uintptr_t)to / PAGE * PAGE;
+    if (b > a) madvise((void *)a, b - a, MADV_DONTNEED);
+}
+
 /* Gives the pages of free chunks back, and segments that are wholly free. */
 static void large_trim(void) {
     for (int bin = 0; bin < BINS; bin++)
@@ -175,8 +182,7 @@ static void large_trim(void) {
             if (!c->resident) continue;
             cached_bytes -= (int64_t)c->resident;
             c->resident = 0;
-            uintptr_t from = ((uintptr_t)(c + 1) + PAGE - 1) / PAGE * PAGE, to = (uintptr_t)c + c->size;
-            if (to > from) madvise((void *)from, to - from, MADV_DONTNEED);
+            discard((char *)(c + 1), (char *)c + c->size);
         }
 }
 
@@ -200,6 +206,7 @@ void *mem_alloc_kind(size_t bytes, int kind) {
     total_calls++;
     live[kind]++;
     bool large = bytes >= LARGE && !NO_CACHE;
+    if (large) size = large_size(bytes);
     if (!large && bins[bin].head) {
         p = bins[bin].head;
         bins[bin].head = bins[bin].head->next;
@@ -224,6 +231,7 @@ void mem_free_kind(void *p, size_t bytes, int kind) {
     size_t size;
     int bin = bin_of(bytes, &size);
     live[kind]--;
+    if (bytes >= LARGE && !NO_CACHE) size = large_size(bytes);
     used_bytes -= (int64_t)size;
     int64_t limit = peak_bytes / 2 > CACHE_FLOOR ? peak_bytes / 2 : CACHE_FLOOR;
     if (NO_CACHE) {
@@ -239,6 +247,10 @@ void mem_free_kind(void *p, size_t bytes, int kind) {
         bins[bin].head = b;
         cached_bytes += (int64_t)size;
     }
+}
+
+void mem_discard(void *p, size_t bytes) {
+    if (bytes >= LARGE && !NO_CACHE) discard(p, (char *)p + bytes);
 }
 
 void ad_memory_trim(void) {
