@@ -14,7 +14,7 @@ from .. import _capture
 from ..autograd import enable_grad, set_grad_enabled
 from ..tensor import Tensor
 from ..utils.hooks import RemovableHandle, register
-from . import _update
+from . import _sparse, _update
 from ._state import State
 
 
@@ -85,16 +85,17 @@ class Unchanged:
     """Asks before each replay whether a group's parameters, state and constant options are those of the recorded
     step."""
 
-    __slots__ = ("constants", "index", "optimizer", "options", "plan", "version")
+    __slots__ = ("constants", "groups", "index", "optimizer", "options", "plan", "version")
 
     def __init__(self, optimizer: Optimizer, index: int, plan: Plan, constants: list) -> None:
         self.optimizer, self.index, self.plan, self.constants = optimizer, index, plan, constants
         self.version = optimizer.state._version[0]
+        self.groups = len(optimizer.param_groups)
         self.options = plan.options     # that have these constants
 
     def __call__(self) -> bool:
         optimizer, index = self.optimizer, self.index
-        if index >= len(optimizer.param_groups) or self.version != optimizer.state._version[0]:
+        if self.groups != len(optimizer.param_groups) or self.version != optimizer.state._version[0]:
             return False
         group = optimizer.param_groups[index]
         plan = optimizer._plan(index, group)
@@ -369,10 +370,15 @@ class Optimizer:
         """One step of a group."""
         if self._op < 0:
             raise NotImplementedError(f"{type(self).__name__} defines no step()")
-        if plan.n:
-            _update.step(self._op, plan.n, plan.arrays, self._scalars,
-                         self._flags(group) if plan.options is None else plan.flags,
-                         partial(self._numbers_of, index))
+        if plan.n and _update.step(self._op, plan.n, plan.arrays, self._scalars,
+                                   self._flags(group) if plan.options is None else plan.flags,
+                                   partial(self._numbers_of, index)):
+            for param in _sparse.pending(plan.params):
+                self._sparse_step(group, param)
+
+    def _sparse_step(self, group: dict[str, Any], param: Tensor) -> None:
+        """One step of a parameter whose gradient is sparse: RuntimeError where there is no rule for that."""
+        raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
 
     def _numbers_of(self, index: int) -> list:
         """The row's numbers now: the list at hand while the options stay the same."""
