@@ -43,7 +43,8 @@ static void instr_free(instr *i) {
     for (int k = 0; k < c->nin; k++) alias_drop(c->in[k]);
     for (int k = 0; k < c->nout; k++) alias_drop(c->out[k]);
     mem_free(c->in, (size_t)(c->nin + c->nout + 1) * sizeof *c->in);
-    if (c->op == &fused_op) fused_free((fused_code *)(intptr_t)i->at.i[0]);
+    fused_code *code = fused_code_of(i);
+    if (code) fused_free(code);
     if (i->at.list) mem_free((void *)i->at.list, (size_t)i->at.nlist * sizeof(int64_t));
     if (c->op->flags & AD_OP_RANDOM) generator_drop(&i->at);
 }
