@@ -102,6 +102,8 @@ void mem_free(void *p, size_t bytes);
 /* The same for objects that memory_stats() counts: under the one lock, counting costs nothing. */
 enum { MEM_PLAIN, MEM_TENSOR, MEM_NODE, MEM_STORAGE, MEM_KINDS };
 void *mem_alloc_kind(size_t bytes, int kind);
+/* What the bytes hold is lost, and the pages of a large block go back to the system. */
+void mem_discard(void *p, size_t bytes);
 void mem_free_kind(void *p, size_t bytes, int kind);
 
 /* ---- tensors (tensor.c) --------------------------------------------------------------------- */
@@ -110,6 +112,7 @@ typedef struct ad_node ad_node;
 typedef struct ad_hook ad_hook;
 typedef struct ad_carried ad_carried;
 typedef struct ad_batch ad_batch;
+typedef struct ad_rows ad_rows;
 
 typedef struct ad_storage {
     _Atomic int32_t refs;
@@ -118,7 +121,8 @@ typedef struct ad_storage {
     size_t nbytes;
     size_t block;  /* bytes to hand back to mem_free, 0 for memory that is not ours */
     int64_t owner; /* key of the Python object that owns foreign memory, else 0 */
-    int32_t readonly;
+    bool readonly;
+    bool recorded;          /* the result of a call that a program records: a replay computes it anew */
     _Atomic int32_t pinned; /* how many of the references are captured programs' */
     /* whose memory this is: set where a captured step's argument stands in for another */
     struct ad_storage *backing;
@@ -155,6 +159,7 @@ struct ad_tensor {
     ad_tensor *base; /* the tensor this is a view of */
     ad_tensor *grad;
     ad_carried *tangents; /* forward mode */
+    ad_rows *rows;        /* a leaf's sparse gradient */
     ad_batch *batch;      /* under vmap: where the other samples are */
     ad_hook *hooks;       /* leaf hooks; those of non-leaves hang on the node */
     int64_t dims[2 * AD_INLINE_DIMS];
@@ -520,6 +525,8 @@ static inline bool vjp_needs(const ad_vjp *v, int i) {
 static inline const ad_meta *vjp_meta(const ad_vjp *v, int i) { return &v->node->min[i]; }
 void graph_drop(int64_t key);     /* lets go of a Python object; 0 for none */
 extern _Atomic int graph_anomaly; /* 1: remember where nodes are made; 2: look for NaN as well */
+
+void rows_free(ad_rows *r); /* rows.c */
 
 /* ---- batches (batch.c) ---- */
 

@@ -17,8 +17,11 @@
 enum { CT_F32, CT_F64, CT_I64, CT_COUNT };
 
 /* An elementwise kernel: n contiguous elements, operands already in the compute type.
- * A predicate writes, and a condition operand reads, one uint8_t (0 or 1) an element. */
-typedef void (*ew_kernel)(int64_t n, void *out, const void *const *in);
+ * A predicate writes, and a condition operand reads, one uint8_t (0 or 1) an element. Bit k of `flags` says
+ * that operand k is one element for all n, spread over a vector; EW_STREAM that the result need not stay in a
+ * cache. */
+#define EW_STREAM 8u
+typedef void (*ew_kernel)(int64_t n, void *out, const void *const *in, unsigned flags);
 
 /* One row of ops/elementwise.def gives one value here: EW_add, EW_mul, ... */
 enum ew_row {
@@ -175,6 +178,9 @@ typedef struct kern_table {
     void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);
     void (*mask_scale[2])(int64_t n, void *y, const void *x, const uint8_t *m, double scale); /* f32, f64 */
     int64_t (*mask_count)(int64_t n, const uint8_t *m);
+    /* kernels/half.h: float16, bfloat16 */
+    void (*from_half[2])(int64_t n, float *y, const uint16_t *x);
+    void (*to_half[2])(int64_t n, uint16_t *y, const float *x);
     int (*index_in)(int64_t n, const int64_t *i, int64_t lo, uint64_t size);
     /* out[k] = x[i[k] * stride + k * step], of 4-byte and 8-byte elements; memory-safe for any index */
     void (*gather[2])(int64_t n, void *out, const void *x, const int64_t *i, int64_t size, int64_t stride,

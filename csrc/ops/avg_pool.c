@@ -102,7 +102,7 @@ static void add_line(const avg_job *j, int64_t n, void *line, const char *x, boo
         dtype_loads[j->dtype][j->ct](n, tile, x, j->size);
         x = tile;
     }
-    kern->ew[EW_add][j->ct](n, line, (const void *[]){line, x});
+    kern->ew[EW_add][j->ct](n, line, (const void *[]){line, x}, 0);
 }
 
 static void avg_rows(int64_t begin, int64_t end, void *ctx) {
@@ -135,7 +135,7 @@ static void avg_rows(int64_t begin, int64_t end, void *ctx) {
                 }
                 char *to = part ? sums + cs : sums;
                 kern->pool_sums[j->ct](1, line, &zero, &len, &one, 1, 1, to);
-                if (part) kern->ew[EW_add][j->ct](1, sums, (const void *[]){sums, to});
+                if (part) kern->ew[EW_add][j->ct](1, sums, (const void *[]){sums, to}, 0);
                 if (part + LINE >= w) kern->pool_sums[j->ct](1, sums, &zero, &one, &one, 1, divisor, sums);
             }
             dtype_stores[j->dtype][j->ct](c.n, out + o * j->size, j->size, sums);
@@ -356,7 +356,7 @@ static void spread_planes(int64_t begin, int64_t end, void *ctx) {
             for (int64_t d = d0; d < d1; d++)
                 for (int64_t h = h0; h < h1; h++) {
                     char *to = plane + (d * g->in[1] + h) * g->in[2] * cs;
-                    kern->ew[EW_add][j->ct](g->in[2], to, (const void *[]){to, line});
+                    kern->ew[EW_add][j->ct](g->in[2], to, (const void *[]){to, line}, 0);
                 }
         }
     }

@@ -342,7 +342,7 @@ static void pair_sums(int64_t begin, int64_t end, void *ctx) {
         kern->pool_avg_2x2[j->ct](h, w, x, 4 * w, 2 * w, 1, out);
         for (int64_t y = 0; y < h && depth == 2; y++, out += row) {
             kern->pool_avg_2x2[j->ct](1, w, x + 4 * (h + y) * row, 4 * w, 2 * w, 1, more);
-            kern->ew[EW_add][j->ct](w, out, (const void *[]){out, more});
+            kern->ew[EW_add][j->ct](w, out, (const void *[]){out, more}, 0);
         }
     }
 }
