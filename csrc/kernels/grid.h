@@ -147,6 +147,13 @@ VFN void VN(grid_fill_as)(const int dims, const int mode, const grid_plane *p, i
             for (int k = 0; k < 4; k++)
                 for (int l = 0; l < VL; l++) t->across[i + l][k] = w[0][k][l], t->down[i + l][k] = w[1][k][l];
         }
+        if (mode == GRID_NEAREST) {
+            VI q = (at[2][0] * (TI)p->height + at[1][0]) * (TI)p->width + at[0][0];
+            VI m = (at[2][0] | at[1][0] | at[0][0]) >= 0;
+            q &= m;
+            memcpy(&t->pair[0][i], &q, sizeof q);
+            memcpy(&t->mask[0][i], &m, sizeof m);
+        }
         if (mode == GRID_BILINEAR && dims == 2) VN(grid_corners)(p, at[0], at[1], w[0], w[1], i, t);
         G_UNROLL for (int z = 0; z < deep; z++) {
             G_UNROLL for (int y = 0; y < taps; y++) {
@@ -197,35 +204,45 @@ VFN V grid_gather(const T *x, const TI *at) {
 #endif
 }
 
-/* One tap each, of weight 1. What is read at -1 is taken away again: no branch to guess. */
+/* Two elements at places each, side by side: put together out of what general registers load, so that a whole
+ * vector is stored at once. */
+VFN V VN(grid_put)(const T *x, const TI *at, int second) {
+#if CT_IS(f32)
+    typedef uint64_t pairs __attribute__((vector_size(VBYTES)));
+    pairs p = {0};
+    G_UNROLL for (int k = 0; k < VL / 2; k++) {
+        uint64_t two;
+        if (second) memcpy(&two, x + at[k], 8); /* the neighbour on the right */
+        else {
+            uint32_t low, high;
+            memcpy(&low, x + at[2 * k], 4), memcpy(&high, x + at[2 * k + 1], 4);
+            two = (uint64_t)high << 32 | low;
+        }
+        p[k] = two;
+    }
+    return (V)p;
+#else
+    V v = {0};
+    G_UNROLL for (int k = 0; k < VL; k++) v[k] = second ? x[at[k / 2] + k % 2] : x[at[k]];
+    return v;
+#endif
+}
+
+/* One tap each, of weight 1. */
 static void VN(grid_read_one)(const grid_tile *t, int64_t n, const T *x, T *out) {
-    for (int64_t i = 0; i < n; i++) {
-        TI at = t->at[0][i];
-        T v;
-        __asm__("" : "+r"(at)); /* keeps compilers from gathering */
-        TI outside = at >> (8 * sizeof(TI) - 1), bits;
-        memcpy(&bits, x + (at & ~outside), sizeof bits);
-        bits &= ~outside;
-        memcpy(&v, &bits, sizeof v);
-        out[i] = v;
+    for (int64_t i = 0; i < n; i += VL) {
+        VI m;
+        memcpy(&m, &t->mask[0][i], sizeof m);
+        V v = (V)((VI)VN(grid_put)(x, &t->pair[0][i], 0) & m);
+        if (n - i >= VL) v_store(out + i, v);
+        else v_storen(out + i, v, n - i);
     }
 }
 
 /* Pairs of neighbours, as the left ones and the right ones. */
 VFN void VN(grid_pairs)(const T *x, const TI *at, V *left, V *right) {
-#if CT_IS(f32)
-    typedef uint64_t pairs __attribute__((vector_size(VBYTES)));
-    pairs p[2] = {{0}};
-    G_UNROLL for (int k = 0; k < VL; k++) {
-        uint64_t two;
-        memcpy(&two, x + at[k], 8);
-        p[k / (VL / 2)][k % (VL / 2)] = two;
-    }
-    *left = v_even((V)p[0], (V)p[1]), *right = v_odd((V)p[0], (V)p[1]);
-#else
-    *left = *right = K(0);
-    G_UNROLL for (int k = 0; k < VL; k++)(*left)[k] = x[at[k]], (*right)[k] = x[at[k] + 1];
-#endif
+    V a = VN(grid_put)(x, at, 1), b = VN(grid_put)(x, at + VL / 2, 1);
+    *left = v_even(a, b), *right = v_odd(a, b);
 }
 
 static void VN(grid_read_corners)(const grid_tile *t, int64_t n, const T *x, T *out) {
