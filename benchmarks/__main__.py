@@ -41,6 +41,7 @@ MODULES = [
     "optimizers",
     "files",
     "memory",
+    "neighbours",
 ]
 OWN = ["steps", "install"]  # measured in ways of their own, below
 SECTIONS = [*MODULES, *OWN]
