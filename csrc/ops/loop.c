@@ -395,7 +395,10 @@ void loop_run(loop *l, int64_t grain) {
         pool_parallel_for(blocks, (blocks + chunks - 1) / chunks, blocks_range, l);
         return;
     }
-    if (l->out.mode == LINE && n * (int64_t)l->out.step >= STREAM_BYTES) l->flags |= EW_STREAM;
+    bool past = l->out.mode == LINE && n * (int64_t)l->out.step >= STREAM_BYTES;
+    for (int i = 0; i < l->nin; i++)
+        past &= l->in[i].data != l->out.data; /* in place the lines are here already */
+    if (past) l->flags |= EW_STREAM;
     bool small = l->fn && l->ndim > 1 && l->sizes[last] < SHORT_ROW;
     pool_parallel_for(n, loop_grain(n, grain), small ? tiles_range : rows_range, l);
 }
