@@ -1,0 +1,44 @@
+"""The examples come to the same with PyTorch: the same numbers where rounding does not grow, else the same claims."""
+
+import pytest
+
+from .. import examples
+
+CLOSE = {  # what is compared, and how near it must be
+    "descent": (["path", "steps", "top", "plain", "momentum"], 1e-12),
+    "directions": (["length", "steepest", "best", "slope"], 1e-6),
+    "backprop": (["loss", "gradient"], 1e-12),
+    "batches": (["variance", "least", "full", "line"], 1e-3),
+    "momentum": (["path"], 1e-12),
+    "optimizers": (["schedules"], 0.02),
+    "matrix_calculus": (["jacobian"], 1e-12),
+    "policy": ([], 0),
+    "regression": (["train", "test", "weights", "lengths"], 1e-3),
+    "features": (["raw"], 1e-3),
+    "autoencoder": (["first_error", "principal"], 1e-3),
+    "contrastive": (["before"], 0.01),
+    "compiled": (["last_loss"], 0.02),
+    "chargpt": (["common"], 1e-4),
+    "gan": ([], 0),
+}
+
+
+@pytest.mark.parametrize("check", examples.NUMPY_ALONE + examples.LONGER, ids=lambda check: check.__name__)
+def test_both_backends(check, tmp_path):
+    if check.__name__ in ("regression", "features", "autoencoder", "contrastive", "compiled", "gan"):
+        pytest.importorskip("sklearn", reason="the extra `examples` is not installed")
+    if check.__name__ == "compiled":  # it runs both itself
+        n = examples.run("compiled", tmp_path)
+        assert n["last_loss"] == pytest.approx(n["torch_loss"], rel=0.05)
+        return
+    theirs = examples.run(check.__name__, tmp_path, "--backend", "torch")
+    check(theirs)
+    names, rtol = CLOSE[check.__name__]
+    if names:
+        ours = examples.run(check.__name__, tmp_path)
+        for name in names:
+            pairs = [(ours[name], theirs[name])]
+            while isinstance(pairs[0][0], (list, dict)):
+                pairs = [p for a, b in pairs for p in (zip(a, b) if isinstance(a, list) else zip(a.values(), b.values()))]
+            for a, b in pairs:
+                assert a == pytest.approx(b, rel=rtol, abs=rtol * 1e-3), name
