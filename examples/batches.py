@@ -64,7 +64,7 @@ def train(size: int, rate: float, seconds: float = 1.0, most: int = 3000) -> tup
 
 runs = {"all samples": train(n, 0.1, most=150), "64 at a time": train(64, 0.05), "one at a time": train(1, 0.002)}
 best = F.mse_loss(x @ torch.linalg.lstsq(x, y[:, None]).solution[:, 0], y).item()
-for name, (times, losses) in runs.items():
+for name, (_, losses) in runs.items():
     print(f"{name}: loss {losses[-1]:.4f} (the least is {best:.4f})")
 
 # the line fit: y = 3 x + 2 and some noise

@@ -89,7 +89,8 @@ def write(letters: int, temperature: float = 0.8) -> str:
 model = Writer()
 optimizer = optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
 schedule = optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=args.steps)
-print(f"{len(text)} characters, {len(alphabet)} different ones; {sum(p.numel() for p in model.parameters())} parameters")
+size = sum(p.numel() for p in model.parameters())
+print(f"{len(text)} characters, {len(alphabet)} different ones; {size} parameters")
 share = torch.bincount(train) / len(train)
 common = -(share * share.clamp(min=1e-9).log()).sum().item()
 

@@ -36,7 +36,7 @@ regression = nn.Linear(32, 1)
 optimizer = optim.AdamW([*features.parameters(), *regression.parameters()], lr=3e-3, weight_decay=0.05)
 schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, args.epochs)
 curve = []
-for epoch in range(args.epochs):
+for _ in range(args.epochs):
     total = 0.0
     for rows in torch.randperm(1437).split(32):
         loss = F.mse_loss(regression(features(x[rows])).squeeze(1), y[rows])
@@ -56,7 +56,7 @@ print(f"least squares on 32 features: {learned_r2:.1%} of the variance explained
 if plt := plots():
     figure, axes = plt.subplots(1, 2, figsize=(12, 4.2), layout="constrained", sharey=True)
     jitter = np.random.default_rng(0).uniform(-0.3, 0.3, len(labels))[test]
-    for ax, values, r2, what in ((axes[0], raw, raw_r2, "64 pixels"), (axes[1], learned, learned_r2, "32 learned features")):
+    for ax, values, r2, what in zip(axes, (raw, learned), (raw_r2, learned_r2), ("64 pixels", "32 learned features")):
         even = labels[test] % 2 == 0
         for rows, color, name in ((even, "tab:blue", "even"), (~even, "tab:orange", "odd")):
             ax.scatter((labels[test] + jitter)[rows], values[test].numpy()[rows], s=10, color=color, label=name)

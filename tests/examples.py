@@ -12,11 +12,11 @@ from . import child
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def run(name, folder, *options):
+def run(name, folder, *options, **environment):
     """The numbers that examples/NAME.py comes to. Its own assertions hold too, or the process fails."""
     numbers = folder / f"{name}.json"
     script = str(ROOT / "examples" / f"{name}.py")
-    done = child.run(script, "--out", str(folder), "--numbers", str(numbers), *options)
+    done = child.run(script, "--out", str(folder), "--numbers", str(numbers), *options, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(numbers.read_text())
 
