@@ -8,7 +8,11 @@
  * [B, T, G H], all else as it is without.
  *
  * A sequence of the batch does not depend on the others: the batch is cut into parts by shape, and each part
- * goes through all steps on one thread, with no barrier between steps. */
+ * goes through all steps on one thread, with no barrier between steps.
+ *
+ * What bounds it: of an LSTM of 35 steps, 20 sequences and 128 features, forward and backward, the products
+ * are 550 million operations, and take nine tenths of the time (two threads: 1230 us, at 450 GFLOP/s; a large
+ * product has 450 to 470 there). Faster gates, or fewer passes over them, have little left to gain. */
 #include <string.h>
 #include "../gemm.h"
 #include "../pool.h"
