@@ -74,7 +74,7 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
         raise not_a_tensor("unique", input)
     x = input.detach()
     if dim is None:
-        values, by = order.sort(shape.reshape(x, (-1,)), 0)
+        values, by = order.sort(shape.reshape(x, (-1,)), 0, stable=True)
         found = _grouped(values, by, return_inverse, return_counts, x.shape)
     else:
         x = shape.movedim(x, dim, 0)
@@ -100,6 +100,11 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
     return _results(*found, return_inverse, return_counts)
 
 
+def _counted(x, bins, low=0.0, high=0.0):
+    """How many elements are in each bin: integers by value, floats by equal parts of low to high."""
+    return _call.apply(OP["histogram"], (x,), (bins,), (low, high))
+
+
 def bincount(input, weights=None, minlength=0):
     """How often each integer 0, 1, 2, ... occurs, or the sum of its weights. RuntimeError for negative integers."""
     if not isinstance(input, TensorBase):
@@ -115,8 +120,8 @@ def bincount(input, weights=None, minlength=0):
         raise RuntimeError("weights should be 1-d and have the same length as input")
     n = max(minlength, reduce.amax(x).item() + 1 if lib.ad_numel(x._h) else 0)
     if weights is None:
-        weights = _full(1, x.shape)
-    elif weights.dtype is not _FLOAT32:
+        return _counted(x, n)
+    if weights.dtype is not _FLOAT32:
         weights = _call.ints(OP["to"], weights, _FLOAT64.code)
     return _along("put", weights.detach(), x, 0, n)
 
@@ -164,7 +169,7 @@ def histc(input, bins=100, min=0, max=0, *, out=None):
     _check_bins("histc", input, bins)
     x = shape.reshape(input.detach(), (-1,))
     low, high = _bounds("histc", x, min, max, 1)
-    return reduce._finish(_tally(x, _uniform_slots(x, bins, low, high), bins), out)
+    return reduce._finish(_counted(x, bins, low, high), out)
 
 
 def histogram(input, bins, *, range=None, weight=None, density=False, out=None):
