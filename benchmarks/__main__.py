@@ -31,6 +31,7 @@ from .table import Table
 MODULES = [
     "overhead",
     "operations",
+    "elementwise",
     "products",
     "convolutions",
     "reductions",
@@ -39,6 +40,7 @@ MODULES = [
     "recurrent",
     "optimizers",
     "files",
+    "memory",
 ]
 OWN = ["steps", "install"]  # measured in ways of their own, below
 SECTIONS = [*MODULES, *OWN]

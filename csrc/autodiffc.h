@@ -235,10 +235,16 @@ int ad_generator_set_state(intptr_t generator, const uint8_t *bytes, int64_t n);
 
 /* autocast and the profiler */
 void ad_autocast_kinds(
-    const uint8_t *kinds);  /* of each row: 0 as given, 1 to the low precision, 2 to float32 */
-int ad_autocast(int dtype); /* of this thread; -1: off; returns what it was */
-void ad_profile(int on);
-void ad_profile_read(int64_t *out); /* 3 values a row: calls, nanoseconds, and those without inner calls */
+    const uint8_t *kinds);        /* of each row: 0 as given, 1 to the low precision, 2 to float32 */
+int ad_autocast(int dtype);       /* of this thread; -1: off; returns what it was */
+void ad_autocast_block(int step); /* one begins (1) or ends (-1): with the outermost the kept casts go */
+void ad_autocast_clear(void);
+int ad_autocast_cache(int on); /* whether casts of parameters are kept; -1 asks; returns what it was */
+void ad_profile(int how);      /* 0 off, 1 on, 3 with Python's stacks */
+int64_t ad_profile_count(int64_t *sizes); /* calls so far, and integers that tell their operands' sizes */
+/* 9 integers a call (profile.c), and sizes */
+void ad_profile_read(int64_t from, int64_t n, int64_t *to, int64_t sizes_from, int64_t count,
+                     int64_t *sizes_to);
 
 /* capture and replay */
 int ad_capture_begin(int lenient);    /* lenient: what cannot be recorded ends the recording, not the step */

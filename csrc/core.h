@@ -293,7 +293,8 @@ enum {
 };
 
 /* which tensors the gradient rule reads */
-enum { S0 = 0, SA = 1, SB = 2, SC = 4, SD = 8, S_IN = 0xffff, SY = 1 << 16, SY1 = 1 << 17, SY2 = 1 << 18 };
+enum { S0 = 0, SA = 1, SB = 2, SC = 4, SD = 8, SE = 16, S_IN = 0xffff };
+enum { SY = 1 << 16, SY1 = 1 << 17, SY2 = 1 << 18 };
 
 /* the dtype rule of an elementwise row */
 enum {

@@ -92,24 +92,38 @@ static inline int64_t f64_to_i64(double v) {
     X(F32, float, AS_IS, AS_IS, (float), (float))                                                            \
     X(F64, double, AS_IS, AS_IS, AS_IS, (double))
 
+/* Elements side by side are converted by loops that the compiler makes vectors of. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O3")
+#endif
+#define EACH(S, D, from, to, size, expression)                                                               \
+    if (stride == (int64_t)(size)) {                                                                         \
+        const S *restrict p = (const S *)from;                                                               \
+        D *restrict o = (D *)to;                                                                             \
+        for (int64_t i = 0; i < n; i++) {                                                                    \
+            S x = p[i];                                                                                      \
+            o[i] = expression;                                                                               \
+        }                                                                                                    \
+        return;                                                                                              \
+    }
 #define LOADS(TAG, S, TO, ...)                                                                               \
     static void load_##TAG##_f32(int64_t n, void *dst, const char *src, int64_t stride) {                    \
+        EACH(S, float, src, dst, sizeof(S), (float)TO(x))                                                    \
         float *restrict o = dst;                                                                             \
-        if (stride == (int64_t)sizeof(S)) {                                                                  \
-            const S *p = (const S *)src;                                                                     \
-            for (int64_t i = 0; i < n; i++) o[i] = (float)TO(p[i]);                                          \
-        } else                                                                                               \
-            for (int64_t i = 0; i < n; i++) o[i] = (float)TO(*(const S *)(src + i * stride));                \
+        for (int64_t i = 0; i < n; i++) o[i] = (float)TO(*(const S *)(src + i * stride));                    \
     }                                                                                                        \
     static void load_##TAG##_f64(int64_t n, void *dst, const char *src, int64_t stride) {                    \
+        EACH(S, double, src, dst, sizeof(S), (double)TO(x))                                                  \
         double *restrict o = dst;                                                                            \
         for (int64_t i = 0; i < n; i++) o[i] = (double)TO(*(const S *)(src + i * stride));                   \
     }                                                                                                        \
     static void load_##TAG##_i64(int64_t n, void *dst, const char *src, int64_t stride) {                    \
+        EACH(S, int64_t, src, dst, sizeof(S), TO_I64_##TAG(TO(x)))                                           \
         int64_t *restrict o = dst;                                                                           \
         for (int64_t i = 0; i < n; i++) o[i] = TO_I64_##TAG(TO(*(const S *)(src + i * stride)));             \
     }                                                                                                        \
     static void load_##TAG##_bool(int64_t n, void *dst, const char *src, int64_t stride) {                   \
+        EACH(S, uint8_t, src, dst, sizeof(S), TO(x) != 0)                                                    \
         uint8_t *restrict o = dst;                                                                           \
         for (int64_t i = 0; i < n; i++) o[i] = TO(*(const S *)(src + i * stride)) != 0;                      \
     }
@@ -127,22 +141,22 @@ DTYPE_TABLE(LOADS)
 
 #define STORES(TAG, S, TO, FROM_F32, FROM_F64, FROM_I64)                                                     \
     static void store_##TAG##_f32(int64_t n, char *dst, int64_t stride, const void *src) {                   \
+        EACH(float, S, src, dst, sizeof(S), (S)FROM_F32(x))                                                  \
         const float *restrict p = src;                                                                       \
-        if (stride == (int64_t)sizeof(S)) {                                                                  \
-            S *o = (S *)dst;                                                                                 \
-            for (int64_t i = 0; i < n; i++) o[i] = (S)FROM_F32(p[i]);                                        \
-        } else                                                                                               \
-            for (int64_t i = 0; i < n; i++) *(S *)(dst + i * stride) = (S)FROM_F32(p[i]);                    \
+        for (int64_t i = 0; i < n; i++) *(S *)(dst + i * stride) = (S)FROM_F32(p[i]);                        \
     }                                                                                                        \
     static void store_##TAG##_f64(int64_t n, char *dst, int64_t stride, const void *src) {                   \
+        EACH(double, S, src, dst, sizeof(S), (S)FROM_F64(x))                                                 \
         const double *restrict p = src;                                                                      \
         for (int64_t i = 0; i < n; i++) *(S *)(dst + i * stride) = (S)FROM_F64(p[i]);                        \
     }                                                                                                        \
     static void store_##TAG##_i64(int64_t n, char *dst, int64_t stride, const void *src) {                   \
+        EACH(int64_t, S, src, dst, sizeof(S), (S)FROM_I64(x))                                                \
         const int64_t *restrict p = src;                                                                     \
         for (int64_t i = 0; i < n; i++) *(S *)(dst + i * stride) = (S)FROM_I64(p[i]);                        \
     }                                                                                                        \
     static void store_##TAG##_bool(int64_t n, char *dst, int64_t stride, const void *src) {                  \
+        EACH(uint8_t, S, src, dst, sizeof(S), (S)FROM_I64(x))                                                \
         const uint8_t *restrict p = src;                                                                     \
         for (int64_t i = 0; i < n; i++) *(S *)(dst + i * stride) = (S)FROM_I64(p[i]);                        \
     }

@@ -104,7 +104,7 @@ static void fused_range(int64_t begin, int64_t end, void *ctx) {
             r->fn(n,
                   r->out_register >= 0 ? reg[r->out_register]
                                        : w->out[r->out_index] + at * (int64_t)r->out_size,
-                  in);
+                  in, 0);
         }
     }
 }
@@ -120,6 +120,20 @@ static void fused_run(const ad_call *c) {
 }
 
 const ad_op fused_op = {.name = "fused", .nin = -1, .nout = -1, .run = fused_run};
+
+bool fused_in_place(const instr *call, int o, const ad_storage *s) {
+    const ad_call *c = &call->call;
+    const fused_code *f = (const fused_code *)(intptr_t)call->at.i[0];
+    int writer = 0;
+    while (writer < f->n && (f->rows[writer].out_register >= 0 || f->rows[writer].out_index != o)) writer++;
+    for (int k = 0; k < f->n; k++)
+        for (int i = 0; i < f->rows[k].nin; i++) {
+            const operand *x = &f->rows[k].in[i];
+            if (x->mode == REGISTER || c->in[x->index]->storage != s) continue;
+            if (x->mode != DIRECT || k > writer || c->in[x->index]->offset) return false;
+        }
+    return writer < f->n;
+}
 
 void fused_names(const fused_code *f, char *text, size_t room) {
     size_t used = 0;

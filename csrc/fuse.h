@@ -8,6 +8,9 @@ typedef struct fused_code fused_code;
 extern const ad_op fused_op; /* i[0]: the code */
 void fused_free(fused_code *f);
 
+/* Whether output o of a fused call may be computed in the memory of its inputs on storage s: each element is
+ * read before it is written. */
+bool fused_in_place(const instr *i, int o, const ad_storage *s);
 void fused_names(const fused_code *f, char *text, size_t room); /* "mul, add, tanh" */
 /* Replaces runs of elementwise calls by fused ones; -1 with the error set when memory runs out. */
 int fuse_elementwise(ad_program *p);

@@ -2,39 +2,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include "fuse.h"
+#include "plan.h"
 
-/* ---- values: one for each storage that the program touches ---- */
-
-typedef struct value {
-    ad_storage *s;
-    int64_t first, last; /* calls that write it first and touch it last */
-    bool internal;       /* the program makes it, and nobody else holds it */
-    bool returned;       /* internal, but computed in memory that the caller gets */
-    bool made_here;      /* a call writes it before any reads it */
-    bool live;
-    size_t place;
-} value;
-
-typedef struct plan {
-    ad_program *p;
-    value *v;
-    int64_t n, cap;
-    int64_t *table; /* open addressing by storage: index + 1 */
-    int64_t ntable;
-} plan;
+/* ---- values ---- */
 
 static size_t hash_storage(const ad_storage *s) {
     return (size_t)((uintptr_t)s >> 6) * 0x9e3779b97f4a7c15ULL >> 20;
 }
 
-static value *value_of(const plan *w, const ad_storage *s) {
+value *plan_value(const plan *w, const ad_storage *s) {
     size_t k = hash_storage(s) & (size_t)(w->ntable - 1);
     while (w->table[k] && w->v[w->table[k] - 1].s != s) k = (k + 1) & (size_t)(w->ntable - 1);
     return w->table[k] ? &w->v[w->table[k] - 1] : NULL;
 }
 
 static void value_add(plan *w, ad_storage *s, int64_t at, bool made_here) {
-    value *v = value_of(w, s);
+    value *v = plan_value(w, s);
     if (v) {
         v->last = at;
         return;
@@ -50,9 +33,18 @@ static void value_add(plan *w, ad_storage *s, int64_t at, bool made_here) {
 }
 
 /* Whether a call gives its output all of its values: then what was there before does not matter. */
-static bool overwrites(const instr *i, const ad_tensor *out) {
+bool plan_overwrites(const instr *i, const ad_tensor *out) {
     return !i->call.inplace && !(i->call.op->flags & (AD_OP_SELF | AD_OP_INPLACE)) &&
            (size_t)out->numel * dtype_size[out->dtype] == out->storage->nbytes;
+}
+
+void plan_move(ad_tensor *t, ad_storage *to) {
+    if (t->storage == to) return;
+    t->storage->pinned--;
+    storage_release(t->storage);
+    atomic_fetch_add(&to->refs, 1);
+    to->pinned++;
+    t->storage = to;
 }
 
 static int collect(plan *w) {
@@ -70,7 +62,12 @@ static int collect(plan *w) {
         /* An input that no call has made belongs to others; an output seen first is made here. */
         for (int i = 0; i < c->nin; i++)
             if (c->in[i]) value_add(w, c->in[i]->storage, k, false);
-        for (int o = 0; o < c->nout; o++) value_add(w, c->out[o]->storage, k, true);
+        for (int o = 0; o < c->nout; o++) {
+            value_add(w, c->out[o]->storage, k, true);
+            plan_value(w, c->out[o]->storage)->writes++;
+        }
+        for (int i = 0; i < c->nin && c->op->flags & AD_OP_INPLACE; i++)
+            if (c->in[i]) plan_value(w, c->in[i]->storage)->writes++;
     }
     return 0;
 }
@@ -83,16 +80,17 @@ static void drop_dead(plan *w) {
     for (int64_t k = p->n - 1; k >= 0; k--) {
         instr *i = &p->code[k];
         const ad_call *c = &i->call;
+        if (i->dead) continue; /* folded */
         bool needed = c->op->flags & (AD_OP_INPLACE | AD_OP_RANDOM);
-        for (int o = 0; o < c->nout; o++) needed |= value_of(w, c->out[o]->storage)->live;
+        for (int o = 0; o < c->nout; o++) needed |= plan_value(w, c->out[o]->storage)->live;
         i->dead = !needed;
         if (!needed) continue;
         for (int o = 0; o < c->nout; o++) {
-            value *v = value_of(w, c->out[o]->storage);
-            if (v->internal) v->live = !overwrites(i, c->out[o]);
+            value *v = plan_value(w, c->out[o]->storage);
+            if (v->internal) v->live = !plan_overwrites(i, c->out[o]);
         }
         for (int n = 0; n < c->nin; n++)
-            if (c->in[n]) value_of(w, c->in[n]->storage)->live = true;
+            if (c->in[n]) plan_value(w, c->in[n]->storage)->live = true;
     }
 }
 
@@ -125,7 +123,7 @@ static void fold_activations(plan *w) {
         instr *b = &p->code[next];
         if (b->call.op != &ad_ops[OP_relu] || b->call.in[0]->storage != a->call.out[0]->storage) continue;
         const ad_tensor *h = a->call.out[0], *x = b->call.in[0];
-        value *v = value_of(w, h->storage);
+        value *v = plan_value(w, h->storage);
         if (x->offset != h->offset || !tensor_is_contiguous(x) || x->numel != h->numel ||
             !tensor_is_contiguous(b->call.out[0]))
             continue;
@@ -165,15 +163,6 @@ bool plan_value_is_needed(const ad_program *p, const ad_storage *s, const int64_
 
 /* ---- results ---- */
 
-static void move_tensor(ad_tensor *t, ad_storage *to) {
-    if (t->storage == to) return;
-    t->storage->pinned--;
-    storage_release(t->storage);
-    atomic_fetch_add(&to->refs, 1);
-    to->pinned++;
-    t->storage = to;
-}
-
 static bool read_in_second_part(const ad_program *p, const ad_storage *s) {
     for (int64_t k = p->split; k < p->n && p->has_split; k++) {
         const ad_call *c = &p->code[k].call;
@@ -195,7 +184,7 @@ static int place_results(plan *w) {
     memset(p->places, 0, (size_t)(p->nouts + 1) * sizeof *p->places);
     for (int64_t k = 0; k < p->nouts; k++) {
         ad_tensor *t = p->outs[k];
-        value *v = value_of(w, t->storage);
+        value *v = plan_value(w, t->storage);
         int32_t known = 0, aliases = 0;
         for (int64_t j = 0; j < p->nouts; j++)
             if (p->outs[j]->storage == t->storage) {
@@ -219,7 +208,7 @@ static int place_results(plan *w) {
             ad_call *c = &p->code[n].call;
             for (int i = 0; i < c->nin + c->nout; i++) {
                 ad_tensor *x = i < c->nin ? c->in[i] : c->out[i - c->nin];
-                if (x && x->storage == old) move_tensor(x, home);
+                if (x && x->storage == old) plan_move(x, home);
             }
         }
         v->internal = v->returned = true;
@@ -240,6 +229,55 @@ static int by_size(const void *a, const void *b) {
 }
 
 static size_t padded(size_t n) { return (n + 63) & ~(size_t)63; }
+
+/* Whether output o of a call may be computed where its inputs on storage s lie, which nobody reads later. */
+static bool may_take_over(const instr *call, int o, const ad_storage *s) {
+    const ad_call *c = &call->call;
+    const ad_tensor *out = c->out[o];
+    if (out->storage->nbytes != s->nbytes || out->offset || c->inplace || !tensor_is_contiguous(out) ||
+        (size_t)out->numel * dtype_size[out->dtype] != s->nbytes)
+        return false;
+    if (c->op == &fused_op) return fused_in_place(call, o, s);
+    if (!(c->op->flags & AD_OP_EW)) return false;
+    for (int i = 0; i < c->nin; i++) {
+        const ad_tensor *t = c->in[i];
+        if (t->storage != s) continue;
+        if (t->offset || t->dtype != out->dtype || !tensor_same_sizes(t, out) || !tensor_is_contiguous(t))
+            return false;
+    }
+    return true;
+}
+
+/* Elementwise calls write over an operand that dies with them: half the memory, all of it in the cache. */
+static void take_over(plan *w) {
+    ad_program *p = w->p;
+    for (int64_t k = 0; k < w->n; k++) w->v[k].in_place_of = -1;
+    for (int64_t k = 0; k < p->n; k++) {
+        const ad_call *c = &p->code[k].call;
+        if (p->code[k].dead || (c->op != &fused_op && !(c->op->flags & AD_OP_EW))) continue;
+        for (int o = 0; o < c->nout; o++) {
+            value *v = plan_value(w, c->out[o]->storage);
+            if (!v || !v->internal || v->returned || v->first != k || v->in_place_of >= 0) continue;
+            for (int i = 0; i < c->nin; i++) {
+                value *u = plan_value(w, c->in[i]->storage);
+                if (!u || u == v || !u->internal || u->returned || u->last != k || u->first >= k) continue;
+                if (!may_take_over(&p->code[k], o, u->s)) continue;
+                v->in_place_of = u - w->v;
+                u->last = k - 1; /* taken */
+                break;
+            }
+        }
+    }
+    /* What takes over lives on as what it took over from; later values come after earlier ones. */
+    for (int64_t k = p->n - 1; k >= 0; k--) {
+        const ad_call *c = &p->code[k].call;
+        if (p->code[k].dead) continue;
+        for (int o = 0; o < c->nout; o++) {
+            const value *v = plan_value(w, c->out[o]->storage);
+            if (v && v->first == k && v->in_place_of >= 0) w->v[v->in_place_of].last = v->last;
+        }
+    }
+}
 
 /* Largest first, each at the lowest place that is free for as long as the value lives. */
 static size_t place_values(value **list, int64_t n) {
@@ -280,7 +318,7 @@ static int lay_out(plan *w) {
         if (p->code[k].dead) continue;
         for (int i = 0; i < c->nin + c->nout; i++) {
             const ad_tensor *t = i < c->nin ? c->in[i] : c->out[i - c->nin];
-            value *v = t ? value_of(w, t->storage) : NULL;
+            value *v = t ? plan_value(w, t->storage) : NULL;
             if (!v) continue;
             if (k < v->first) v->first = k;
             v->last = k;
@@ -288,10 +326,11 @@ static int lay_out(plan *w) {
     }
     for (int64_t k = 0; k < w->n && p->has_split; k++) /* a backward pass may be run again */
         if (w->v[k].first < p->split && w->v[k].last >= p->split) w->v[k].last = p->n;
+    take_over(w);
     for (int64_t k = 0; k < w->n; k++) {
         if (!w->v[k].internal || w->v[k].returned || w->v[k].last < 0) continue;
-        list[n++] = &w->v[k];
         p->unplanned_bytes += padded(w->v[k].s->nbytes);
+        if (w->v[k].in_place_of < 0) list[n++] = &w->v[k];
     }
     qsort(list, (size_t)n, sizeof *list, by_size);
     p->arena_bytes = place_values(list, n);
@@ -302,12 +341,18 @@ static int lay_out(plan *w) {
         home[made]->nbytes = list[made]->s->nbytes;
     }
     for (int64_t k = 0; k < n; k++) list[k]->place = (size_t)k; /* now: which home */
+    for (int64_t k = 0; k < w->n; k++) {
+        value *v = &w->v[k], *root = v;
+        if (!v->internal || v->returned || v->last < 0) continue;
+        while (root->in_place_of >= 0) root = &w->v[root->in_place_of];
+        v->place = root->place;
+    }
     for (int64_t k = 0; k < p->n; k++) {
         ad_call *c = &p->code[k].call;
         for (int i = 0; i < c->nin + c->nout; i++) {
             ad_tensor *t = i < c->nin ? c->in[i] : c->out[i - c->nin];
-            value *v = t ? value_of(w, t->storage) : NULL;
-            if (v && v->internal && !v->returned && v->last >= 0) move_tensor(t, home[v->place]);
+            value *v = t ? plan_value(w, t->storage) : NULL;
+            if (v && v->internal && !v->returned && v->last >= 0) plan_move(t, home[v->place]);
         }
     }
     status = 0;
@@ -330,7 +375,7 @@ static int note_checks(plan *w) {
     for (int64_t k = p->split; k < p->n; k++) {
         const ad_call *c = &p->code[k].call;
         for (int i = 0; i < c->nin && !p->code[k].dead; i++) {
-            value *v = c->in[i] ? value_of(w, c->in[i]->storage) : NULL;
+            value *v = c->in[i] ? plan_value(w, c->in[i]->storage) : NULL;
             if (!v || v->internal || v->live || v->made_here) continue;
             v->live = true;
             int64_t arg = 0;
@@ -359,7 +404,7 @@ static int finish(plan *w) {
         if (i->dead) continue;
         for (int o = 0; o < i->call.nout + (i->call.op->flags & AD_OP_INPLACE ? i->call.nin : 0); o++) {
             ad_tensor *t = o < i->call.nout ? i->call.out[o] : i->call.in[o - i->call.nout];
-            value *v = t ? value_of(w, t->storage) : NULL;
+            value *v = t ? plan_value(w, t->storage) : NULL;
             if (!v || v->internal || !v->live) continue;
             v->live = false; /* listed */
             atomic_fetch_add(&v->s->refs, 1);
@@ -376,7 +421,8 @@ static int finish(plan *w) {
     p->watched_cap = w->n + 1;
     for (int64_t k = 0; k < w->n; k++) {
         ad_storage *s = w->v[k].s;
-        if (w->v[k].internal || s->backing) continue; /* arguments are other ones at each replay */
+        /* arguments are other ones at each replay, and constants are the program's */
+        if (w->v[k].internal || w->v[k].constant || s->backing) continue;
         atomic_fetch_add(&s->refs, 1);
         s->pinned++;
         p->watched[p->nwatched++] = (watch){s, atomic_load(&s->moved)};
@@ -417,7 +463,7 @@ static bool aliased(const plan *w) {
             for (int o = 0; o < c->nout + (c->op->flags & AD_OP_INPLACE ? c->nin : 0); o++) {
                 const ad_tensor *t = o < c->nout ? c->out[o] : c->in[o - c->nout];
                 if (!t || t->storage == p->args[a]->storage) continue;
-                const value *v = value_of(w, t->storage);
+                const value *v = plan_value(w, t->storage);
                 const char *begin, *end;
                 if (v->internal) continue;
                 tensor_reach(t, &begin, &end);
@@ -431,6 +477,8 @@ int plan_program(ad_program *p) {
     plan w = {.p = p};
     int status = -1;
     if (collect(&w)) goto done;
+    fold_constants(&w);
+    if (share_calls(&w)) goto done;
     drop_dead(&w);
     if (!(p->aliased = aliased(&w))) {
         fold_activations(&w);

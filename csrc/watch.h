@@ -1,4 +1,4 @@
-/* Autocast and the profiler: see watch.c. */
+/* Autocast and the profiler: see watch.c and profile.c. */
 #ifndef WATCH_H
 #define WATCH_H
 
@@ -11,6 +11,9 @@ int apply_row(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at,
               ad_tensor *target);
 int apply_watched_row(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
                       ad_tensor *target);
+/* apply_row() under the profiler (profile.c) */
+int profiled(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at, ad_tensor **out,
+             ad_tensor *target);
 int autocast_pause(void); /* off until resumed with what it returns: around gradient rules */
 void autocast_resume(int dtype);
 

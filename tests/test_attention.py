@@ -37,14 +37,20 @@ def test_values(L, S, E, D):
         np.testing.assert_allclose(y.detach().numpy(), want, rtol=1e-12, atol=1e-13)
 
 
-KINDS = ["plain", "causal", "bool", "added", "groups"]
+KINDS = ["plain", "causal", "bool", "added", "groups", "window", "dropped"]
 
 
 def call(kind):
     def f(q, k, v):
         if kind == "groups":
             return F.scaled_dot_product_attention(ad.cat([q, q * 0.5], -3), k, v, is_causal=True, enable_gqa=True)
+        if kind == "dropped":
+            ad.manual_seed(3)
+            return F.scaled_dot_product_attention(q, k, v, dropout_p=0.4, is_causal=q.shape[-2] == k.shape[-2])
         mask = None
+        if kind == "window":  # whole blocks are hidden
+            apart = ad.arange(q.shape[-2])[:, None] - ad.arange(k.shape[-2])
+            mask = (apart >= -1) & (apart < 3)
         if kind in ("bool", "added"):
             mask = ad.arange(q.shape[-2] * k.shape[-2], dtype=q.dtype).reshape(q.shape[-2], k.shape[-2]).sin()
             mask = mask > -0.3 if kind == "bool" else mask
@@ -127,11 +133,39 @@ def test_a_query_that_sees_nothing():
     assert nothing.shape == q.shape and not nothing.any()
 
 
+@pytest.mark.parametrize("dtype", [ad.float32, ad.float64])
+def test_dropout_of_everything_and_of_nothing(dtype):
+    q, k, v = qkv(130, 70, 8, 8, dtype=dtype)
+    y = F.scaled_dot_product_attention(q, k, v, dropout_p=1.0)
+    y.sum().backward()
+    assert not y.any() and not any(t.grad.any() for t in (q, k, v))
+    a, b = (F.scaled_dot_product_attention(q, k, v, dropout_p=p) for p in (0.0, 1e-300))
+    np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_blocks_that_a_mask_hides(added):
+    q, k, v = qkv(200, 300, 8, 8)
+    lengths, place = np.array([[17], [250]]), np.arange(300)
+    keep = np.broadcast_to((place < lengths)[:, None, None], (2, 1, 200, 300)).copy()
+    keep[0, 0, 66:190] = False  # queries that see nothing
+    mask = np.where(keep, 0, -np.inf) if added else keep
+    y = F.scaled_dot_product_attention(q, k, v, ad.tensor(mask))
+    want = reference(*(t.detach().numpy() for t in (q, k, v)), mask=mask)
+    np.testing.assert_allclose(y.detach().numpy(), want, rtol=1e-12, atol=1e-13)
+    grads = ad.autograd.grad(y.square().sum(), (q, k, v), create_graph=True)
+    y = F.scaled_dot_product_attention(q, k, v, ad.tensor(mask))
+    for a, b in zip(grads, ad.autograd.grad(y.square().sum(), (q, k, v))):
+        np.testing.assert_allclose(a.detach().numpy(), b.numpy(), rtol=1e-10, atol=1e-12)
+
+
 def test_memory_grows_with_the_sequence_alone():
     q, k, v = qkv(3000, 3000, 4, 4, lead=(1,), dtype=ad.float32)
     before = ad.memory_stats()["peak_bytes"]
     F.scaled_dot_product_attention(q, k, v).sum().backward()
     assert ad.memory_stats()["peak_bytes"] - before < 3000 * 3000
+    F.scaled_dot_product_attention(q, k, v, dropout_p=0.1).sum().backward()  # its mask has a byte for each weight
+    assert ad.memory_stats()["peak_bytes"] - before < 2 * 3000 * 3000
 
 
 def test_strange_layouts():

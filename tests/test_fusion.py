@@ -122,3 +122,85 @@ def test_results_are_not_overwritten_by_the_next_call():
     kept = first.numpy().copy()
     step(tensor(6, seed=1))
     np.testing.assert_array_equal(first.numpy(), kept)
+
+
+def check_program(f, live, *sizes, dtype=np.float32):
+    step = ad.compile(f)
+    for seed in range(3):
+        x = tensor(*sizes, seed=seed, dtype=dtype)
+        want, got = f(x), step(x)
+        want, got = (r if isinstance(r, tuple) else (r,) for r in (want, got))
+        assert [t.numpy().tobytes() for t in want] == [t.numpy().tobytes() for t in got]
+    assert len(step.stats()) == 1 and step.stats()[0]["live"] == live, step.explain()
+
+
+def test_calls_on_numbers_alone_are_made_once():
+    check_program(lambda x: x @ (ad.arange(9.0) * 2 + 1).reshape(3, 3).tril(), 1, 3, 3)
+    check_program(lambda x: (x @ ad.eye(3), ad.eye(3) + 0), 2, 3, 3)  # one is returned: new memory at each call
+
+    def written(x):
+        counts = ad.zeros(3)
+        counts[0] += 2
+        return x @ counts
+
+    check_program(written, 4, 3, 3)
+
+
+def test_calls_that_repeat_others_are_shared():
+    check_program(lambda x: (x @ x).sum(0) + (x @ x).sum(1), 4, 5, 5)
+    check_program(lambda x: x.softmax(0) @ x.softmax(0) + x.softmax(1), 4, 5, 5)
+
+    def written_between(x):
+        y = x * 1
+        a = y.cumsum(0)
+        y += 1
+        return a @ y.cumsum(0)
+
+    check_program(written_between, 5, 5, 5)
+
+    def one_is_written(x):
+        a, b = x.cumsum(0), x.cumsum(0)
+        a += 1
+        return a @ b
+
+    check_program(one_is_written, 4, 5, 5)
+    check_program(lambda x: (x.cumsum(0), x.cumsum(0)), 2, 5, 5)  # both are the caller's
+
+
+def test_random_calls_are_never_shared():
+    step = ad.compile(lambda: ad.rand(4) - ad.rand(4))
+    ad.manual_seed(0)
+    want = [(ad.rand(4) - ad.rand(4)).tolist() for _ in range(3)]
+    ad.manual_seed(0)
+    assert [step().tolist() for _ in range(3)] == want and any(want[0])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_many_constants_in_a_chain(dtype):
+    def f(x):
+        for k in range(40):
+            x = x * (1.0 + 0.01 * k) + 0.1 * k
+        return x
+
+    step = ad.compile(f)
+    for n in (7, 512, 1000, 70000):
+        x = tensor(n, dtype=dtype)
+        for _ in range(2):
+            assert f(x).numpy().tobytes() == step(x).numpy().tobytes()
+
+
+def test_elementwise_calls_write_over_operands_that_die():
+    def f(x):
+        y = x @ x
+        a = (y.relu() * 2).cumsum(0)
+        return (a.exp() + 1).cumsum(0) * a.sigmoid().cumsum(1) + y.tanh().cumsum(0)
+
+    step = ad.compile(f)
+    for seed in range(3):
+        x = tensor(40, 40, seed=seed) / 100
+        assert f(x).numpy().tobytes() == step(x).numpy().tobytes()
+
+    step = ad.compile(lambda x: ((((x @ x).relu() @ x).sin() @ x).cos() @ x).tanh().cumsum(0))
+    x = tensor(64, 64)
+    step(x)
+    assert step.stats()[0]["arena_bytes"] == 2 * 64 * 64 * 4

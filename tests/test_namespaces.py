@@ -4,6 +4,7 @@ import ast
 import contextlib
 import datetime
 import functools
+import gzip
 import hashlib
 import http.server
 import io
@@ -531,6 +532,38 @@ def test_profiler(tmp_path):
     before = prof.key_averages()
     layer(T.ones(4, 8))
     assert {e.key: e.count for e in before} == {e.key: e.count for e in prof.key_averages()}
+
+
+def test_profiler_tells_shapes_memory_and_stacks(tmp_path):
+    from autodiffc.profiler import profile, record_function
+
+    x, y = T.ones(16, 8), T.ones(8, 4)
+    with profile(record_shapes=True, profile_memory=True, with_stack=True) as prof, record_function("outer"):
+        kept = x @ y
+        x[:2] @ y
+        del x
+        other = threading.Thread(target=lambda: y.exp())
+        other.start()
+        other.join()
+    products = [e for e in prof.events() if e.key == "aten::mm"]
+    assert [e.input_shapes for e in products] == [[[16, 8], [8, 4]], [[2, 8], [8, 4]]]
+    assert products[0].cpu_memory_usage >= kept.nbytes and products[0].time_range.elapsed_us() > 0
+    assert products[0].cpu_parent.key == "outer" and products[0].thread == threading.get_ident()
+    assert "test_profiler_tells" in products[0].stack[0]
+    assert next(e for e in prof.events() if e.key == "aten::exp").thread == other.ident
+    assert all(0 <= e.self_cpu_time_total <= e.cpu_time_total for e in prof.events())
+    shapes = [e.input_shapes for e in prof.key_averages(group_by_input_shape=True) if e.key == "aten::mm"]
+    assert len(shapes) == 2 and prof.key_averages()[0].input_shapes == ()
+    table = prof.key_averages(group_by_input_shape=True, group_by_stack_n=2).table(sort_by="self_cpu_memory_usage")
+    assert all(name in table for name in ("Input Shapes", "CPU Mem", "Source Location", "[[16, 8], [8, 4]]"))
+    prof.export_chrome_trace(str(tmp_path / "trace.json.gz"))
+    with gzip.open(tmp_path / "trace.json.gz") as f:
+        found = [e for e in json.load(f)["traceEvents"] if e["name"] == "aten::mm"]
+    assert found[0]["args"]["Input Dims"] == [[16, 8], [8, 4]] and found[0]["dur"] > 0 and found[0]["ts"] > 0
+    prof.export_stacks(str(tmp_path / "stacks.txt"))
+    with profile() as plain:
+        y.exp()
+    assert plain.events()[0].input_shapes == () and "Mem" not in plain.key_averages().table()
 
 
 def test_profiler_schedule():

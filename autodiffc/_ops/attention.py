@@ -80,7 +80,7 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
     (True takes part) or of query's dtype (added); with is_causal query i sees the keys up to i. scale:
     1 / sqrt(E) when None. dropout_p: of the weights, in training or not. A query that sees no key gets zeros.
     Returns (*, L, D). Floating point; RuntimeError for sizes or dtypes that do not fit. Memory grows with L, not
-    with L S, but for dropout.
+    with L S, but for the mask of dropout, a byte for each weight.
     """
     if type(dropout_p) is not float:
         dropout_p = number(dropout_p, "scaled_dot_product_attention", "dropout_p", 5)
@@ -91,8 +91,8 @@ def sdpa(query, key, value, attn_mask, dropout_p, is_causal, scale=None, enable_
     """scaled_dot_product_attention(); with rows_first the result lies in memory with L outside of all else."""
     if attn_mask is None and scale is None and dropout_p == 0.0 and not enable_gqa:  # the core takes the usual case
         try:
-            handles = (query._h, key._h, value._h, 0)
-            h = lib.ad_opn(_ATTENTION, handles, 4, (bool(is_causal), rows_first), 2, (), 0, (), 0)
+            handles = (query._h, key._h, value._h, 0, 0)
+            h = lib.ad_opn(_ATTENTION, handles, 5, (bool(is_causal), rows_first), 2, (), 0, (), 0)
         except AttributeError:
             h = 0
         if h:
@@ -107,10 +107,10 @@ def sdpa(query, key, value, attn_mask, dropout_p, is_causal, scale=None, enable_
         return sdpa(query.float(), key.float(), value.float(), mask, dropout_p, is_causal, scale, enable_gqa,
                          rows_first).to(query.dtype)
     shared = enable_gqa and not query.shape[-3] == key.shape[-3] == value.shape[-3]
-    if shared and (dropout_p > 0 or key.shape[-3] != value.shape[-3] or max(width, value.shape[-1]) > _WIDTH):
+    if shared and (key.shape[-3] != value.shape[-3] or max(width, value.shape[-1]) > _WIDTH):
         key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
         shared = False
-    if dropout_p > 0 or max(width, value.shape[-1]) > _WIDTH:
+    if max(width, value.shape[-1]) > _WIDTH:
         return _written_out(query, key, value, attn_mask, dropout_p, is_causal, scale)
     lead = query.shape[:-2]
     if not shared and not lead == key.shape[:-2] == value.shape[:-2]:
@@ -118,6 +118,11 @@ def sdpa(query, key, value, attn_mask, dropout_p, is_causal, scale=None, enable_
         query, key, value = (t.expand(*lead, *t.shape[-2:]) for t in (query, key, value))
     if attn_mask is not None:
         attn_mask = attn_mask.expand(*lead, query.shape[-2], key.shape[-2])
-    query, key, value = (t if t.stride(-1) == 1 else t.contiguous() for t in (query, key, value))
-    handles = (query._h, key._h, value._h, attn_mask._h if attn_mask is not None else 0)
-    return wrap(lib.ad_opn(_ATTENTION, handles, 4, (bool(is_causal), rows_first, 1, shared), 4, (scale,), 1, (), 0))
+    keep = None
+    if dropout_p > 0:  # the numbers that dropout() draws for all weights
+        keep = creation.zeros(*lead, query.shape[-2], key.shape[-2], dtype=_dtype.bool_)
+        if dropout_p < 1:
+            keep.bernoulli_(1 - dropout_p)
+    handles = (query._h, key._h, value._h, *(0 if t is None else t._h for t in (attn_mask, keep)))
+    return wrap(lib.ad_opn(_ATTENTION, handles, 5, (bool(is_causal), rows_first, 1, shared), 4, (scale, dropout_p), 2,
+                           (), 0))

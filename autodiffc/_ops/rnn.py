@@ -20,11 +20,11 @@ _TANH, _RELU, _LSTM, _GRU = range(4)
 _HALF = (_dtype.float16, _dtype.bfloat16)
 
 
-def _recur(kind, reverse, x, h0, c0, w, b, proj, sizes):
-    """y, h_n and c_n of the core's rnn; c_n is None but for an LSTM."""
+def _recur(kind, reverse, batch_first, x, h0, c0, w, b, proj, sizes):
+    """y, h_n and c_n of the core's rnn; c_n is None but for an LSTM. batch_first: of x."""
     handles = (x._h, h0._h, c0._h if c0 is not None else 0, w._h, b._h if b is not None else 0,
                proj._h if proj is not None else 0)
-    y = lib.ad_opn(_RNN, handles, 6, (kind, reverse), 2, (), 0, sizes, len(sizes))
+    y = lib.ad_opn(_RNN, handles, 6, (kind, reverse, 0, batch_first), 4, (), 0, sizes, len(sizes))
     if not y:
         fail()
     for k in (1, 2):  # what serves the gradient
@@ -47,7 +47,7 @@ def _of_integers(kind, reverse, x, h, w):
     return shape.stack(out[::-1] if reverse else out), h, None
 
 
-def _direction(kind, reverse, x, h0, c0, params, sizes):
+def _direction(kind, reverse, batch_first, x, h0, c0, params, sizes):
     """One layer in one direction: params is its weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, None where
     there is none.
     """
@@ -56,12 +56,15 @@ def _direction(kind, reverse, x, h0, c0, params, sizes):
         b_ih, b_hh = b_ih + b_hh, None
     x = linalg.linear(x, w_ih, b_ih)
     if kind < _LSTM and not sizes and not x.dtype.is_floating_point:
-        return _of_integers(kind, reverse, x, h0, w_hh)
-    return _recur(kind, reverse, x, h0, c0, w_hh, b_hh, w_hr, sizes)
+        return _of_integers(kind, reverse, shape.transpose(x, 0, 1) if batch_first else x, h0, w_hh)
+    return _recur(kind, reverse, batch_first, x, h0, c0, w_hh, b_hh, w_hr, sizes)
 
 
-def _layers(name, kind, x, hx, params, has_biases, num_layers, dropout, train, bidirectional, sizes):
-    """All layers over x, [T, B, I] or packed; hx is the list of initial states. Returns the output, h_n, c_n."""
+def _layers(name, kind, x, hx, params, has_biases, num_layers, dropout, train, bidirectional, sizes,
+            batch_first):
+    """All layers over x, [T, B, I], with batch_first [B, T, I], or packed; hx is the list of initial states. Returns
+    the output, h_n, c_n.
+    """
     directions = 2 if bidirectional else 1
     each = 2 + 2 * bool(has_biases)
     if kind == _LSTM and len(params) == (each + 1) * num_layers * directions:
@@ -85,8 +88,8 @@ def _layers(name, kind, x, hx, params, has_biases, num_layers, dropout, train, b
                 own[2:2] = [None, None]
             if len(own) == 4:
                 own.append(None)
-            y, h, c = _direction(kind, d, x, shape.select(h0, 0, k), None if c0 is None else shape.select(c0, 0, k),
-                                 own, sizes)
+            y, h, c = _direction(kind, d, batch_first and layer == 0, x, shape.select(h0, 0, k),
+                                 None if c0 is None else shape.select(c0, 0, k), own, sizes)
             outputs.append(y)
             hs.append(h)
             cs.append(c)
@@ -132,9 +135,8 @@ def _run(name, kind, args):
     dtype = x.dtype if x.dtype in _HALF else None
     if dtype is not None:  # computed in float32, rounded at the end
         x, hx, params = x.float(), [t.float() for t in hx], [t.float() for t in params]
-    if batch_first:
-        x = shape.transpose(x, 0, 1)
-    y, h, c = _layers(name, kind, x, hx, params, has_biases, num_layers, dropout, train, bidirectional, sizes)
+    y, h, c = _layers(name, kind, x, hx, params, has_biases, num_layers, dropout, train, bidirectional, sizes,
+                      bool(batch_first))
     if batch_first:
         y = shape.transpose(y, 0, 1)
     if dtype is not None:
@@ -195,7 +197,7 @@ def _cell(name, kind, input, h, c, w_ih, w_hh, b_ih, b_hh):
     if dtype is not None:
         params = [None if t is None else t.float() for t in params]
     input, h, c, w_ih, w_hh, b_ih, b_hh = params
-    _, h, c = _direction(kind, 0, shape.unsqueeze(input, 0), h, c, (w_ih, w_hh, b_ih, b_hh, None), ())
+    _, h, c = _direction(kind, 0, False, shape.unsqueeze(input, 0), h, c, (w_ih, w_hh, b_ih, b_hh, None), ())
     if dtype is not None:
         h, c = h.to(dtype), None if c is None else c.to(dtype)
     return h if c is None else (h, c)

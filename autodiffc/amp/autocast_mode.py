@@ -78,16 +78,18 @@ def set_autocast_enabled(device_type, enabled=None) -> None:
 
 
 def is_autocast_cache_enabled() -> bool:
-    """False: a parameter is cast where it is used."""
-    return False
+    """Whether the casts of parameters are kept until the outermost block ends."""
+    return bool(lib.ad_autocast_cache(-1))
 
 
 def set_autocast_cache_enabled(enabled) -> None:
-    """Nothing: there is no cache."""
+    """Whether the calling thread's blocks keep the casts of parameters."""
+    lib.ad_autocast_cache(bool(enabled))
 
 
 def clear_autocast_cache() -> None:
-    """Nothing: there is no cache."""
+    """Lets go of the casts of parameters that the calling thread's blocks keep."""
+    lib.ad_autocast_clear()
 
 
 class autocast:
@@ -95,14 +97,15 @@ class autocast:
 
     device_type "cpu" has effect, with dtype bfloat16 or float16; others, which are not there, are disabled with the
     warning that PyTorch gives. Linear layers, matrix products, convolutions and attention cast float32 and half
-    precision operands to the dtype; losses and prod cast theirs to float32. Blocks nest, also with enabled=False.
+    precision operands to the dtype; losses and prod cast theirs to float32. Blocks nest, also with enabled=False. The
+    cast of a parameter is kept until the outermost block ends, unless cache_enabled is False.
     """
 
     def __init__(self, device_type, dtype=None, enabled=True, cache_enabled=None):
         _check(device_type)
         self.device = device_type
         self.fast_dtype = get_autocast_dtype(device_type) if dtype is None else dtype
-        self._cache_enabled = bool(cache_enabled)
+        self._cache_enabled = is_autocast_cache_enabled() if cache_enabled is None else bool(cache_enabled)
         if device_type == "cpu":
             if enabled and self.fast_dtype not in (_dtype.bfloat16, _dtype.float16):
                 warnings.warn(
@@ -118,12 +121,17 @@ class autocast:
     def __enter__(self):
         if self.device == "cpu":
             _tell_kinds()
-            self._before.append(lib.ad_autocast(self.fast_dtype.code if self._enabled else -1))
+            lib.ad_autocast_block(1)
+            before = lib.ad_autocast(self.fast_dtype.code if self._enabled else -1)
+            self._before.append((before, lib.ad_autocast_cache(self._cache_enabled)))
         return self
 
     def __exit__(self, *exc):
         if self.device == "cpu":
-            lib.ad_autocast(self._before.pop())
+            before, cached = self._before.pop()
+            lib.ad_autocast(before)
+            lib.ad_autocast_cache(cached)
+            lib.ad_autocast_block(-1)
         return False
 
     def __call__(self, func):

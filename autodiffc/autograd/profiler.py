@@ -11,7 +11,7 @@ class profile(_profile):
                  profile_memory=False, with_stack=False, with_modules=False, use_kineto=False, use_cpu=True,
                  experimental_config=None, acc_events=False, custom_trace_id_callback=None,
                  post_processing_timeout_s=None, activity_filters=None):
-        super().__init__()
+        super().__init__(record_shapes=record_shapes, profile_memory=profile_memory, with_stack=with_stack)
         self.enabled = enabled
 
     def __enter__(self):
@@ -20,7 +20,7 @@ class profile(_profile):
         return self
 
     def __str__(self):
-        return str(self.events()) if self._last is not None else "<unfinished torch.autograd.profile>"
+        return str(self.key_averages()) if self._last is not None else "<unfinished torch.autograd.profile>"
 
     @property
     def function_events(self):

@@ -70,10 +70,11 @@ def tensorboard_trace_handler(dir_name, worker_name=None, use_gzip=False, use_py
 
 
 class profile:
-    """Records the operations of a block: their number and times, by row of the core's table.
+    """Records the operations of a block: each call's times, by row of the core's table.
 
-    schedule tells for each step(), and on_trace_ready(self) is called at the end of each recorded part. Shapes,
-    stacks, memory and flops are not recorded; those arguments change nothing.
+    schedule tells for each step(), and on_trace_ready(self) is called at the end of each recorded part. record_shapes:
+    with the sizes of operands; profile_memory: with the bytes that each call left in use; with_stack: with the frames
+    that called it. Flops and modules are not recorded; with_flops and with_modules change nothing.
     """
 
     def __init__(self, *, activities=None, schedule=None, on_trace_ready=None, record_shapes=False,
@@ -84,6 +85,7 @@ class profile:
         self.schedule = schedule or (lambda step: ProfilerAction.RECORD)
         self._scheduled = schedule is not None
         self.on_trace_ready = on_trace_ready
+        self.record_shapes, self.profile_memory, self.with_stack = record_shapes, profile_memory, with_stack
         self.step_num = 0
         self.current_action = self.schedule(0)
         self._recording = self._last = None
@@ -114,7 +116,7 @@ class profile:
     def _follow(self):
         recording = self.current_action in (ProfilerAction.RECORD, ProfilerAction.RECORD_AND_SAVE)
         if recording and self._recording is None:
-            self._recording = Recording()
+            self._recording = Recording(self.with_stack)
             self._recording.start()
         elif not recording and self._recording is not None:
             self._finish()
@@ -131,22 +133,34 @@ class profile:
         return self._last
 
     def events(self):
-        return self._done().events()
+        """Each call and range, as an EventList of FunctionEvent."""
+        found = self._done().events()
+        found.memory = self.profile_memory
+        if not self.record_shapes:
+            for e in found:
+                e.input_shapes = ()
+        return found
 
     def key_averages(self, group_by_input_shape=False, group_by_stack_n=0, group_by_overload_name=False):
-        """The calls by operation, as an EventList, whose table() is text."""
-        return self._done().events()
+        """The calls by operation, as an EventList of FunctionEventAvg, whose table() is text; also by the sizes of
+        operands, and by the innermost n frames that called."""
+        return self.events().key_averages(group_by_input_shape, group_by_stack_n)
 
     def total_average(self):
         return self.events().total_average()
 
     def table(self, *args, **kwargs):
-        return self.events().table(*args, **kwargs)
+        return self.key_averages().table(*args, **kwargs)
 
     def export_chrome_trace(self, path):
-        """Writes what was recorded for chrome://tracing."""
-        done = self._done()
-        write_trace(path, done.ranges, done.events())
+        """Writes what was recorded for chrome://tracing or Perfetto; compressed when path ends in .gz."""
+        write_trace(path, self.events())
+
+    def export_stacks(self, path, metric="self_cpu_time_total"):
+        """Writes the stacks and the sums of a metric for flame graphs; of a profile with_stack."""
+        if metric not in ("self_cpu_time_total", "self_cuda_time_total", "self_device_time_total"):
+            raise AssertionError("metric should be one of self_cpu_time_total, self_cuda_time_total")
+        self.events().export_stacks(path, metric)
 
     def add_metadata(self, key, value):
         """Nothing."""

@@ -65,6 +65,17 @@ static void VN(at_grad)(int64_t rows, int64_t cols, int64_t ld, void *ps, void *
     }
 }
 
+/* s becomes s * factor where its byte is not 0, else `other`; bytes lie as s does. */
+static void VN(at_choose)(int64_t rows, int64_t cols, int64_t ld, void *ps, const uint8_t *bytes,
+                          double factor, double other) {
+    V f = K(factor), o = K(other);
+    for (int64_t r = 0; r < rows; r++) {
+        T *s = (T *)ps + r * ld;
+        for (int64_t j = 0; j < cols; j += VL)
+            v_store(s + j, v_sel(v_load_bool(bytes + r * ld + j), v_load(s + j) * f, o));
+    }
+}
+
 static double VN(at_dot)(int64_t n, const void *pa, const void *pb) {
     const T *a = pa, *b = pb;
     V s = K(0);

@@ -168,6 +168,7 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .attention = {.softmax = RNN_ROW(at_softmax),
                   .scale = RNN_ROW(at_scale),
                   .grad = RNN_ROW(at_grad),
+                  .choose = RNN_ROW(at_choose),
                   .dot = RNN_ROW(at_dot)},
 #undef RNN_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},

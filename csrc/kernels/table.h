@@ -17,8 +17,11 @@
 enum { CT_F32, CT_F64, CT_I64, CT_COUNT };
 
 /* An elementwise kernel: n contiguous elements, operands already in the compute type.
- * A predicate writes, and a condition operand reads, one uint8_t (0 or 1) an element. */
-typedef void (*ew_kernel)(int64_t n, void *out, const void *const *in);
+ * A predicate writes, and a condition operand reads, one uint8_t (0 or 1) an element. Bit k of `flags` says
+ * that operand k is one element for all n, spread over a vector; EW_STREAM that the result need not stay in a
+ * cache. */
+#define EW_STREAM 8u
+typedef void (*ew_kernel)(int64_t n, void *out, const void *const *in, unsigned flags);
 
 /* One row of ops/elementwise.def gives one value here: EW_add, EW_mul, ... */
 enum ew_row {
@@ -117,6 +120,8 @@ typedef struct attention_kernels {
     void (*scale[2])(int64_t rows, int64_t n, int64_t ld, void *x, const void *factor);
     void (*grad[2])(int64_t rows, int64_t cols, int64_t ld, void *s, void *dp, const void *lse, const void *d,
                     double scale);
+    void (*choose[2])(int64_t rows, int64_t cols, int64_t ld, void *s, const uint8_t *bytes, double factor,
+                      double other);
     double (*dot[2])(int64_t n, const void *a, const void *b);
 } attention_kernels;
 

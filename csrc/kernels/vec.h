@@ -64,6 +64,7 @@
 #define v_load VN(v_load)
 #define v_store VN(v_store)
 #define v_stream VN(v_stream)
+#define v_fence VN(v_fence)
 #define v_loadn VN(v_loadn)
 #define v_storen VN(v_storen)
 #define v_load_bool VN(v_load_bool)
@@ -208,7 +209,7 @@ VFN V v_add(V a, V b) { return a + b; }
 VFN V v_sub(V a, V b) { return a - b; }
 VFN V v_mul(V a, V b) { return a * b; }
 VFN V v_abs(V x) { return (V)((VU)x & ~((VU){0} + V_SIGN)); }
-VFN V v_neg(V x) { return (V)((VU)x ^ ((VU){0} + V_SIGN)); }
+VFN V v_neg(V x) { return -x; } /* the compiler folds it into a fused multiply-add */
 VFN V v_copysign(V mag, V sgn) {
     VU s = (VU){0} + V_SIGN;
     return (V)(((VU)mag & ~s) | ((VU)sgn & s));

@@ -43,6 +43,7 @@ VFN void v_storen_bool(uint8_t *p, M m, int64_t n) {
 VFN M v_load_bool(const uint8_t *p) { return v_loadn_bool(p, VL); }
 VFN void v_store_bool(uint8_t *p, M m) { v_storen_bool(p, m, VL); }
 VFN void v_stream(T *p, V v) { v_store(p, v); }
+VFN void v_fence(void) {}
 
 /* FMIN and FMAX already return NaN when either operand is. */
 #if CT_IS(f32)

@@ -238,6 +238,7 @@ VFN void v_stream(T *p, V v) { _mm256_stream_si256((void *)p, (__m256i)v); }
 #else
 VFN void v_stream(T *p, V v) { _mm_stream_si128((void *)p, (__m128i)v); }
 #endif
+VFN void v_fence(void) { _mm_sfence(); } /* other threads see what was streamed before what is stored next */
 
 /* ---- arithmetic ----------------------------------------------------------------------------- */
 

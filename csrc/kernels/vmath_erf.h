@@ -54,8 +54,59 @@ VMATH V v_erfc(V x) {
 #endif
 
 #if CT_IS(f64)
-VMATH V v_ndtr(V x) { return K(0.5) * v_erfc(x * K(-0.70710678118654752440)); }
+/* k Phi(-a) for 1/sqrt(2) <= a <= 39, where it ends: with e^(-a^2 / 2) = 2^n (1 + s), whose argument needs
+ * the low part of a^2, and the roundings before the last kept. */
+VFN V VN(v_normal_tail)(V a, V k) {
+    V z = a * a, n, s = VN(v_exp_parts)(K(-0.5) * z, K(0.5) * v_prod_err(a, a, z), &n);
+    V h = K(0.70710678118654752440), w = a * h, wl = v_fma(a, K(-4.833646656726457e-17), v_prod_err(a, h, w));
+    V t = (w - K(4)) / (w + K(4)), c = K(ERFC_Q_f64[0]), p1 = VN(v_horner)(t, ERFC_Q_f64 + 1, 22);
+    V p = v_fma(t, p1, c), pl = v_fma(t, p1, c - p), d = w + K(0.5), kp = K(0.25) * k, m = kp * p;
+    V q = VN(v_quotient)(m, v_fma(kp, pl, v_prod_err(kp, p, m)), d, (w - (d - K(0.5))) + wl);
+    return v_scale(v_fma(q, s, q), n);
+}
+VMATH V v_ndtr(V x) {
+    V w = x * K(0.70710678118654752440), near = v_fma(w, v_poly(w * w, ERF_P_f64), w);
+    V q = VN(v_normal_tail)(v_fmin(K(39), v_abs(x)), K(1));
+    q = v_sel(v_lt(x, K(0)), q, K(1) - q);
+    return v_sel(v_lt(v_abs(w), K(0.5)), v_fma(K(0.5), near, K(0.5)), q);
+}
+/* x Phi(x), as max(x, 0) - |x| Phi(-|x|): nothing cancels. NaN for -inf, as PyTorch. */
+VMATH V v_gelu(V x) {
+    V w = x * K(0.70710678118654752440), near = v_fma(w, v_poly(w * w, ERF_P_f64), w),
+      a = v_fmin(K(39), v_abs(x));
+    V r = v_copysign(v_fmax(K(0), x) - VN(v_normal_tail)(a, a), x);
+    r = v_sel(v_eq(x, K(-INFINITY)), K(NAN), r);
+    return v_sel(v_lt(v_abs(w), K(0.5)), x * v_fma(K(0.5), near, K(0.5)), r);
+}
+/* g (Phi(x) + x phi(x)) */
+VMATH V v_gelu_grad(V g, V x) {
+    return g * v_fma(x, v_exp(x * x * K(-0.5)) * K(0.39894228040143267794), v_ndtr(x));
+}
+
 #else
+/* Phi(-a) e^(a^2 / 2) (a + 3) at (a - 3) / (a + 3), to 2^-30 */
+#define NORMAL_TAIL_REST -2.6493505611568935e-08 /* of the first coefficient */
+static const T NORMAL_TAIL_f32[] = {0.72908369,      -0.509332001,   0.230017707,   -0.0472624414,
+                                    -0.0104626175,   0.00696765305,  0.00102486229, -0.00102832646,
+                                    -0.000243541654, 0.000127548832, 5.23355338e-05};
 /* In double: rounding x / sqrt(2) to float would be felt in the tail. */
 VMATH V v_ndtr(V x) { return v_via64(x, v_ndtr_f64); }
+/* With u = a / (a + 3), a Phi(-a) = e^(-a^2 / 2) u P(2 u - 1): for large a, where both factors feel the
+ * rounding of u, they feel it in opposite directions. From 15 on it is 0. */
+VMATH V v_gelu(V x) {
+    V a = v_fmin(K(15), v_abs(x)), z = a * a, n;
+    V s = VN(v_exp_parts)(K(-0.5) * z, K(0.5) * v_prod_err(a, a, z), &n);
+    V d = a + K(3), u = VN(v_quotient)(a, K(0), d, a - (d - K(3))), t = v_fma(K(2), u, K(-1)),
+      c = K(NORMAL_TAIL_f32[0]);
+    V p1 = VN(v_horner)(t, NORMAL_TAIL_f32 + 1, 10), p = v_fma(t, p1, c), pl = v_fma(t, p1, c - p);
+    V m = u * p, ml = v_fma(u, pl + K(NORMAL_TAIL_REST), v_prod_err(u, p, m));
+    V r = v_copysign(v_fmax(K(0), x) - v_scale(m + v_fma(m, s, ml), n), x); /* for the sign of 0 */
+    return v_sel(v_eq(x, K(-INFINITY)), K(NAN), r);
+}
+VMATH V v_gelu_grad(V g, V x) {
+    V a = v_fmin(K(15), v_abs(x)), y = VN(v_quotient)(K(1), K(0), a + K(3), K(0)), e = v_exp(a * a * K(-0.5));
+    V q = e * y * v_poly(v_fma(K(-6), y, K(1)), NORMAL_TAIL_f32);
+    V below = v_sel(v_lt(x, K(0)), q, K(1) - q);
+    return g * v_fma(v_copysign(a, x), e * K(0.39894228040143267794), below);
+}
 #endif

@@ -1,4 +1,4 @@
-/* Exponentials: exp, exp2, expm1, and tanh, sigmoid, sinh, cosh from them.
+/* Exponentials: exp, exp2, expm1, and tanh, sigmoid, silu, softplus, sinh, cosh from them.
  *
  * exp(x) = 2^n exp(r), n = round(x / ln 2), with ln 2 in two parts (Cody and Waite, Software Manual for
  * the Elementary Functions, 1980) and exp(r) = 1 + r + r^2 P(r) on |r| <= ln 2 / 2. P comes from
@@ -132,15 +132,60 @@ VMATH V v_tanh(V x) {
     return v_copysign(t / (t + K(2)), x);
 }
 
-/* Never overflows: exp is only taken of what is not positive. What 1 + e loses is put back to first
- * order, with 1 / (1 + e) from the result itself. */
+/* exp(x - rest) = 2^n (1 + s) for x in [EXP_MIN, EXP_MAX], rest far the smaller; gives s. What is made from n
+ * and s has not been rounded to an exponential on the way. */
+VFN V VN(v_exp_parts)(V x, V rest, V *n) {
+    V k = v_fma(x, K(1.44269504088896340736), V_MAGIC) - V_MAGIC;
+    V hi = v_fma(k, K(-EXP_C(EXP_LN2_HI)), x), lo = v_fma(k, K(EXP_C(EXP_LN2_LO)), rest), r = hi - lo;
+    *n = k;
+    return hi + v_fma(r * r, v_poly(r, EXP_C(EXP_P)), v_neg(lo));
+}
+
+/* x / d to little more than half a unit, the quotient of the words (x, xl) and (d, dl): an approximate one
+ * and a step of Newton's method, in which the remainder is exact. */
+VFN V VN(v_quotient)(V x, V xl, V d, V dl) {
+#ifdef AD_ISA_AVX512
+#if CT_IS(f32)
+    V y = (V)_mm512_rcp14_ps((__m512)d), q = x * y;
+#else
+    V y = (V)_mm512_rcp14_pd((__m512d)d);
+    y = v_fma(v_fma(v_neg(y), d, K(1)), y, y);
+    V q = x * y;
+#endif
+    V rest = v_fma(v_neg(q), d, x);
+#else
+    V y = K(1) / d, q = x * y, p = q * d, rest = (x - p) - v_prod_err(q, d, p);
+#endif
+    return v_fma(rest + v_fma(v_neg(q), dl, xl), y, q);
+}
+/* 1 + e^-x = 2^-n (d + lo). Beyond x = -SILU_FAR even x times its inverse is 0; from EXP_ONE on the 1 alone
+ * matters. NaN stays. */
+#define SILU_FAR (8 - EXP_C(EXP_MIN))
+#define EXP_ONE_f32 20
+#define EXP_ONE_f64 40
+VFN V VN(v_one_and_exp)(V x, V *lo, V *n) {
+    V t = v_fmax(K(-SILU_FAR), v_fmin(K(EXP_C(EXP_ONE)), x)), k, s = VN(v_exp_parts)(v_neg(t), K(0), &k);
+    *n = v_neg(k);
+#ifdef AD_ISA_AVX512
+    V c = v_scale(K(1), *n);
+#else
+    V c = v_pow2i(v_fmax(K(-2 * EXP_C(EXP_ONE)), *n));
+#endif
+    V b = c + K(1), d = b + s;
+    *lo = (s - (d - b)) + (c - (b - K(1)));
+    return d;
+}
 VMATH V v_sigmoid(V x) {
-    V e = v_exp(v_neg(v_abs(x))), one = K(1);
-    M neg = v_lt(x, K(0));
-    V d = one + e, lost = e - (d - one);
-    V q = v_sel(neg, e, one) / d;
-    V r = v_sel(neg, one - q, q);
-    return v_fma(v_neg(q * r), lost, q);
+    V lo, n, d = VN(v_one_and_exp)(x, &lo, &n);
+    return v_scale(VN(v_quotient)(K(1), K(0), d, lo), n);
+}
+/* x sigmoid(x). Beyond SILU_FAR sigmoid is 0 or 1 (and the quotient could overflow on its way). */
+VMATH V v_silu(V x) {
+    V lo, n, d = VN(v_one_and_exp)(x, &lo, &n);
+    V r = v_copysign(v_scale(VN(v_quotient)(x, K(0), d, lo), n), x); /* for the sign of 0 */
+    M far = v_gt(v_abs(x), K(SILU_FAR));
+    if (v_any(far)) r = v_sel(far, x * v_sel(v_gt(x, K(0)), K(1), K(0)), r);
+    return r;
 }
 
 #if CT_IS(f64)

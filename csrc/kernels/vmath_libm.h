@@ -27,9 +27,6 @@ VMATH V v_nextafter(V a, V b) { return v_map2(a, b, LM(nextafter)); }
 VMATH V v_recip(V x) { return K(1) / x; }
 VMATH V v_rsqrt(V x) { return K(1) / v_sqrt(x); }
 
-/* The bare minimum and maximum let NaN through: it comes second. */
-VMATH V v_log_sigmoid(V x) { return v_fmin(K(0), x) - v_log1p(v_exp(v_neg(v_abs(x)))); }
-VMATH V v_softplus(V x) { return v_fmax(K(0), x) + v_log1p(v_exp(v_neg(v_abs(x)))); }
 VMATH V v_logit(V x) { return v_log(x / (K(1) - x)); }
 VMATH V v_sinc(V x) {
     V y = x * K(3.14159265358979323846);
@@ -39,7 +36,7 @@ VMATH V v_xlogy(V x, V y) { return v_sel(v_and(v_eq(x, K(0)), v_not(v_isnan(y)))
 /* Where both are infinite and equal the difference is NaN, and the result either of them. */
 VMATH V v_logaddexp(V a, V b) {
     V m = v_max(a, b);
-    V r = m + v_log1p(v_exp(v_neg(v_abs(a - b))));
+    V r = VN(v_plus_log_one_and_exp)(m, v_abs(a - b));
     return v_sel(v_and(v_isinf(a), v_eq(a, b)), a, r);
 }
 VMATH V v_logaddexp2(V a, V b) {

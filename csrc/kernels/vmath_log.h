@@ -6,20 +6,35 @@
  * polynomials come from tests/c/fit_vmath.py. */
 
 #if CT_IS(f32)
-#define LOG_FROM_f32 0x3f2aaaab /* 2/3 */
+#define LOG_FROM_f32 0x3f2aaaab   /* 2/3 */
+#define LOG1P_FROM_f32 0x3f400000 /* 3/4 */
 #define LOG_LN2_HI_f32 0.693359375
 #define LOG_LN2_LO_f32 -2.12194440054690583e-4
 #define LOG_SUBNORMAL_f32 0x1p-126
 static const T LOG_P_f32[] = {0.333333373,  -0.249998197, 0.199993059,  -0.166796163, 0.143128395,
                               -0.121952876, 0.106613569,  -0.128471062, 0.123580351};
+static const T LOG1P_P_f32[] = {0.333333373,  -0.250001669, 0.199998438,   -0.166555643, 0.142705277,
+                                -0.127147898, 0.11735899,   -0.0925259516, 0.0388069488};
 #else
-#define LOG_FROM_f64 0x3fe6a09e667f3bcd /* sqrt(1/2) */
+#define LOG_FROM_f64 0x3fe6a09e667f3bcd   /* sqrt(1/2) */
+#define LOG1P_FROM_f64 0x3fe8000000000000 /* 3/4 */
 #define LOG_LN2_HI_f64 6.93147180369123816490e-01
 #define LOG_LN2_LO_f64 1.90821492927058770002e-10
 #define LOG_SUBNORMAL_f64 0x1p-1022
 static const T LOG_P_f64[] = {0.6666666666666735,  0.39999999999407027, 0.28571428744255295,
                               0.22222198365750467, 0.1818357587655012,  0.15313736383343912,
                               0.14799271139064835};
+static const T LOG1P_P_f64[] = {0.666666666666666,   0.4000000000005695, 0.2857142855576822,
+                                0.2222222430282183,  0.1818166551360506, 0.15391123333623172,
+                                0.13173413439437864, 0.13844268633835646};
+static const T POW_LOG2_f64[] = {1.442695040868694,   -0.7213475208702392,  0.4808983614019482,
+                                 -0.3606736745284749, 0.2885372927900618,   -0.24045318263379728,
+                                 0.20617538981335248, -0.18030020390927437, 0.1587691211813775,
+                                 -0.1431605421944669, 0.14475580251374362,  -0.14282396258103702,
+                                 0.07734041025458084};
+static const T POW_EXP2_f64[] = {1.0000000005551068,  0.6931472057669829,   0.2402264688584499,
+                                 0.05550328712348151, 0.009618489273115819, 0.001339995745821954,
+                                 0.000153457810317374};
 static const T LOG_P5_f64[] = {0.4000000000000229,  0.2857142857008265,  0.22222222523083152,
                                0.18181784079366078, 0.15386771065255894, 0.1325648759216031,
                                0.13199482482707797};
@@ -48,6 +63,15 @@ VFN V VN(v_log_rest)(V f) {
 #else
     V s = f / (f + K(2)), z = s * s, h = K(0.5) * f2;
     return s * v_fma(z, v_poly(z, LOG_P_f64), h) - h;
+#endif
+}
+VFN V VN(v_log1p_rest)(V f) {
+    V f2 = f * f;
+#if CT_IS(f32)
+    return f2 * v_fma(f, v_poly(f, LOG1P_P_f32), K(-0.5));
+#else
+    V s = f / (f + K(2)), z = s * s, h = K(0.5) * f2;
+    return s * v_fma(z, v_poly(z, LOG1P_P_f64), h) - h;
 #endif
 }
 /* What log makes of 0, of negative numbers and of infinity; NaN stays NaN. */
@@ -89,19 +113,55 @@ VMATH V v_log10(V x) {
 }
 #endif
 
-/* log(1 + x) with 2^e f' = 1 + x, f = (2^-e - 1) + 2^-e x as an exact sum of two. */
+/* log(1 + x) with 2^e (1 + f) = 1 + x, f = (2^-e - 1) + 2^-e x, which is exact: 1 + f is taken from [3/4,
+ * 3/2), where the terms are within twice each other. Beyond 2^40 the 1 does not matter. */
 VMATH V v_log1p(V x) {
-    V u = x + K(1), e;
-    V m = VN(v_split)(u, &e);
-    V t = v_pow2i(v_neg(v_fmin(K(VN(MANT_BITS) + 9), e)));
-    V a = t - K(1), b = x * t;
-    V f = a + b, bb = f - a, fl = (a - (f - bb)) + (b - bb);
-    M big = v_gt(x, K((TU)1 << (VN(MANT_BITS) + 2))); /* where the 1 does not matter */
-    f = v_sel(big, m - K(1), f);
-    fl = v_sel(big, K(0), fl);
-    V rest = VN(v_log_rest)(f) + v_fma(v_neg(f), fl, fl);
-    V r = VN(v_log_special)(u, VN(v_log_sum)(e, f, rest));
-    return v_sel(v_lt(v_abs(x), K(CT_IS(f32) ? 0x1p-26 : 0x1p-55)), x, r); /* for -0 */
+    const int mb = VN(MANT_BITS);
+    const TU bias = VN(EXP_BIAS), one = (TU)1 << mb;
+    V u = x + K(1);
+    VU ie = ((VU)u + (2 * bias << mb) - (TU)VN(LOG1P_FROM)) >> mb; /* biased twice, as in v_split */
+    V e = (V)(ie | (VU)K(one)) - K((T)one + (T)(2 * bias));
+    V t = (V)((3 * bias - ie) << mb);
+    V f = v_fma(x, t, t - K(1));
+    M far = v_gt(u, K(0x1p40));
+    if (v_any(far)) f = v_sel(far, (V)((VU)u - ((ie - 2 * bias) << mb)) - K(1), f);
+    V r = VN(v_log_special)(u, VN(v_log_sum)(e, f, VN(v_log1p_rest)(f)));
+    return v_copysign(r, x); /* for -0 */
+}
+
+/* p + log(1 + e^-a) for a >= 0. With e^-a = 2^n (1 + s), the reduced argument is e^-a itself, or (e^-a - 1) /
+ * 2 where that is nearer to 0: n + s say which without rounding the exponential. */
+VFN V VN(v_plus_log_one_and_exp)(V p, V a) {
+    V n, s = VN(v_exp_parts)(v_fmax(K(EXP_C(EXP_MIN)), v_neg(a)), K(0), &n);
+    V e = v_scale(K(1), n), half = K(0.5) * e;
+    M small = v_lt(n, K(-1));
+    V scale = v_sel(small, e, half), at = v_sel(small, e, half - K(0.5));
+    V f = v_fma(scale, s, at), lost = v_fma(scale, s, at - f);
+    V base = v_sel(small, K(0), K(0.6875)), rest = v_sel(small, K(0), K(0.005647180559945309));
+#if CT_IS(f32)
+    rest = VN(v_log_rest)(f) + v_fma(v_neg(f), lost, rest + lost);
+#else
+    rest = VN(v_log1p_rest)(f) + v_fma(v_neg(f), lost, rest + lost);
+#endif
+    V q = p + base, b = q - p; /* the sum of two and what it lost, whichever is larger */
+    rest = rest + ((p - (q - b)) + (base - b));
+    V sum = q + f, r = sum + ((f - (sum - q)) + rest);
+    return v_sel(v_lt(p, K(INFINITY)), r, p);
+}
+/* The bare minimum and maximum let NaN through: it comes second. */
+VMATH V v_softplus(V x) { return VN(v_plus_log_one_and_exp)(v_fmax(K(0), x), v_abs(x)); }
+VMATH V v_log_sigmoid(V x) { return v_neg(v_softplus(v_neg(x))); }
+
+/* From the power of |x|, that of x: signs, and the cases that have a definite result. */
+VFN V VN(v_pow_special)(V x, V y, V r) {
+    V half = K(0.5) * y, ax = v_abs(x);
+    M integral = v_eq(v_trunc(y), y), odd = v_and(integral, v_ne(v_trunc(half), half));
+    r = v_sel(odd, v_copysign(r, x), r);
+    r = v_sel(v_and(v_and(v_lt(x, K(0)), v_isfinite(x)), v_not(integral)), K(NAN), r);
+    r = v_sel(v_or(v_isnan(x), v_isnan(y)), x + y, r);
+    M one = v_or(v_eq(x, K(1)), v_eq(y, K(0)));
+    one = v_or(one, v_and(v_eq(ax, K(1)), v_isinf(y)));
+    return v_sel(one, K(1), r);
 }
 
 #if CT_IS(f64)
@@ -125,36 +185,32 @@ VFN V VN(v_log_words)(V ax, V *lo) {
     return v_sel(v_eq(ax, K(0)), K(-INFINITY), hi);
 }
 
-/* `precise` for a float64 result; otherwise good for rounding to float32. */
-VFN V VN(v_pow_as)(V x, V y, const int precise) {
-    V ax = v_abs(x), lo = K(0), hi, r;
+VMATH V v_pow(V x, V y) {
+    V lo, hi = VN(v_log_words)(v_abs(x), &lo);
     /* Beyond 2^65 every power but that of 1 over- or underflows, and products would overflow. */
-    V yc = v_fmax(K(-0x1p65), v_fmin(K(0x1p65), y));
-    if (precise) {
-        hi = VN(v_log_words)(ax, &lo);
-        V p = yc * hi;
-        M far = v_ge(v_abs(p), K(1000));
-        V pl = v_fma(yc, lo, v_prod_err(yc, hi, p));
-        pl = v_sel(far, K(0), pl);
-        r = v_exp_less(p, v_neg(pl));
-    } else {
-        r = v_exp(yc * v_log(ax));
-    }
-    V half = K(0.5) * y;
-    M integral = v_eq(v_trunc(y), y), odd = v_and(integral, v_ne(v_trunc(half), half));
-    r = v_sel(odd, v_copysign(r, x), r);
-    r = v_sel(v_and(v_and(v_lt(x, K(0)), v_isfinite(x)), v_not(integral)), K(NAN), r);
-    r = v_sel(v_or(v_isnan(x), v_isnan(y)), x + y, r);
-    M one = v_or(v_eq(x, K(1)), v_eq(y, K(0)));
-    one = v_or(one, v_and(v_eq(ax, K(1)), v_isinf(y)));
-    return v_sel(one, K(1), r);
+    V yc = v_fmax(K(-0x1p65), v_fmin(K(0x1p65), y)), p = yc * hi;
+    V pl = v_sel(v_ge(v_abs(p), K(1000)), K(0), v_fma(yc, lo, v_prod_err(yc, hi, p)));
+    return VN(v_pow_special)(x, y, v_exp_less(p, v_neg(pl)));
 }
-VMATH V v_pow(V x, V y) { return VN(v_pow_as)(x, y, 1); }
-VSLOW V VN(v_pow_short)(V x, V y) { return VN(v_pow_as)(x, y, 0); }
+/* 2^(y log2 x) for x >= 0 of float32's range, to some 28 bits. */
+VFN V VN(v_pow_short)(V x, V y) {
+    const int mb = VN(MANT_BITS);
+    const TU bias = 2 * VN(EXP_BIAS), one = (TU)1 << mb;
+    VU ie = ((VU)x + (bias << mb) - (TU)VN(LOG_FROM)) >> mb;
+    V e = (V)(ie | (VU)K(one)) - K((T)one + (T)bias), f = (V)((VU)x - ((ie - bias) << mb)) - K(1);
+    V l = v_fma(f, v_poly(f, POW_LOG2_f64), e);
+    l = v_sel(v_gt(x, K(0)), l, K(-INFINITY));
+    l = v_sel(v_lt(x, K(INFINITY)), l, K(INFINITY));
+    V t = v_fmax(K(-1000), v_fmin(K(1000), y * l));
+    V n = (t + V_MAGIC) - V_MAGIC;
+    return v_poly(t - n, POW_EXP2_f64) * v_pow2i(n);
+}
 #else
 VMATH V v_pow(V x, V y) {
-    return v_narrow(v_pow_short_f64(v_widen_lo(x), v_widen_lo(y)),
-                    v_pow_short_f64(v_widen_hi(x), v_widen_hi(y)));
+    V ax = v_abs(x);
+    V r = v_narrow(v_pow_short_f64(v_widen_lo(ax), v_widen_lo(y)),
+                   v_pow_short_f64(v_widen_hi(ax), v_widen_hi(y)));
+    return VN(v_pow_special)(x, y, r);
 }
 #endif
 

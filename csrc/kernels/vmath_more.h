@@ -16,8 +16,6 @@
 #define v_polygamma VN(v_polygamma)
 #define v_igamma VN(v_igamma)
 #define v_igammac VN(v_igammac)
-#define v_gelu VN(v_gelu)
-#define v_gelu_grad VN(v_gelu_grad)
 #define v_gelu_tanh VN(v_gelu_tanh)
 #define v_gelu_tanh_grad VN(v_gelu_tanh_grad)
 #define v_silu_grad VN(v_silu_grad)
@@ -56,11 +54,6 @@ VMATH V v_entr(V x) {
 
 /* ---- activations ---- */
 
-VMATH V v_gelu(V x) { return x * K(0.5) * (K(1) + v_erf(x * K(SQRT_1_2))); }
-VMATH V v_gelu_grad(V g, V x) {
-    V below = K(0.5) * (K(1) + v_erf(x * K(SQRT_1_2)));
-    return g * (below + x * (v_exp(x * x * K(-0.5)) * K(ONE_OVER_SQRT_2PI)));
-}
 VFN V VN(v_gelu_inner)(V x) { return K(SQRT_2_OVER_PI) * (x + K(GELU_CUBIC) * (x * x * x)); }
 VMATH V v_gelu_tanh(V x) { return x * K(0.5) * (K(1) + v_tanh(VN(v_gelu_inner)(x))); }
 VMATH V v_gelu_tanh_grad(V g, V x) {

@@ -1,12 +1,11 @@
-/* Scaled dot product attention, softmax(q k^T scale + mask) v, without ever holding all scores.
+/* Scaled dot product attention, dropout(softmax(q k^T scale + mask)) v, without ever holding all scores.
  *
- * attention(q, k, v, mask) -> out, lse. q [*, L, E], k [*, S, E], v [*, S, D], mask [*, L, S] of bool or of
- * q's dtype, or none. Rows of q, k and v have unit stride. lse keeps log(sum(exp(scores))) for the gradient.
- *   i[0]  causal: key j for query i when j <= i
- *   i[1]  out lies with L outside of the leading dimensions
- *   i[2]  f[0] is the scale, else 1 / sqrt(E)
- *   i[3]  the last leading dimension of q may be a multiple of k's and v's: neighbouring heads share a key
- * head
+ * attention(q, k, v, mask, keep) -> out, lse. q [*, L, E], k [*, S, E], v [*, S, D], mask [*, L, S] of bool
+ * or of q's dtype, or none; keep [*, L, S] of bool, or none: the weights that dropout leaves. Rows of q, k
+ * and v are read as they lie, or copied first where they have gaps. lse keeps log(sum(exp(scores))) for the
+ * gradient. i[0]  causal: key j for query i when j <= i i[1]  out lies with L outside of the leading
+ * dimensions i[2]  f[0] is the scale, else 1 / sqrt(E) f[1] is the probability of dropout i[3]  the last
+ * leading dimension of q may be a multiple of k's and v's: neighbouring heads share a key head
  *
  * Blocks of QUERIES and KEYS go through an online softmax (Dao et al., "FlashAttention", 2022; Rabe and
  * Staats, "Self-attention does not need O(n^2) memory", 2021). A block of scores is held with a key in each
@@ -34,13 +33,14 @@ typedef struct attention {
     int lead; /* leading dimensions */
     const int64_t *sizes;
     int64_t heads, group, l, s, e, d, blocks;
-    const ad_tensor *q, *k, *v, *mask, *out, *lse;
+    const ad_tensor *q, *k, *v, *mask, *keep, *out, *lse;
+    double kept; /* 1 / (1 - p): what dropout multiplies by */
 } attention;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static attention describe(const ad_tensor *q, const ad_tensor *k, const ad_tensor *v, const ad_tensor *mask,
-                          const ad_attr *at) {
+                          const ad_tensor *keep, const ad_attr *at) {
     int n = q->ndim;
     attention a = {.ct = dtype_compute(q->dtype),
                    .causal = at->i[0],
@@ -56,7 +56,9 @@ static attention describe(const ad_tensor *q, const ad_tensor *k, const ad_tenso
                    .q = q,
                    .k = k,
                    .v = v,
-                   .mask = mask};
+                   .mask = mask,
+                   .keep = keep};
+    a.kept = q->dtype == AD_F64 ? 1 / (1 - at->f[1]) : 1 / (float)(1 - at->f[1]);
     a.es = ct_size[a.ct];
     for (int i = 0; i < a.lead; i++) a.heads *= q->sizes[i];
     if (a.lead && k->sizes[a.lead - 1]) a.group = q->sizes[a.lead - 1] / k->sizes[a.lead - 1];
@@ -79,6 +81,40 @@ static matrix rows_of(const attention *a, const ad_tensor *t, int64_t head, bool
     return (matrix){head_of(a, t, head, share), t->strides[t->ndim - 2]};
 }
 static char *row(const attention *a, matrix m, int64_t i) { return m.p + i * m.rs * (int64_t)a->es; }
+
+/* ---- rows with gaps ---- */
+
+typedef struct gapless { /* a tensor, or its copy in the workspace */
+    ad_tensor t;
+    ad_storage s;
+    int64_t strides[AD_MAXDIM];
+} gapless;
+
+static size_t gap_bytes(const ad_tensor *t) {
+    if (t->sizes[t->ndim - 1] <= 1 || t->strides[t->ndim - 1] == 1) return 0;
+    return ((size_t)t->numel * dtype_size[t->dtype] + 63) & ~(size_t)63;
+}
+
+static const ad_tensor *without_gaps(const ad_tensor *t, gapless *g, char **room) {
+    size_t bytes = gap_bytes(t);
+    if (!bytes) return t;
+    g->t = *t;
+    g->s = (ad_storage){.data = *room, .nbytes = bytes};
+    g->t.storage = &g->s;
+    g->t.offset = 0;
+    g->t.strides = g->strides;
+    dims_contiguous_strides(t->ndim, t->sizes, g->strides);
+    tensor_copy_data(&g->t, t);
+    *room += bytes;
+    return &g->t;
+}
+
+size_t attention_scratch(const ad_call *c) {
+    return gap_bytes(c->in[0]) + gap_bytes(c->in[1]) + gap_bytes(c->in[2]);
+}
+size_t attention_grad_scratch(const ad_call *c) {
+    return gap_bytes(c->in[0]) + gap_bytes(c->in[1]) + gap_bytes(c->in[2]) + gap_bytes(c->in[3]);
+}
 
 /* ---- shapes ---- */
 
@@ -110,7 +146,7 @@ static void spec_as(ad_spec *s, const ad_tensor *like, int64_t width) {
 }
 
 int attention_infer(ad_call *c) {
-    const ad_tensor *q = c->in[0], *k = c->in[1], *v = c->in[2], *mask = c->in[3];
+    const ad_tensor *q = c->in[0], *k = c->in[1], *v = c->in[2];
     int n = q->ndim;
     if (n < 2 || k->ndim != n || v->ndim != n) return misfit(c, "dimensions differ");
     if (q->dtype != AD_F32 && q->dtype != AD_F64)
@@ -125,12 +161,12 @@ int attention_infer(ad_call *c) {
         return misfit(c, "sizes do not fit");
     if (q->sizes[n - 1] > ATTENTION_WIDTH || v->sizes[n - 1] > ATTENTION_WIDTH)
         return misfit(c, "more than 256 features");
-    for (int i = 0; i < 3; i++)
-        if (c->in[i]->sizes[n - 1] > 1 && c->in[i]->strides[n - 1] != 1) return misfit(c, "rows have gaps");
-    if (mask) {
+    for (int i = 3; i < 5; i++) { /* masks */
+        const ad_tensor *mask = c->in[i];
+        if (!mask) continue;
         bool fits = mask->ndim == n && mask->sizes[n - 1] == k->sizes[n - 2];
-        for (int i = 0; i < n - 1 && fits; i++) fits = mask->sizes[i] == q->sizes[i];
-        if (!fits || (mask->dtype != AD_BOOL && mask->dtype != q->dtype))
+        for (int d = 0; d < n - 1 && fits; d++) fits = mask->sizes[d] == q->sizes[d];
+        if (!fits || (mask->dtype != AD_BOOL && (i == 4 || mask->dtype != q->dtype)))
             return ad_fail(
                 AD_ERR_RUNTIME,
                 "scaled_dot_product_attention: a mask of size %s and dtype %s for query %s and key %s",
@@ -214,26 +250,68 @@ typedef struct block {
                          vectors */
 } block;
 
-/* Queries of a mask's row have it changed key by key; a row that changes nothing, as most do in a mask that
- * is causal or for padding, is passed over. */
-#define MASK_LOOP(T, value)                                                                                  \
-    for (int64_t i = b->c0; i < b->nq; i++) {                                                                \
-        const char *m = p + ((b->q0 + i) * rs + b->k0 * cs) * size;                                          \
-        if (cs == 1 && !memcmp(m, nothing, (size_t)(b->nk * size))) continue;                                \
-        T *score = (T *)s + i;                                                                               \
-        for (int64_t j = 0; j < b->nk; j++, m += cs * size, score += QUERIES) value;                         \
-    }
+typedef uint8_t block_bytes[KEYS * QUERIES] __attribute__((aligned(64)));
 
+/* Swaps the bits of x that lie under `mask << by` with those of y under `mask`. */
+static void swap_bits(uint64_t *x, uint64_t *y, int by, uint64_t mask) {
+    uint64_t t = (*x >> by ^ *y) & mask;
+    *y ^= t;
+    *x ^= t << by;
+}
+
+/* A block of a mask of bytes, whose element for query i and key j is p[i * rs + j * cs], with a key in each
+ * row as the scores have it. Eight by eight at a time, in words, by swapping quarters of halving size
+ * (Eklundh, 1972). */
+static void turn(const block *b, const uint8_t *p, int64_t rs, int64_t cs, uint8_t *out) {
+    p += b->q0 * rs + b->k0 * cs;
+    for (int64_t i0 = b->c0 / 8 * 8; i0 < b->c0 + b->cols; i0 += 8)
+        for (int64_t j0 = 0; j0 < b->nk; j0 += 8) {
+            uint64_t x[8] = {0};
+            int64_t rows = least(8, b->nq - i0), n = least(8, b->nk - j0);
+            for (int64_t r = 0; r < rows; r++) {
+                const uint8_t *from = p + (i0 + r) * rs + j0 * cs;
+                if (cs == 1 && n == 8) memcpy(&x[r], from, 8);
+                else
+                    for (int64_t j = 0; j < n; j++) x[r] |= (uint64_t)from[j * cs] << 8 * j;
+            }
+            for (int r = 0; r < 4; r++) swap_bits(&x[r], &x[r + 4], 32, 0xffffffff);
+            for (int r = 0; r < 6; r += r == 1 ? 3 : 1) swap_bits(&x[r], &x[r + 2], 16, 0xffff0000ffff);
+            for (int r = 0; r < 8; r += 2) swap_bits(&x[r], &x[r + 1], 8, 0xff00ff00ff00ff);
+            for (int64_t j = 0; j < n; j++) memcpy(out + (j0 + j) * QUERIES + i0, &x[j], 8);
+        }
+}
+
+/* Scores of a block times `factor` where the mask t of bool is set, else `other`. */
+static void choose(const attention *a, const block *b, const ad_tensor *t, double factor, double other,
+                   char *s) {
+    block_bytes bytes;
+    turn(b, (const uint8_t *)head_of(a, t, b->head, false), t->strides[t->ndim - 2], t->strides[t->ndim - 1],
+         bytes);
+    kern->attention.choose[a->ct](b->nk, b->cols, QUERIES, s + b->c0 * (int64_t)a->es, bytes + b->c0, factor,
+                                  other);
+}
+
+/* Most rows of a mask that is causal or for padding change nothing. */
 static void apply_bool(const attention *a, const block *b, const char *p, int64_t rs, int64_t cs, char *s) {
     static const char nothing[KEYS] = {[0 ... KEYS - 1] = 1};
-    static const float added[2] = {-INFINITY, 0}; /* no branch: masks may be random */
-    int64_t size = 1;
+    bool any = cs != 1;
     if (rs == 0) { /* the same for all queries */
         for (int64_t j = 0; j < b->nk; j++)
             if (!p[(b->k0 + j) * cs]) fill(a, s + (j * QUERIES + b->c0) * (int64_t)a->es, b->cols, -INFINITY);
-    } else if (a->ct == CT_F32) MASK_LOOP(float, *score += added[*m != 0])
-    else MASK_LOOP(double, *score += added[*m != 0])
+        return;
+    }
+    for (int64_t i = b->c0; i < b->nq && !any; i++)
+        any = memcmp(p + (b->q0 + i) * rs + b->k0, nothing, (size_t)b->nk) != 0;
+    if (any) choose(a, b, a->mask, 1, -INFINITY, s);
 }
+
+#define MASK_ROWS(T)                                                                                         \
+    for (int64_t i = b->c0; i < b->nq; i++) {                                                                \
+        const char *m = p + ((b->q0 + i) * rs + b->k0 * cs) * size;                                          \
+        T *score = (T *)s + i;                                                                               \
+        if (cs == 1 && !memcmp(m, nothing, (size_t)(b->nk * size))) continue;                                \
+        for (int64_t j = 0; j < b->nk; j++, m += cs * size, score += QUERIES) *score += *(const T *)m;       \
+    }
 
 static void apply_added(const attention *a, const block *b, const char *p, int64_t rs, int64_t cs, char *s) {
     static const double nothing[KEYS];
@@ -246,8 +324,8 @@ static void apply_added(const attention *a, const block *b, const char *p, int64
             if (a->ct == CT_F64 && *(const double *)m != 0)
                 for (int64_t i = 0; i < b->cols; i++) ((double *)line)[i] += *(const double *)m;
         }
-    } else if (a->ct == CT_F32) MASK_LOOP(float, *score += *(const float *)m)
-    else MASK_LOOP(double, *score += *(const double *)m)
+    } else if (a->ct == CT_F32) MASK_ROWS(float)
+    else MASK_ROWS(double)
 }
 
 /* The mask and what lies behind a causal query, on scores of a block; s is its first row. */
@@ -263,6 +341,9 @@ static void apply_mask(const attention *a, const block *b, char *s) {
         if (end > b->c0) fill(a, s + (j * QUERIES + b->c0) * (int64_t)a->es, end - b->c0, -INFINITY);
     }
 }
+
+/* Dropout, on weights of a block or on what is to become their gradient. */
+static void apply_keep(const attention *a, const block *b, char *s) { choose(a, b, a->keep, a->kept, 0, s); }
 
 /* Whether the mask hides every key of a block from every query, as it does behind the end of a padded
  * sequence or outside of a window. A block that does not is mostly known by its first element. */
@@ -329,6 +410,7 @@ static void attend(int64_t begin, int64_t end, void *ctx) {
             scores(a, &b, k, qt, a->e, s);
             apply_mask(a, &b, s);
             kernels->softmax[a->ct](b.nk, b.cols, QUERIES, s + skip, max + skip, sum + skip, alpha + skip);
+            if (a->keep) apply_keep(a, &b, s);
             if (!first) kernels->scale[a->ct](b.nq - b.c0, a->d, o.rs, row(a, o, b.c0), alpha + skip);
             product(a, b.nq - b.c0, a->d, b.nk, s + skip, 1, QUERIES, row(a, v, b.k0), v.rs, false,
                     row(a, o, b.c0), o.rs, !first);
@@ -357,13 +439,17 @@ static int64_t grain_of(const attention *a) {
 }
 
 void attention_run(const ad_call *c) {
-    attention a = describe(c->in[0], c->in[1], c->in[2], c->in[3], c->at);
+    gapless room[3];
+    const ad_tensor *in[3];
+    char *at = c->scratch;
+    for (int i = 0; i < 3; i++) in[i] = without_gaps(c->in[i], &room[i], &at);
+    attention a = describe(in[0], in[1], in[2], c->in[3], c->in[4], c->at);
     a.out = c->out[0];
     a.lse = c->out[1];
     if (a.out->numel) pool_parallel_for(a.heads * a.blocks, grain_of(&a), attend, &a);
 }
 
-/* ---- backward: attention_grad(g, q, k, v, mask, out, lse) -> dq, dk, dv ---- */
+/* ---- backward: attention_grad(g, q, k, v, mask, keep, out, lse) -> dq, dk, dv ---- */
 
 int attention_grad_infer(ad_call *c) {
     for (int i = 0; i < 3; i++) {
@@ -415,7 +501,9 @@ static void go_back(const backward *w, int64_t head, int64_t q0, int64_t k0, int
         scores(a, &b, k, qt, a->e, s);
         apply_mask(a, &b, s);
         scores(a, &b, v, gt, a->d, ds);
+        if (a->keep) apply_keep(a, &b, ds);
         kernels->grad[a->ct](b.nk, b.cols, QUERIES, s + skip, ds + skip, lse + skip, dot + skip, a->scale);
+        if (a->keep) apply_keep(a, &b, s);
         if (want & WANT_KV) {
             product(a, b.nk, a->d, nq, s + skip, QUERIES, 1, row(a, g, b.c0), g.rs, false, row(a, dv, b.k0),
                     dv.rs, true);
@@ -471,14 +559,18 @@ static void back_keys(int64_t begin, int64_t end, void *ctx) {
 }
 
 void attention_grad_run(const ad_call *c) {
-    backward w = {.a = describe(c->in[1], c->in[2], c->in[3], c->in[4], c->at),
-                  .g = c->in[0],
+    gapless room[4];
+    const ad_tensor *in[4];
+    char *at = c->scratch;
+    for (int i = 0; i < 4; i++) in[i] = without_gaps(c->in[i], &room[i], &at);
+    backward w = {.a = describe(in[1], in[2], in[3], c->in[4], c->in[5], c->at),
+                  .g = in[0],
                   .dq = c->out[0],
                   .dk = c->out[1],
                   .dv = c->out[2]};
     attention *a = &w.a;
-    a->out = c->in[5];
-    a->lse = c->in[6];
+    a->out = c->in[6];
+    a->lse = c->in[7];
     w.chunks = (a->s + CHUNK - 1) / CHUNK;
     int64_t heads = a->group ? a->heads / a->group : 0;
     if (heads >= 8 || (a->blocks <= 2 && w.chunks <= 1)) {

@@ -24,7 +24,7 @@ static ad_tensor *em_fill(ad_em *E, ad_tensor *t, ad_tensor *where, double v) {
 }
 
 static void compose(ad_em *E, const ad_attr *at, ad_tensor **in, ad_tensor **out) {
-    ad_tensor *q = in[0], *mask = in[3];
+    ad_tensor *q = in[0], *mask = in[3], *keep = in[4];
     ad_tensor *k = em_repeat(E, in[1], q), *v = em_repeat(E, in[2], q);
     ad_tensor *s = em2(E, OP_matmul, em2(E, OP_mul, q, em_const(E, at->i[2] ? at->f[0] : attention_scale(q))),
                        em1i(E, OP_transpose, k, -2, -1, 0));
@@ -46,24 +46,24 @@ static void compose(ad_em *E, const ad_attr *at, ad_tensor **in, ad_tensor **out
     ad_tensor *dead = em2(E, OP_eq, em_op(E, OP_amax, 1, &s, &over), em_const(E, -INFINITY));
     s = em_fill(E, s, dead, 0);
     if (!s) return;
-    out[0] = em2(E, OP_matmul, em_fill(E, em_op(E, OP_softmax, 1, &s, &soft), dead, 0), v);
+    s = em_fill(E, em_op(E, OP_softmax, 1, &s, &soft), dead, 0);
+    if (keep && s) s = em_op(E, OP_dropout_scale, 2, (ad_tensor *[]){s, keep}, &(ad_attr){.f = {at->f[1]}});
+    out[0] = em2(E, OP_matmul, s, v);
 }
 
 void attention_vjp(ad_vjp *v) {
     ad_em *E = &v->E;
-    ad_tensor *in[4], *out[3], *g = v->g[0];
+    ad_tensor *in[5], *out[3], *g = v->g[0];
     if (!g) return;
-    vjp_optional_in(v, 4, in);
+    vjp_optional_in(v, 5, in);
     if (E->failed) return;
     if (!grad_is_final() || (in[3] && vjp_needs(v, 3))) {
-        composed_vjp(v, 4, in, compose); /* the kernel has no gradient of the mask */
+        composed_vjp(v, 5, in, compose); /* the kernel has no gradient of the mask */
         return;
     }
-    int n = g->ndim;
-    if (g->strides[n - 1] != 1 && g->sizes[n - 1] > 1) g = em1(E, OP_contiguous, g);
-    ad_tensor *args[] = {g, in[0], in[1], in[2], in[3], vjp_out(v, 0), vjp_out(v, 1)};
+    ad_tensor *args[] = {g, in[0], in[1], in[2], in[3], in[4], vjp_out(v, 0), vjp_out(v, 1)};
     if (E->failed) return;
-    if (ad_apply(&ad_ops[OP_attention_grad], 7, args, v->at, out) < 0) {
+    if (ad_apply(&ad_ops[OP_attention_grad], 8, args, v->at, out) < 0) {
         E->failed = true;
         return;
     }

@@ -102,7 +102,7 @@ static void add_line(const avg_job *j, int64_t n, void *line, const char *x, boo
         dtype_loads[j->dtype][j->ct](n, tile, x, j->size);
         x = tile;
     }
-    kern->ew[EW_add][j->ct](n, line, (const void *[]){line, x});
+    kern->ew[EW_add][j->ct](n, line, (const void *[]){line, x}, 0);
 }
 
 static void avg_rows(int64_t begin, int64_t end, void *ctx) {
@@ -135,7 +135,7 @@ static void avg_rows(int64_t begin, int64_t end, void *ctx) {
                 }
                 char *to = part ? sums + cs : sums;
                 kern->pool_sums[j->ct](1, line, &zero, &len, &one, 1, 1, to);
-                if (part) kern->ew[EW_add][j->ct](1, sums, (const void *[]){sums, to});
+                if (part) kern->ew[EW_add][j->ct](1, sums, (const void *[]){sums, to}, 0);
                 if (part + LINE >= w) kern->pool_sums[j->ct](1, sums, &zero, &one, &one, 1, divisor, sums);
             }
             dtype_stores[j->dtype][j->ct](c.n, out + o * j->size, j->size, sums);
@@ -185,6 +185,70 @@ static void avg_pairs_grad(int64_t begin, int64_t end, void *ctx) {
     }
 }
 
+/* ---- small planes: window by window ---- */
+
+enum { SMALL = 256 };
+
+typedef struct windows { /* where those of each dimension lie, and what they count */
+    int64_t lo[3][SMALL], hi[3][SMALL], count[3][SMALL];
+} windows;
+static void windows_of(const avg_job *j, windows *w) {
+    for (int d = 0; d < 3; d++)
+        for (int64_t o = 0; o < j->g.out[d]; o++)
+            w->count[d][o] = stretch(j, d, o, &w->lo[d][o], &w->hi[d][o]);
+}
+static bool is_small(const avg_job *j) {
+    return (j->dtype == AD_F32 || j->dtype == AD_F64) && j->g.in_plane <= SMALL && j->g.out_plane <= SMALL &&
+           j->g.out[2] < 16;
+}
+
+/* Of each window, its divisor and the places that it covers. */
+#define EACH_WINDOW(T, before, each, after)                                                                  \
+    for (int64_t p = begin; p < end; p++) {                                                                  \
+        T *in = (T *)plane + p * g->in_plane, *result = (T *)pooled + p * g->out_plane;                      \
+        before;                                                                                              \
+        for (int64_t z = 0; z < g->out[0]; z++)                                                              \
+            for (int64_t y = 0; y < g->out[1]; y++)                                                          \
+                for (int64_t o = 0; o < g->out[2]; o++, result++) {                                          \
+                    T d = (T)(j->all ? j->all : w.count[0][z] * w.count[1][y] * w.count[2][o]), s = 0;       \
+                    T share = *result / d;                                                                   \
+                    (void)share;                                                                             \
+                    for (int64_t a = w.lo[0][z]; a < w.hi[0][z]; a++)                                        \
+                        for (int64_t b = w.lo[1][y]; b < w.hi[1][y]; b++) {                                  \
+                            T *row = in + (a * g->in[1] + b) * g->in[2];                                     \
+                            for (int64_t i = w.lo[2][o]; i < w.hi[2][o]; i++) each;                          \
+                        }                                                                                    \
+                    after;                                                                                   \
+                }                                                                                            \
+    }
+
+static void small_avg(int64_t begin, int64_t end, void *ctx) {
+    const avg_job *j = ctx;
+    const pool_geo *g = &j->g;
+    const char *plane = j->x;
+    char *pooled = j->out;
+    windows w;
+    windows_of(j, &w);
+    if (j->ct == CT_F32) {
+        EACH_WINDOW(float, , s += row[i], *result = s / d)
+    } else {
+        EACH_WINDOW(double, , s += row[i], *result = s / d)
+    }
+}
+static void small_spread(int64_t begin, int64_t end, void *ctx) {
+    const avg_job *j = ctx;
+    const pool_geo *g = &j->g;
+    char *plane = j->out;
+    const char *pooled = j->x;
+    windows w;
+    windows_of(j, &w);
+    if (j->ct == CT_F32) {
+        EACH_WINDOW(float, memset(in, 0, (size_t)g->in_plane * sizeof *in), row[i] += share, (void)s)
+    } else {
+        EACH_WINDOW(double, memset(in, 0, (size_t)g->in_plane * sizeof *in), row[i] += share, (void)s)
+    }
+}
+
 static void avg_run(const ad_call *c) {
     avg_job j;
     if (!c->out[0]->numel) return;
@@ -196,6 +260,10 @@ static void avg_run(const ad_call *c) {
     if (floats && (all || pool_pairs(g, j.dtype))) {
         int64_t grain = 16384 / g->in_plane;
         pool_parallel_for(g->planes, grain ? grain : 1, all ? avg_all : avg_pairs, &j);
+        return;
+    }
+    if (is_small(&j)) {
+        pool_parallel_for(g->planes, 16384 / (g->in_plane + 4 * g->out_plane), small_avg, &j);
         return;
     }
     double rows = g->adaptive
@@ -288,7 +356,7 @@ static void spread_planes(int64_t begin, int64_t end, void *ctx) {
             for (int64_t d = d0; d < d1; d++)
                 for (int64_t h = h0; h < h1; h++) {
                     char *to = plane + (d * g->in[1] + h) * g->in[2] * cs;
-                    kern->ew[EW_add][j->ct](g->in[2], to, (const void *[]){to, line});
+                    kern->ew[EW_add][j->ct](g->in[2], to, (const void *[]){to, line}, 0);
                 }
         }
     }
@@ -306,6 +374,10 @@ void avg_pool_grad_run(const ad_call *c) {
     }
     pool_geo *g = &j.g;
     bool all = one_window(g), pairs = pool_pairs(g, j.dtype), floats = j.dtype == AD_F32 || j.dtype == AD_F64;
+    if (!all && !pairs && is_small(&j)) {
+        pool_parallel_for(g->planes, 16384 / (g->in_plane + 4 * g->out_plane), small_spread, &j);
+        return;
+    }
     if (floats && (all || pairs || (g->in[2] <= LINE && g->out[2] <= LINE && g->k[2] < MARGIN))) {
         int64_t grain = 8192 / (g->in_plane + g->out_plane);
         pool_parallel_for(g->planes, grain ? grain : 1,

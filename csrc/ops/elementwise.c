@@ -1,13 +1,10 @@
-/* Elementwise rows: broadcasting, type promotion, the tiled loop, and the gradient rules that
- * elementwise.def spells out.
- *
- * The loop walks the output in flat order, tile by tile. An operand that is contiguous in that order and
- * already of the compute type is read where it lies; a scalar fills one tile once; anything else is
- * packed (and converted) into a tile that stays in the first-level cache. */
+/* Elementwise rows: broadcasting, type promotion, and what they are run by: one kernel call for plain
+ * operands of moderate size, the loop of loop.c for all others. */
 #include <string.h>
 #include "../core.h"
 #include "../pool.h"
 #include "declare.h"
+#include "loop.h"
 
 #define GRAIN (EW_TILE * 64)
 
@@ -55,13 +52,6 @@ int result_type(int n, ad_tensor *const *in) {
             r = r == AD_BOOL || dtype_is_float(cat[k]) ? cat[k] : dtype_promote(r, cat[k]);
     }
     return r;
-}
-
-/* Strides of an operand over the output's dimensions: 0 where it is stretched. */
-static void operand_strides(const ad_tensor *t, int ndim, const int64_t *sizes, int64_t *strides) {
-    int lead = ndim - t->ndim;
-    for (int d = 0; d < ndim; d++)
-        strides[d] = d < lead || (t->sizes[d - lead] == 1 && sizes[d] != 1) ? 0 : t->strides[d - lead];
 }
 
 /* Results keep the order of dimensions of operands that agree on one (transposed, channels last). */
@@ -228,251 +218,58 @@ int ew_infer(ad_call *c) {
     return 0;
 }
 
-/* ---- the loop ---- */
-
-enum { DIRECT, CONSTANT, PACKED };
-
-typedef struct operand {
-    char *data;
-    int dtype, mode;
-    bool as_bool, native;   /* native: kernels read the memory as it is */
-    size_t step;            /* bytes of one element in the tile (or in memory when direct) */
-    const int64_t *strides; /* in bytes over the merged dimensions */
-} operand;
-
-typedef struct loop {
-    ew_kernel fn;
-    int nin, ndim, ct;
-    bool wide;    /* integers that become single floats, computed in double */
-    bool sigmoid; /* of such integers: exp(-x) is rounded, and the rest done in single steps, as PyTorch does
-                   */
-    int64_t sizes[AD_MAXDIM];
-    int64_t strides[4][AD_MAXDIM]; /* bytes: inputs, then the output */
-    operand in[3], out;
-} loop;
-
-static void load_wide(int dtype, int64_t n, double *to, const char *from, int64_t stride, bool negate) {
-    float single[EW_TILE];
-    dtype_loads[dtype][CT_F32](n, single, from, stride);
-    for (int64_t k = 0; k < n; k++) to[k] = negate ? -single[k] : single[k];
-}
-
-/* Reads n elements of an operand from flat position `at` into a tile, or writes them back. */
-static void tile_move(const loop *l, const operand *o, int64_t at, int64_t n, char *tile, bool store) {
-    int last = l->ndim - 1;
-    int64_t index[AD_MAXDIM], rest = at;
-    char *p = o->data;
-    for (int d = last; d >= 0; d--) {
-        index[d] = rest % l->sizes[d];
-        rest /= l->sizes[d];
-        p += index[d] * o->strides[d];
-    }
-    dtype_load load = o->as_bool ? dtype_load_bool[o->dtype] : dtype_loads[o->dtype][l->ct];
-    dtype_store put = o->as_bool ? dtype_store_bool[o->dtype] : dtype_stores[o->dtype][l->ct];
-    while (n > 0) {
-        int64_t run = l->sizes[last] - index[last];
-        if (run > n) run = n;
-        if (store) put(run, p, o->strides[last], tile);
-        else if (l->wide) load_wide(o->dtype, run, (double *)tile, p, o->strides[last], l->sigmoid);
-        else load(run, tile, p, o->strides[last]);
-        tile += run * (int64_t)o->step;
-        n -= run;
-        if (!n) break;
-        p -= index[last] * o->strides[last]; /* back to the start of the row */
-        index[last] = 0;
-        for (int d = last - 1; d >= 0; d--) {
-            p += o->strides[d];
-            if (++index[d] < l->sizes[d]) break;
-            p -= l->sizes[d] * o->strides[d];
-            index[d] = 0;
-        }
-    }
-}
-
-/* One element of an operand, n times. */
-static void fill_tile(const loop *l, const operand *o, int64_t n, char *tile, const char *from) {
-    if (o->as_bool) dtype_load_bool[o->dtype](1, tile, from, 0);
-    else if (l->wide) load_wide(o->dtype, 1, (double *)tile, from, 0, l->sigmoid);
-    else dtype_loads[o->dtype][l->ct](1, tile, from, 0);
-    for (int64_t have = 1; have < n; have *= 2)
-        memcpy(tile + have * (int64_t)o->step, tile, (size_t)(have < n - have ? have : n - have) * o->step);
-}
-
-static void loop_range(int64_t begin, int64_t end, void *ctx) {
-    const loop *l = ctx;
-    _Alignas(64) char tiles[4][EW_TILE * 8];
-    const void *in[3];
-    bool whole = l->out.mode == DIRECT;
-    for (int i = 0; i < l->nin; i++) {
-        const operand *o = &l->in[i];
-        if (o->mode == DIRECT) continue;
-        whole = false;
-        if (o->mode == CONSTANT) {
-            fill_tile(l, o, end - begin < EW_TILE ? end - begin : EW_TILE, tiles[i], o->data);
-        }
-        in[i] = tiles[i];
-    }
-    int64_t step = whole ? end - begin : EW_TILE;
-    for (int64_t at = begin; at < end; at += step) {
-        int64_t n = end - at < step ? end - at : step;
-        for (int i = 0; i < l->nin; i++) {
-            const operand *o = &l->in[i];
-            if (o->mode == DIRECT) in[i] = o->data + at * (int64_t)o->step;
-            else if (o->mode == PACKED) tile_move(l, o, at, n, tiles[i], false);
-        }
-        if (l->out.mode == DIRECT) l->fn(n, l->out.data + at * (int64_t)l->out.step, in);
-        else {
-            l->fn(n, tiles[3], in);
-            double *e = (double *)tiles[3];
-            for (int64_t k = 0; l->sigmoid && k < n; k++) e[k] = 1.0f / (1.0f + (float)e[k]);
-            tile_move(l, &l->out, at, n, tiles[3], true);
-        }
-    }
-}
-
-/* Rows of at least this many elements are computed where they lie rather than packed into tiles. */
-#define ROW_MIN 32
-
-/* Whether each row of the last dimension can be handed to the kernel as it lies: every operand in it is
- * contiguous and of the compute type, or one element for the whole row. */
-static bool by_rows(const loop *l) {
-    int last = l->ndim - 1;
-    if (l->ndim < 2 || l->sizes[last] < ROW_MIN) return false;
-    bool stretched = false;
-    for (int i = 0; i <= l->nin; i++) {
-        const operand *o = i < l->nin ? &l->in[i] : &l->out;
-        if (o->mode == DIRECT || o->mode == CONSTANT) continue;
-        if (o->strides[last] == 0 && i < l->nin) stretched = true;
-        else if (o->native && o->strides[last] == (int64_t)dtype_size[o->dtype]) stretched = true;
-        else return false;
-    }
-    return stretched;
-}
-
-static void row_range(int64_t begin, int64_t end, void *ctx) {
-    const loop *l = ctx;
-    _Alignas(64) char tiles[3][EW_TILE * 8];
-    const void *in[3];
-    int last = l->ndim - 1;
-    int64_t index[AD_MAXDIM], width = l->sizes[last], rest = begin;
-    for (int d = last; d >= 0; d--) {
-        index[d] = rest % l->sizes[d];
-        rest /= l->sizes[d];
-    }
-    bool tiled = false; /* some operand comes from a tile, which bounds a step */
-    for (int i = 0; i < l->nin; i++) {
-        const operand *o = &l->in[i];
-        tiled |= o->mode == CONSTANT || (o->mode == PACKED && o->strides[last] == 0);
-        if (o->mode == CONSTANT) fill_tile(l, o, width < EW_TILE ? width : EW_TILE, tiles[i], o->data);
-    }
-    for (int64_t at = begin; at < end;) {
-        int64_t row =
-            width - index[last] < end - at ? width - index[last] : end - at; /* what is left of this row */
-        for (int64_t done = 0; done < row;) {
-            int64_t n = tiled && row - done > EW_TILE ? EW_TILE : row - done;
-            char *out = NULL;
-            for (int i = 0; i <= l->nin; i++) {
-                const operand *o = i < l->nin ? &l->in[i] : &l->out;
-                char *p = o->data;
-                if (i < l->nin && o->mode == CONSTANT) {
-                    in[i] = tiles[i];
-                    continue;
-                }
-                for (int d = 0; d < last; d++) p += index[d] * o->strides[d];
-                p += (index[last] + done) * o->strides[last];
-                if (i == l->nin) out = p;
-                else if (o->mode == PACKED && o->strides[last] == 0) {
-                    if (!done) fill_tile(l, o, row < EW_TILE ? row : EW_TILE, tiles[i], p);
-                    in[i] = tiles[i];
-                } else in[i] = p;
-            }
-            l->fn(n, out, in);
-            done += n;
-        }
-        at += row;
-        index[last] = 0;
-        for (int d = last - 1; d >= 0; d--) {
-            if (++index[d] < l->sizes[d]) break;
-            index[d] = 0;
-        }
-    }
-}
-
-/* Dimensions in the order of the output's strides, neighbours merged where every operand allows it. */
-static void merge_dims(loop *l, const ad_call *c) {
-    const ad_tensor *out = c->out[0];
-    int nd = out->ndim, order[AD_MAXDIM], n = 0;
-    int64_t s[4][AD_MAXDIM];
-    for (int i = 0; i < l->nin; i++) operand_strides(c->in[i], nd, out->sizes, s[i]);
-    dims_copy(s[3], out->strides, nd);
-    for (int d = 0; d < nd; d++) {
-        if (out->sizes[d] == 1) continue;
-        int k = n++;
-        for (; k > 0 && s[3][order[k - 1]] < s[3][d]; k--) order[k] = order[k - 1];
-        order[k] = d;
-    }
-    int m = 0;
-    for (int k = 0; k < n; k++) {
-        int d = order[k];
-        bool merge = m > 0;
-        for (int i = 0; i < 4 && merge; i++)
-            if (i < l->nin || i == 3) merge = l->strides[i][m - 1] == s[i][d] * out->sizes[d];
-        if (merge) {
-            l->sizes[m - 1] *= out->sizes[d];
-            for (int i = 0; i < 4; i++)
-                if (i < l->nin || i == 3) l->strides[i][m - 1] = s[i][d];
-        } else {
-            l->sizes[m] = out->sizes[d];
-            for (int i = 0; i < 4; i++)
-                if (i < l->nin || i == 3) l->strides[i][m] = s[i][d];
-            m++;
-        }
-    }
-    if (!m) {
-        l->sizes[0] = 1;
-        for (int i = 0; i < 4; i++) l->strides[i][0] = 0;
-        m = 1;
-    }
-    l->ndim = m;
-    for (int i = 0; i < 4; i++) {
-        if (i >= l->nin && i != 3) continue;
-        int64_t bytes = dtype_size[i == 3 ? out->dtype : c->in[i]->dtype];
-        for (int d = 0; d < m; d++) l->strides[i][d] *= bytes;
-    }
-}
-
-static void set_operand(loop *l, operand *o, const ad_tensor *t, int k, bool as_bool) {
-    o->data = tensor_data(t);
-    o->dtype = t->dtype;
-    o->as_bool = as_bool;
-    o->strides = l->strides[k];
-    o->step = as_bool ? 1 : ct_size[l->ct];
-    bool native = as_bool
-                      ? t->dtype == AD_BOOL
-                      : (t->dtype == AD_F32 && l->ct == CT_F32) || (t->dtype == AD_F64 && l->ct == CT_F64) ||
-                            (t->dtype == AD_I64 && l->ct == CT_I64);
-    o->native = native;
-    bool zero = true, flat = true;
-    int64_t expect = dtype_size[t->dtype];
-    for (int d = l->ndim - 1; d >= 0; d--) {
-        zero &= o->strides[d] == 0;
-        flat &= l->sizes[d] == 1 || o->strides[d] == expect;
-        expect *= l->sizes[d];
-    }
-    o->mode = flat && native ? DIRECT : zero && k != 3 ? CONSTANT : PACKED;
-}
+/* ---- running ---- */
 
 int ew_common(const ad_call *c) {
     int common = inputs_common(c);
     return c->op->promo & P_FLOAT && !dtype_is_float(common) ? dtype_default_float() : common;
 }
 
-/* A plain call of moderate size: one kernel call, numbers spread over a tile. */
+/* How many elements are worth a thread: some 10 us of work. */
+static int64_t grain_of(const ad_op *op) {
+    switch (op - ad_ops) {
+#define HEAVY(name) case OP_##name:
+        HEAVY(pow)
+        HEAVY(pow_grad_a)
+        HEAVY(pow_grad_b)
+        HEAVY(hypot)
+        HEAVY(logaddexp)
+        HEAVY(logaddexp2)
+        HEAVY(xlogy)
+        HEAVY(xlog1py)
+        HEAVY(fmod)
+        HEAVY(remainder)
+        HEAVY(floor_divide)
+        HEAVY(elu)
+        HEAVY(elu_grad)
+        HEAVY(celu)
+        HEAVY(celu_grad)
+        HEAVY(selu)
+        HEAVY(selu_grad)
+        HEAVY(gelu)
+        HEAVY(gelu_grad)
+        HEAVY(gelu_tanh)
+        HEAVY(gelu_tanh_grad)
+        HEAVY(silu)
+        HEAVY(silu_grad)
+        HEAVY(mish)
+        HEAVY(mish_grad)
+        HEAVY(softplus)
+        HEAVY(softplus_grad)
+#undef HEAVY
+        return GRAIN / 4;
+    default: /* of one operand and a floating-point result: the mathematical functions */
+        return op->promo & P_FLOAT && op->nin == 1 ? GRAIN / 4 : GRAIN;
+    }
+}
+
+/* A plain call of moderate size: one kernel call, numbers spread over a vector. */
 static bool run_plain(const ad_call *c) {
     ad_tensor *out = c->out[0];
-    _Alignas(64) char tiles[3][EW_TILE * 8];
+    _Alignas(64) char vectors[3][64];
     const void *in[3];
     int ct = CT_F32;
+    unsigned flags = 0;
     bool numbers = false;
     for (int i = 0; i < c->nin; i++) {
         if (c->in[i]->flags & AD_T_WRAPPED) numbers = true;
@@ -481,38 +278,35 @@ static bool run_plain(const ad_call *c) {
             in[i] = tensor_data(c->in[i]);
         }
     }
-    if (out->numel > (numbers ? EW_TILE : GRAIN)) return false;
+    if (out->numel > grain_of(c->op)) return false;
     if (out->dtype != (c->op->promo & P_BOOL_OUT ? AD_BOOL : ct == CT_F32 ? AD_F32 : AD_F64)) return false;
     for (int i = 0; numbers && i < c->nin; i++)
         if (c->in[i]->flags & AD_T_WRAPPED) {
-            dtype_loads[c->in[i]->dtype][ct](out->numel, tiles[i], tensor_data(c->in[i]), 0);
-            in[i] = tiles[i];
+            int64_t lanes = kern->vector_bytes / (int64_t)ct_size[ct];
+            dtype_loads[c->in[i]->dtype][ct](lanes, vectors[i], tensor_data(c->in[i]), 0);
+            in[i] = vectors[i];
+            flags |= 1u << i;
         }
-    kern->ew[c->op->row][ct](out->numel, tensor_data(out), in);
+    kern->ew[c->op->row][ct](out->numel, tensor_data(out), in, flags);
     return true;
 }
 
 void ew_run(const ad_call *c) {
     const ad_tensor *out = c->out[0];
     if (!out->numel || (c->plain && run_plain(c))) return;
-    int promo = c->op->promo;
+    int promo = c->op->promo, common = ew_common(c), ct = dtype_compute(common);
+    bool wide = promo & P_WIDE && common == AD_F32 && dtype_is_int(c->in[0]->dtype);
+    bool sigmoid = wide && c->op->row == EW_sigmoid;
+    if (wide) ct = CT_F64;
     loop l;
-    l.nin = c->nin;
-    int common = ew_common(c);
-    l.wide = promo & P_WIDE && common == AD_F32 && dtype_is_int(c->in[0]->dtype);
-    l.ct = l.wide ? CT_F64 : dtype_compute(common);
-    l.sigmoid = l.wide && c->op->row == EW_sigmoid;
-    l.fn = kern->ew[l.sigmoid ? EW_exp : c->op->row][l.ct];
-    merge_dims(&l, c);
-    for (int i = 0; i < c->nin; i++) set_operand(&l, &l.in[i], c->in[i], i, (promo & P_SELECT && i == 0));
-    set_operand(&l, &l.out, out, 3, promo & P_BOOL_OUT);
-    pool_parallel_for(out->numel, GRAIN, by_rows(&l) ? row_range : loop_range, &l);
+    loop_set(&l, kern->ew[sigmoid ? EW_exp : c->op->row][ct], ct, c->nin, c->in, out, promo & P_SELECT,
+             promo & P_BOOL_OUT);
+    l.wide = wide;
+    l.sigmoid = sigmoid;
+    loop_run(&l, grain_of(c->op));
 }
 
 /* ---- copies ---- */
-
-static void copy_f32(int64_t n, void *o, const void *const *in) { memcpy(o, in[0], (size_t)n * 4); }
-static void copy_b8(int64_t n, void *o, const void *const *in) { memcpy(o, in[0], (size_t)n * 8); }
 
 typedef struct plain_copy {
     char *dst;
@@ -540,13 +334,9 @@ void tensor_copy_data(ad_tensor *dst, const ad_tensor *src) {
         return;
     }
     ad_tensor *in = (ad_tensor *)src;
-    ad_call c = {.nin = 1, .nout = 1, .in = &in, .out = &dst};
-    loop l = {.nin = 1};
     bool to_double = dst->dtype == AD_F64 || src->dtype == AD_F64;
-    l.ct = dtype_is_int(src->dtype) && dtype_is_int(dst->dtype) ? CT_I64 : to_double ? CT_F64 : CT_F32;
-    l.fn = l.ct == CT_F32 ? copy_f32 : copy_b8;
-    merge_dims(&l, &c);
-    set_operand(&l, &l.in[0], src, 0, false);
-    set_operand(&l, &l.out, dst, 3, false);
-    pool_parallel_for(dst->numel, GRAIN, loop_range, &l);
+    int ct = dtype_is_int(src->dtype) && dtype_is_int(dst->dtype) ? CT_I64 : to_double ? CT_F64 : CT_F32;
+    loop l;
+    loop_set(&l, NULL, ct, 1, &in, dst, false, false);
+    loop_run(&l, GRAIN);
 }

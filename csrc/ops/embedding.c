@@ -144,7 +144,7 @@ static void grad_range(int64_t begin, int64_t end, void *ctx) {
         if (j->i[k] == j->padding) continue;
         char *o = out + j->i[k] * j->width * b;
         const char *s = g + k * j->width * b;
-        if (native) add(n, o, (const void *[]){o, s});
+        if (native) add(n, o, (const void *[]){o, s}, 0);
         else row_add(j->dtype, n, o, 1, s, 1);
     }
     for (int64_t r = 0; j->count && r < j->rows; r++)

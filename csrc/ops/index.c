@@ -249,7 +249,7 @@ MOVERS(uint64_t, 8)
 
 void row_add(int dtype, int64_t n, char *dst, int64_t ds, const char *src, int64_t ss) {
     if (n >= 16 && ds == 1 && ss == 1 && (dtype == AD_F32 || dtype == AD_F64 || dtype == AD_I64)) {
-        kern->ew[EW_add][dtype_compute(dtype)](n, dst, (const void *[]){dst, src});
+        kern->ew[EW_add][dtype_compute(dtype)](n, dst, (const void *[]){dst, src}, 0);
         return;
     }
     switch (dtype) {

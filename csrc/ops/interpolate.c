@@ -179,6 +179,13 @@ static void taps_set(taps *t, const rule *r, bool transposed, bool f32, char **r
             put_weight(t->w, place, w[k], f32);
         }
     }
+    bool one = true; /* the same weight for each, from one place */
+    for (int64_t i = 0; i < n && one; i++) {
+        one = t->at[i + 1] - t->at[i] == 1;
+        if (one && f32) one = ((float *)t->w)[i] == ((float *)t->w)[0];
+        else if (one) one = ((double *)t->w)[i] == ((double *)t->w)[0];
+    }
+    t->taps = one;
 }
 
 /* ---- the loop ---- */
@@ -187,7 +194,11 @@ typedef struct job {
     taps t[3];
     int64_t in_plane, out_plane, size;
     int dtype, ct;
-    bool native, twice, round;
+    bool native, round;
+    bool rows_alone; /* each row of the result is made of one row of the input, as it is */
+    bool twice;      /* each place of a line is shown twice, side by side */
+    int64_t step;    /* places of a line are shown at this distance; 0: not so */
+    double scale;    /* the weight of each place of a line that has one tap */
     const char *x;
     char *out;
 } job;
@@ -206,7 +217,7 @@ static void join_rows(const job *j, const char *plane, int64_t z, int64_t y, int
         for (int64_t h = 0; h < b->at[y + 1] - b->at[y]; h++) {
             int64_t zi = a->first[z] + d, yi = b->first[y] + h;
             if (zi >= a->in || yi >= b->in) continue;
-            double w = weight_of(a, a->at[z] + d, j->ct) * weight_of(b, b->at[y] + h, j->ct);
+            double w = weight_of(a, a->at[z] + d, j->ct) * weight_of(b, b->at[y] + h, j->ct) * j->scale;
             const char *x = plane + ((zi * b->in + yi) * j->t[2].in + from) * j->size;
             if (!j->native) {
                 dtype_loads[j->dtype][j->ct](n, tile, x, j->size);
@@ -244,9 +255,16 @@ static void rows(int64_t begin, int64_t end, void *ctx) {
             memcpy(out, out - c->out * j->size, (size_t)(c->out * j->size)); /* as the row before */
             continue;
         }
-        if (j->twice) {
-            kern->resample_twice[j->ct](c->in, plane + (a->first[z] * b->in + b->first[y]) * c->in * j->size,
-                                        out);
+        if (j->rows_alone || j->twice) {
+            const char *row = plane + (a->first[z] * b->in + b->first[y]) * c->in * j->size;
+            if (!j->rows_alone) {
+                join_rows(j, plane, z, y, 0, c->in, line);
+                row = line;
+            }
+            if (j->twice) kern->resample_twice[j->ct](c->in, row, out);
+            else if (j->step)
+                kern->conv[j->ct]->pick(1, c->out, row + c->first[0] * j->size, 0, j->step, out, 0);
+            else kern->resample_line[j->ct](c->out, 1, row, 0, c->first, c->at, c->w, out);
             continue;
         }
         for (int64_t o = 0, n; o < c->out; o += n) {
@@ -313,13 +331,68 @@ static void bands(int64_t begin, int64_t end, void *ctx) { /* rows of the result
                                    j->out + r * c->out * j->size);
     }
 }
-/* The gradient of nearest neighbours at twice the size: sums of 2 x 2. */
+/* The gradient of nearest neighbours at twice the size: sums of 2 x 2, or 2 x 2 x 2. */
 static void pair_sums(int64_t begin, int64_t end, void *ctx) {
+    const job *j = ctx;
+    int64_t depth = j->t[0].in / j->t[0].out, h = j->t[1].out, w = j->t[2].out, row = w * j->size;
+    _Alignas(64) char more[LINE * 8];
+    for (int64_t p = begin; p < end; p++) { /* planes of the result */
+        const char *x = j->x + p * depth * 4 * h * row;
+        char *out = j->out + p * h * row;
+        kern->pool_avg_2x2[j->ct](h, w, x, 4 * w, 2 * w, 1, out);
+        for (int64_t y = 0; y < h && depth == 2; y++, out += row) {
+            kern->pool_avg_2x2[j->ct](1, w, x + 4 * (h + y) * row, 4 * w, 2 * w, 1, more);
+            kern->ew[EW_add][j->ct](w, out, (const void *[]){out, more}, 0);
+        }
+    }
+}
+/* Means of 2 x 2: linear interpolation to half the size. */
+static void pair_means(int64_t begin, int64_t end, void *ctx) {
     const job *j = ctx;
     int64_t h = j->t[1].out, w = j->t[2].out;
     for (int64_t p = begin; p < end; p++)
-        kern->pool_avg_2x2[j->ct](h, w, j->x + p * j->in_plane * j->size, 4 * w, 2 * w, 1,
+        kern->pool_avg_2x2[j->ct](h, w, j->x + p * j->in_plane * j->size, 4 * w, 2 * w, 4,
                                   j->out + p * j->out_plane * j->size);
+}
+
+/* The gradient of nearest neighbours at a smaller size: most places get nothing, the others one value. */
+static bool sparse(const taps *t) {
+    for (int64_t i = 0; i < t->out; i++)
+        if (t->at[i + 1] - t->at[i] > 1) return false;
+    return true;
+}
+static void scatter_planes(int64_t begin, int64_t end, void *ctx) {
+    const job *j = ctx;
+    const taps *a = &j->t[0], *b = &j->t[1], *c = &j->t[2];
+    static const double zeros[LINE];
+    int64_t row = c->out * j->size;
+    for (int64_t p = begin; p < end; p++) {
+        const char *x = j->x + p * j->in_plane * j->size;
+        char *out = j->out + p * j->out_plane * j->size;
+        if (!j->twice) memset(out, 0, (size_t)(j->out_plane * j->size));
+        for (int64_t z = 0; z < a->out; z++)
+            for (int64_t y = 0; y < b->out; y++, out += row) {
+                bool any = a->at[z + 1] > a->at[z] && b->at[y + 1] > b->at[y];
+                const char *from = x + (a->first[z] * b->in + b->first[y]) * c->in * j->size;
+                if (j->twice && any) kern->conv[j->ct]->zip(c->out, from, zeros, out);
+                else if (j->twice) memset(out, 0, (size_t)row);
+                else if (any && j->ct == CT_F32)
+                    for (int64_t o = 0; o < c->in; o++) ((float *)out)[c->at[o]] = ((const float *)from)[o];
+                else if (any)
+                    for (int64_t o = 0; o < c->in; o++) ((double *)out)[c->at[o]] = ((const double *)from)[o];
+            }
+    }
+}
+/* Where each input's place is, in t->at; whether that is every other one from 0 on. */
+static bool places_of_inputs(taps *t) {
+    int64_t n = 0;
+    bool other = t->out == 2 * t->in && t->out <= LINE;
+    for (int64_t i = 0; i < t->out; i++) {
+        if (t->at[i + 1] == t->at[i]) continue; /* at[n] was read already: n <= i */
+        other &= i == 2 * n;
+        t->at[n++] = i;
+    }
+    return other;
 }
 static bool doubled(const taps *t) { /* the transpose of two places for one */
     if (t->in != 2 * t->out) return false;
@@ -394,6 +467,15 @@ static size_t scratch(const ad_attr *at, const ad_tensor *in, const ad_tensor *o
 size_t interpolate_scratch(const ad_call *c) { return scratch(c->at, c->in[0], c->out[0], false); }
 size_t interpolate_grad_scratch(const ad_call *c) { return scratch(c->at, c->out[0], c->in[0], true); }
 
+/* Linear, to half the size in both dimensions: weights of a half. */
+static bool halved(const ad_attr *at, const ad_tensor *in, const ad_tensor *out) {
+    for (int d = 1; d < 3; d++) {
+        rule r = rule_for(at, d, in, out);
+        if (r.mode != LINEAR || r.align || r.scale != 2 || r.in != 2 * r.out) return false;
+    }
+    return true;
+}
+
 static void run(const ad_call *c, const ad_tensor *small, const ad_tensor *big, bool transposed) {
     const ad_tensor *x = c->in[0];
     ad_tensor *out = c->out[0];
@@ -414,14 +496,32 @@ static void run(const ad_call *c, const ad_tensor *small, const ad_tensor *big, 
         j.in_plane *= j.t[d].in;
         j.out_plane *= j.t[d].out;
     }
-    const taps *t = &j.t[2];
-    j.twice = j.native && t->taps == 1 && t->out == 2 * t->in;
-    for (int64_t o = 0; o < t->out && j.twice; o++) j.twice = t->first[o] == o / 2;
-    if (transposed && c->at->i[1] <= NEAREST_EXACT && c->at->i[0] == 2 && j.native && doubled(&j.t[1]) &&
-        doubled(t)) {
-        int64_t some = 16384 / j.in_plane;
-        pool_parallel_for(out->numel / j.out_plane, some ? some : 1, pair_sums, &j);
+    taps *t = &j.t[2];
+    bool nearest = c->at->i[1] <= NEAREST_EXACT;
+    int64_t plane = j.t[1].out * t->out, some = 16384 / (transposed ? 4 * plane : plane) + 1;
+    if (transposed && nearest && c->at->i[0] >= 2 && j.native && doubled(&j.t[1]) && doubled(t) &&
+        t->out <= LINE && (c->at->i[0] == 2 || doubled(&j.t[0]))) {
+        pool_parallel_for(out->numel / plane, some, pair_sums, &j);
         return;
+    }
+    if (transposed && nearest && j.native && sparse(&j.t[0]) && sparse(&j.t[1]) && sparse(t)) {
+        j.twice = places_of_inputs(t);
+        pool_parallel_for(out->numel / j.out_plane, 16384 / j.out_plane + 1, scatter_planes, &j);
+        return;
+    }
+    if (!transposed && j.native && c->at->i[0] == 2 && halved(c->at, small, big)) {
+        pool_parallel_for(out->numel / plane, some, pair_means, &j);
+        return;
+    }
+    j.scale = transposed && t->taps == 1 ? weight_of(t, 0, j.ct) : 1;
+    j.rows_alone = j.native && t->taps == 1 && j.t[0].taps == 1 && j.t[1].taps == 1 &&
+                   weight_of(&j.t[0], 0, j.ct) * weight_of(&j.t[1], 0, j.ct) * j.scale == 1;
+    j.twice = j.native && t->taps == 1 && t->out == 2 * t->in && (j.rows_alone || t->in <= LINE);
+    for (int64_t o = 0; o < t->out && j.twice; o++) j.twice = t->first[o] == o / 2;
+    if (t->taps == 1 && t->out > 1) {
+        j.step = t->first[1] - t->first[0];
+        for (int64_t o = 1; o < t->out; o++)
+            if (t->first[o] != t->first[0] + o * j.step) j.step = 0;
     }
     double work = (double)(t->in + 2 * t->out);
     int64_t grain = work > 16384 ? 1 : (int64_t)(16384 / work);

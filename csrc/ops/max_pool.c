@@ -62,6 +62,7 @@ typedef struct max_job {
     pool_geo g;
     int dtype, ct;
     bool native, code, lines; /* lines: window by window, not tap by tap */
+    bool columns;             /* column by column */
     int64_t size;             /* of an element */
     const char *x;
     char *out, *where;
@@ -160,6 +161,42 @@ static void row_of_taps(const max_job *j, const char *plane, int64_t z, int64_t 
     }
 }
 
+/* One row of adaptive windows of floats: the largest of each column first, in vectors, and then of each
+ * window's columns. Of equal values the first counts, of NaN the last, in the order of the plane. */
+#define COLUMNS(T)                                                                                           \
+    for (int64_t o = 0; o < g->out[2]; o++) {                                                                \
+        const T *v = (const T *)best, *row = (const T *)code;                                                \
+        pool_span c = pool_span_of(g, 2, o);                                                                 \
+        int64_t k = c.first;                                                                                 \
+        for (int64_t i = k + 1; i < c.end; i++) {                                                            \
+            if (v[i] != v[i]) {                                                                              \
+                if (v[k] == v[k] || row[i] >= row[k]) k = i;                                                 \
+            } else if (v[i] > v[k] || (v[i] == v[k] && row[i] < row[k])) k = i;                              \
+        }                                                                                                    \
+        int64_t tap = (int64_t)row[k], d = a.first + tap / high, h = b.first + tap % high;                   \
+        ((T *)out)[o] = v[k];                                                                                \
+        where[o] = (d * g->in[1] + h) * g->in[2] + k;                                                        \
+    }
+
+static void row_of_columns(const max_job *j, const char *plane, int64_t z, int64_t y, char *out,
+                           int64_t *where) {
+    const pool_geo *g = &j->g;
+    pool_span a = pool_span_of(g, 0, z), b = pool_span_of(g, 1, y);
+    _Alignas(64) char best[ROOM], code[ROOM];
+    int64_t n = g->in[2], high = b.end - b.first;
+    kern->pool_fill[j->ct](n, best, -INFINITY);
+    kern->pool_fill[j->ct](n, code, 0);
+    for (int64_t d = a.first; d < a.end; d++)
+        for (int64_t h = b.first; h < b.end; h++)
+            kern->pool_max_tap[j->ct](n, plane + (d * g->in[1] + h) * n * j->size, 1, best, code,
+                                      (d - a.first) * high + h - b.first);
+    if (j->ct == CT_F32) {
+        COLUMNS(float)
+    } else {
+        COLUMNS(double)
+    }
+}
+
 static void max_rows(int64_t begin, int64_t end, void *ctx) {
     const max_job *j = ctx;
     const pool_geo *g = &j->g;
@@ -168,7 +205,8 @@ static void max_rows(int64_t begin, int64_t end, void *ctx) {
         int64_t z = r % each / g->out[1], y = r % g->out[1];
         const char *plane = j->x + r / each * g->in_plane * j->size;
         char *out = j->out + r * line * j->size, *where = j->where + r * line * (j->code ? 1 : 8);
-        if (j->lines) row_of_lines(j, plane, z, y, out, where);
+        if (j->columns) row_of_columns(j, plane, z, y, out, (int64_t *)where);
+        else if (j->lines) row_of_lines(j, plane, z, y, out, where);
         else row_of_taps(j, plane, z, y, out, where);
     }
 }
@@ -203,6 +241,8 @@ static void max_run(const ad_call *c) {
     pool_geo_sizes(g, x, c->out[0]);
     double taps = (double)g->k[0] * (double)g->k[1] * (double)g->k[2];
     j.lines = g->adaptive || taps > 65535 || g->out[2] < 4;
+    j.columns = g->adaptive && (j.dtype == AD_F32 || j.dtype == AD_F64) && g->in[2] <= TILE &&
+                g->in[0] * g->in[1] < 1 << 24;
     if (g->adaptive) taps = (double)g->in_plane / (double)g->out_plane;
     double work = (double)g->out[2] * (taps + 4);
     int64_t grain = work > 16384 ? 1 : (int64_t)(16384 / work), rows = c->out[0]->numel / g->out[2];

@@ -259,27 +259,7 @@ typedef struct edge_job {
     char *small, *big; /* the input's side and the output's */
     int dtype;
     bool adjoint;
-    const int64_t *table; /* contiguous lines, forwards: the source of each place of a line, or NULL */
 } edge_job;
-
-enum { EDGE_TABLE = 512 };
-
-/* A line whose places [from, to) show the input in order, and the others what the table says. */
-static void edge_line(int64_t size, int64_t n, int64_t from, int64_t to, int64_t before, const int64_t *table,
-                      const char *small, char *big) {
-    if (size == 4) {
-        const uint32_t *x = (const uint32_t *)small;
-        uint32_t *y = (uint32_t *)big, none = 0;
-        for (int64_t o = 0; o < from; o++) y[o] = x[table[o]];
-        if (to - from < 128) memcpy(y + from, x + (from - before), (size_t)(to - from) * 4);
-        else kern->pad_rows[0](1, 0, to - from, 0, x + (from - before), 0, &none, y + from);
-        for (int64_t o = to; o < n; o++) y[o] = x[table[o]];
-        return;
-    }
-    for (int64_t o = 0; o < from; o++) copy_one(big + o * size, small + table[o] * size, size);
-    memcpy(big + from * size, small + (from - before) * size, (size_t)((to - from) * size));
-    for (int64_t o = to; o < n; o++) copy_one(big + o * size, small + table[o] * size, size);
-}
 
 /* One batch entry: rows of the last dimension. */
 static void edge_batch(const edge_job *j, int64_t in_at, int64_t out_at) {
@@ -298,8 +278,7 @@ static void edge_batch(const edge_job *j, int64_t in_at, int64_t out_at) {
             oa += index[d - j->first] * j->out_strides[d];
         }
         char *small = j->small + ia * b, *big = j->big + oa * b;
-        if (j->table) edge_line(b, n, from, to, before, j->table, small, big);
-        for (int64_t o = 0; o < n && !j->table; o++) {
+        for (int64_t o = 0; o < n; o++) {
             if (o == from && to > from) {
                 if (j->adjoint)
                     row_add(j->dtype, to - from, small + (from - before) * is * b, is, big + from * os * b,
@@ -337,6 +316,125 @@ static void edge_range(int64_t begin, int64_t end, void *ctx) {
     }
 }
 
+/* ---- contiguous planes of 4 or 8 bytes an element, nothing cut off ---- */
+
+enum { EDGE_TABLE = 512 }; /* of places beside the input, in all dimensions */
+
+typedef struct plane_job {
+    int64_t size[3], wide[3],
+        before[3];            /* of the input and of the output; dimensions that are not there: 1 */
+    int kind;                 /* 0: 4 bytes, 1: 8 */
+    int64_t bytes, beside[3]; /* how many places of a dimension are beside the input */
+    int64_t place[EDGE_TABLE], shows[EDGE_TABLE]; /* where they are, and which of the input they show */
+    const int64_t *place_of[3], *shows_of[3];
+    char *small, *big;
+    bool adjoint;
+} plane_job;
+
+static bool plane_job_of(plane_job *p, const edge_job *j) {
+    int nd = j->ndim - j->first;
+    p->bytes = dtype_size[j->dtype];
+    p->kind = p->bytes == 8;
+    p->adjoint = j->adjoint;
+    p->small = j->small;
+    p->big = j->big;
+    if (j->adjoint ? j->dtype != AD_F32 && j->dtype != AD_F64 : p->bytes != 4 && p->bytes != 8) return false;
+    if (!dims_contiguous(j->ndim, j->in_sizes, j->in_strides) ||
+        !dims_contiguous(j->ndim, j->out_sizes, j->out_strides))
+        return false;
+    int64_t n = 0;
+    for (int d = 0; d < 3; d++) {
+        int k = j->ndim - 3 + d;
+        bool there = d >= 3 - nd;
+        p->size[d] = there ? j->in_sizes[k] : 1;
+        p->wide[d] = there ? j->out_sizes[k] : 1;
+        p->before[d] = there ? j->before[k] : 0;
+        if (p->before[d] < 0 || p->wide[d] < p->size[d] + p->before[d] ||
+            n + p->wide[d] - p->size[d] > EDGE_TABLE)
+            return false;
+        p->place_of[d] = p->place + n;
+        p->shows_of[d] = p->shows + n;
+        p->beside[d] = p->wide[d] - p->size[d];
+        for (int64_t o = 0; o < p->wide[d]; o++) {
+            if (o == p->before[d]) o += p->size[d];
+            if (o >= p->wide[d]) break;
+            p->place[n] = o;
+            p->shows[n++] = source_of(j->mode, o, p->before[d], p->size[d], p->wide[d]);
+        }
+    }
+    return true;
+}
+
+static void copy_elements(const plane_job *p, int64_t n, const char *from, char *to) {
+    static const double none;
+    kern->pad_rows[p->kind](1, 0, n, 0, from, 0, &none, to);
+}
+static void add_elements(const plane_job *p, int64_t n, const char *from, char *to) {
+    if (p->kind)
+        for (int64_t i = 0; i < n; i++) ((double *)to)[i] += ((const double *)from)[i];
+    else
+        for (int64_t i = 0; i < n; i++) ((float *)to)[i] += ((const float *)from)[i];
+}
+
+/* The output's plane, from the input's: its rows, their ends, and then the rows above and below. */
+static void edge_plane(const plane_job *p, const char *small, char *big) {
+    static const double none;
+    int64_t n = p->size[2], wide = p->wide[2], before = p->before[2], count = p->beside[2], b = p->bytes;
+    const int64_t *place = p->place_of[2], *shows = p->shows_of[2];
+    char *rows = big + p->before[1] * wide * b;
+    kern->pad_rows[p->kind](p->size[1], before, n, wide - n - before, small, n, &none, rows);
+    for (int64_t y = 0; y < p->size[1]; y++) {
+        if (p->kind) {
+            const uint64_t *x = (const uint64_t *)small + y * n;
+            uint64_t *out = (uint64_t *)rows + y * wide;
+            for (int64_t k = 0; k < count; k++) out[place[k]] = x[shows[k]];
+        } else {
+            const uint32_t *x = (const uint32_t *)small + y * n;
+            uint32_t *out = (uint32_t *)rows + y * wide;
+            for (int64_t k = 0; k < count; k++) out[place[k]] = x[shows[k]];
+        }
+    }
+    for (int64_t k = 0; k < p->beside[1]; k++)
+        copy_elements(p, wide, rows + p->shows_of[1][k] * wide * b, big + p->place_of[1][k] * wide * b);
+}
+
+/* The adjoint: `small` becomes the sums of what showed it, or grows by them. */
+static void sum_plane(const plane_job *p, const char *big, char *small, bool add) {
+    static const double none;
+    int64_t n = p->size[2], wide = p->wide[2], before = p->before[2], count = p->beside[2], b = p->bytes;
+    const int64_t *place = p->place_of[2], *shows = p->shows_of[2];
+    const char *rows = big + (p->before[1] * wide + before) * b;
+    if (!add) kern->pad_rows[p->kind](p->size[1], 0, n, 0, rows, wide, &none, small);
+    for (int64_t k = -p->size[1]; k < p->beside[1]; k++) { /* first the rows inside */
+        int64_t y = k < 0 ? k + p->size[1] : p->shows_of[1][k];
+        const char *row = big + (k < 0 ? y + p->before[1] : p->place_of[1][k]) * wide * b;
+        char *to = small + y * n * b;
+        if (add || k >= 0) add_elements(p, n, row + before * b, to);
+        if (p->kind)
+            for (int64_t i = 0; i < count; i++) ((double *)to)[shows[i]] += ((const double *)row)[place[i]];
+        else
+            for (int64_t i = 0; i < count; i++) ((float *)to)[shows[i]] += ((const float *)row)[place[i]];
+    }
+}
+
+static void edge_volumes(int64_t begin, int64_t end, void *ctx) {
+    const plane_job *p = ctx;
+    int64_t in = p->size[1] * p->size[2] * p->bytes, out = p->wide[1] * p->wide[2] * p->bytes;
+    for (int64_t u = begin; u < end; u++) {
+        char *small = p->small + u * p->size[0] * in, *big = p->big + u * p->wide[0] * out;
+        char *inside = big + p->before[0] * out;
+        for (int64_t z = 0; z < p->size[0]; z++)
+            if (p->adjoint) sum_plane(p, inside + z * out, small + z * in, false);
+            else edge_plane(p, small + z * in, inside + z * out);
+        for (int64_t k = 0; k < p->beside[0]; k++) {
+            int64_t z = p->shows_of[0][k];
+            char *beside = big + p->place_of[0][k] * out;
+            if (p->adjoint) sum_plane(p, beside, small + z * in, true);
+            else copy_elements(p, p->wide[1] * p->wide[2], inside + z * out, beside);
+        }
+    }
+}
+
 static void edge_run(const ad_attr *at, int64_t npads, ad_tensor *small, ad_tensor *big, bool adjoint) {
     edge_job j = {.ndim = small->ndim,
                   .first = small->ndim - (int)(npads / 2),
@@ -356,14 +454,13 @@ static void edge_run(const ad_attr *at, int64_t npads, ad_tensor *small, ad_tens
         else each *= big->sizes[d];
     }
     if (!batch || !each) return;
-    int last = j.ndim - 1;
-    int64_t table[EDGE_TABLE], n = j.out_sizes[last], before = j.before[last], size = j.in_sizes[last];
-    if (!adjoint && n <= EDGE_TABLE && size + before > 0 && before < n && j.in_strides[last] == 1 &&
-        j.out_strides[last] == 1) {
-        for (int64_t o = 0; o < n; o++) table[o] = source_of(j.mode, o, before, size, n);
-        j.table = table;
-    }
     int64_t grain = (1 << 14) / each;
+    plane_job p;
+    if (plane_job_of(&p, &j)) {
+        pool_parallel_for(batch, grain ? grain : 1, edge_volumes, &p);
+        return;
+    }
+    if (adjoint) memset(j.small, 0, (size_t)small->numel * dtype_size[small->dtype]);
     pool_parallel_for(batch, grain ? grain : 1, edge_range, &j);
 }
 
@@ -386,8 +483,7 @@ int pad_edge_grad_infer(ad_call *c) {
 }
 void pad_edge_grad_run(const ad_call *c) {
     ad_tensor *out = c->out[0];
-    if (!out->numel) return;
-    memset(tensor_data(out), 0, (size_t)out->numel * dtype_size[out->dtype]);
+    if (!c->in[0]->numel) memset(tensor_data(out), 0, (size_t)out->numel * dtype_size[out->dtype]);
     edge_run(c->at, c->at->i[1], out, c->in[0], true);
 }
 void pad_edge_grad_vjp(ad_vjp *v) {

@@ -4,7 +4,8 @@
  * which serves the gradient when y is written in place. x holds the input's products, biases included: [T, B,
  * G H], or [N, G H] for sequences of different lengths, the longest first, packed step by step; the list is
  * then how many of them each step has. h0 is [B, P], c0 (LSTM) [B, H], w [G H, P], bias (GRU) [3 H] of the
- * state's products, proj (LSTM) [P, H]; without it P = H. i[0] = kind, i[1] = backwards in time.
+ * state's products, proj (LSTM) [P, H]; without it P = H. i[0] = kind, i[1] = backwards in time; i[3]: x is
+ * [B, T, G H], all else as it is without.
  *
  * A sequence of the batch does not depend on the others: the batch is cut into parts by shape, and each part
  * goes through all steps on one thread, with no barrier between steps. */
@@ -26,6 +27,7 @@ typedef struct sequence {
     int kind, g, ct;
     bool reverse;
     int64_t steps, batch, total, h, p; /* total: rows of x */
+    bool batch_first;                  /* of x */
     const int64_t *sizes;              /* of each step, or NULL: `batch` */
     int64_t parts, part;               /* how many, and rows of one */
     size_t es;
@@ -47,8 +49,9 @@ static int64_t part_rows(int64_t batch, int64_t mr) {
     return best;
 }
 
-static sequence sequence_of(const ad_tensor *x, const ad_tensor *h0, const ad_tensor *w, const ad_attr *at) {
-    sequence s = {.kind = (int)at->i[0], .reverse = at->i[1]};
+static sequence sequence_of(const ad_tensor *x, bool batch_first, const ad_tensor *h0, const ad_tensor *w,
+                            const ad_attr *at) {
+    sequence s = {.kind = (int)at->i[0], .reverse = at->i[1], .batch_first = batch_first};
     s.g = rnn_gates(s.kind);
     s.ct = dtype_compute(x->dtype);
     s.es = ct_size[s.ct];
@@ -60,7 +63,7 @@ static sequence sequence_of(const ad_tensor *x, const ad_tensor *h0, const ad_te
         s.steps = at->nlist;
         s.total = x->sizes[0];
     } else {
-        s.steps = x->sizes[0];
+        s.steps = x->sizes[s.batch_first];
         s.total = s.steps * s.batch;
     }
     int64_t weight = s.g * s.h * s.p;
@@ -72,6 +75,12 @@ static sequence sequence_of(const ad_tensor *x, const ad_tensor *h0, const ad_te
 }
 
 static int64_t rows_at(const sequence *s, int64_t t) { return s->sizes ? s->sizes[t] : s->batch; }
+
+/* Where row i of step t lies in x, when it lies in row k of all else; and how far apart such rows are. */
+static int64_t row_of_x(const sequence *s, int64_t t, int64_t i, int64_t k) {
+    return s->batch_first ? i * s->steps + t : k;
+}
+static int64_t apart_in_x(const sequence *s) { return s->batch_first ? s->steps : 1; }
 
 /* ---- shapes ---- */
 
@@ -89,6 +98,7 @@ static int check_size(const char *name, const ad_tensor *t, int ndim, int64_t a,
 int rnn_infer(ad_call *c) {
     const ad_tensor *x = c->in[RNN_X], *h0 = c->in[RNN_H0], *c0 = c->in[RNN_C0], *w = c->in[RNN_W];
     int64_t kind = c->at->i[0], n = c->at->nlist;
+    bool batch_first = c->at->i[3];
     if (!x || !h0 || !w || kind < RNN_TANH || kind > RNN_GRU || (kind == RNN_LSTM) != (c0 != NULL))
         return ad_fail(AD_ERR_RUNTIME, "rnn: an input is missing or the kind %lld is unknown",
                        (long long)kind);
@@ -107,9 +117,10 @@ int rnn_infer(ad_call *c) {
         return ad_fail(AD_ERR_RUNTIME,
                        "rnn: the input's products have %lld features, the weight asks for %lld",
                        (long long)x->sizes[x->ndim - 1], (long long)(g * h));
-    if (!n && x->sizes[1] != b)
-        return ad_fail(AD_ERR_RUNTIME, "rnn: a batch of %lld, but hx is of size %s", (long long)x->sizes[1],
-                       fmt_sizes(h0->ndim, h0->sizes));
+    if (n && batch_first) return ad_fail(AD_ERR_RUNTIME, "rnn: a packed sequence has no batch to be first");
+    if (!n && x->sizes[!batch_first] != b)
+        return ad_fail(AD_ERR_RUNTIME, "rnn: a batch of %lld, but hx is of size %s",
+                       (long long)x->sizes[!batch_first], fmt_sizes(h0->ndim, h0->sizes));
     for (int64_t t = 0; t < n; t++) {
         int64_t k = c->at->list[t];
         if (k <= 0 || k > (t ? c->at->list[t - 1] : b) || __builtin_add_overflow(all, k, &all))
@@ -135,6 +146,9 @@ int rnn_infer(ad_call *c) {
         if (k < RNN_HN) spec_like(s, x);
         else spec_like(s, h0);
         s->nondiff = k == RNN_GATES || k == RNN_CELLS;
+        if (k >= RNN_HN || !batch_first) continue;
+        s->sizes[0] = x->sizes[1];
+        s->sizes[1] = x->sizes[0];
     }
     int last = x->ndim - 1;
     c->spec[RNN_Y].sizes[last] = p;
@@ -246,7 +260,7 @@ typedef struct forward {
 
 typedef struct forward_step {
     const forward *f;
-    int64_t first, from; /* where its rows begin, in the sequence and in the batch */
+    int64_t t, first, from; /* where its rows begin, in the sequence and in the batch */
 } forward_step;
 
 static void forward_rows(int64_t begin, int64_t end, void *ctx) {
@@ -257,7 +271,7 @@ static void forward_rows(int64_t begin, int64_t end, void *ctx) {
     int64_t es = (int64_t)s->es, h = s->h, p = s->p, gh = s->g * h, saved = 4 * h;
     for (int64_t r = begin; r < end; r++) {
         int64_t k = at->first + r, b = at->from + r;
-        const char *x = f->x + k * gh * es;
+        const char *x = f->x + row_of_x(s, at->t, b, k) * gh * es;
         char *gates = f->gates + k * saved * es, *y = f->y + k * p * es;
         switch (s->kind) {
         case RNN_LSTM:
@@ -293,7 +307,7 @@ static void forward_part(int64_t begin, int64_t end, void *ctx) {
         first += from;
         char *into = gated ? f->gates + first * saved * es : f->y + first * h * es;
         multiply(s, m, f->hn + from * p * es, p, &f->w, into, gated ? saved : h, false, f->gemm);
-        forward_step at = {f, first, from};
+        forward_step at = {f, t, first, from};
         pool_parallel_for(m, STEP_ROWS / h + 1, forward_rows, &at);
         if (f->proj.p)
             multiply(s, m, f->room + from * h * es, h, &f->proj, f->y + first * p * es, p, false, f->gemm);
@@ -304,7 +318,7 @@ static void forward_part(int64_t begin, int64_t end, void *ctx) {
 }
 
 static sequence sequence_of_call(const ad_call *c) {
-    return sequence_of(c->in[RNN_X], c->in[RNN_H0], c->in[RNN_W], c->at);
+    return sequence_of(c->in[RNN_X], c->at->i[3], c->in[RNN_H0], c->in[RNN_W], c->at);
 }
 
 /* The workspace: the weights in panels, the states before projection, what the products want. */
@@ -355,6 +369,10 @@ int rnn_grad_infer(ad_call *c) {
     int64_t want = c->at->i[2];
     spec_like(&c->spec[RNN_DX], y);
     c->spec[RNN_DX].sizes[y->ndim - 1] = w->sizes[0];
+    if (c->at->i[3]) {
+        c->spec[RNN_DX].sizes[0] = y->sizes[1];
+        c->spec[RNN_DX].sizes[1] = y->sizes[0];
+    }
     spec_like(&c->spec[RNN_DH0], h0);
     spec_like(&c->spec[RNN_DC0], c->in[G_C0] ? c->in[G_C0] : h0);
     if (!c->in[G_C0]) c->spec[RNN_DC0].sizes[0] = 0;
@@ -376,7 +394,9 @@ typedef struct backward {
 } backward;
 
 static sequence backward_sequence(const ad_call *c) {
-    return sequence_of(c->in[G_OUT], c->in[G_H0], c->in[G_W], c->at);
+    sequence s = sequence_of(c->in[G_OUT], false, c->in[G_H0], c->in[G_W], c->at); /* y has the steps first */
+    s.batch_first = c->at->i[3];
+    return s;
 }
 
 static size_t sum_bytes(const sequence *s, int64_t m, int64_t n) { /* of a weight's gradient */
@@ -431,7 +451,7 @@ size_t rnn_grad_scratch(const ad_call *c) {
 
 typedef struct backward_step {
     const backward *b;
-    int64_t first, from;    /* where its rows begin, in the sequence and in the batch */
+    int64_t t, first, from; /* where its rows begin, in the sequence and in the batch */
     int64_t earlier, known; /* where the step before it in the layer's direction begins, and rows of that */
 } backward_step;
 
@@ -445,7 +465,7 @@ static void gather_rows(int64_t begin, int64_t end, void *ctx) {
         int64_t k = at->first + r, i = at->from + r;
         const char *before = i < at->known ? b->y + (at->earlier + i) * wide : b->h0 + i * wide;
         if (b->gy) kern->rnn.add[s->ct](s->p, b->dh + i * wide, b->gy + k * wide);
-        memcpy(b->before + k * wide, before, (size_t)wide);
+        memcpy(b->before + row_of_x(s, at->t, i, k) * wide, before, (size_t)wide);
     }
 }
 
@@ -456,8 +476,8 @@ static void backward_rows(int64_t begin, int64_t end, void *ctx) {
     const rnn_kernels *kernels = &kern->rnn;
     int64_t es = (int64_t)s->es, h = s->h, gh = s->g * h;
     for (int64_t r = begin; r < end; r++) {
-        int64_t k = at->first + r, i = at->from + r;
-        char *dx = b->dx + k * gh * es, *dh = b->dh + i * s->p * es;
+        int64_t k = at->first + r, i = at->from + r, x = row_of_x(s, at->t, i, k);
+        char *dx = b->dx + x * gh * es, *dh = b->dh + i * s->p * es;
         const char *gates = b->gates + k * 4 * h * es, *cell = b->cells + k * h * es;
         switch (s->kind) {
         case RNN_LSTM: {
@@ -468,7 +488,7 @@ static void backward_rows(int64_t begin, int64_t end, void *ctx) {
             break;
         }
         case RNN_GRU:
-            kernels->gru_grad[s->ct](h, gates, b->before + k * h * es, dh, dx, b->dgates + k * gh * es);
+            kernels->gru_grad[s->ct](h, gates, b->before + x * h * es, dh, dx, b->dgates + x * gh * es);
             break;
         default:
             kernels->simple_grad[s->ct](h, b->y + k * h * es, dh, dx, s->kind == RNN_RELU);
@@ -485,7 +505,7 @@ static void backward_part(int64_t begin, int64_t end, void *ctx) {
     for (int64_t step = 0; step < s->steps; step++) { /* against the direction of the layer */
         int64_t t = s->reverse ? step : s->steps - 1 - step, n = rows_at(s, t);
         if (!s->reverse) row -= n;
-        backward_step at = {.b = b, .first = row + from, .from = from};
+        backward_step at = {.b = b, .t = t, .first = row + from, .from = from};
         if (t != last) {
             at.known = rows_at(s, s->reverse ? t + 1 : t - 1);
             at.earlier = s->reverse ? row + n : row - at.known;
@@ -503,7 +523,8 @@ static void backward_part(int64_t begin, int64_t end, void *ctx) {
             multiply(s, m, dh, p, &b->proj, b->room + from * h * es, h, false, b->gemm);
         }
         pool_parallel_for(m, grain, backward_rows, &at);
-        multiply(s, m, b->dgates + at.first * gh * es, gh, &b->w, dh, p, s->kind == RNN_GRU, b->gemm);
+        const char *dgates = b->dgates + row_of_x(s, t, from, at.first) * gh * es;
+        multiply(s, m, dgates, apart_in_x(s) * gh, &b->w, dh, p, s->kind == RNN_GRU, b->gemm);
     }
 }
 

@@ -48,6 +48,8 @@ static void compose(ad_em *E, const ad_attr *at, ad_tensor **in, ad_tensor **out
     int kind = (int)at->i[0];
     bool packed = at->nlist > 0, reverse = at->i[1];
     ad_tensor *x = in[RNN_X], *h = in[RNN_H0], *c = in[RNN_C0];
+    if (at->i[3]) x = em1i(E, OP_transpose, x, 0, 1, 0);
+    if (!x) return;
     int64_t steps = packed ? at->nlist : x->sizes[0], row = reverse && packed ? x->sizes[0] : 0;
     ad_tensor **y = steps ? mem_alloc((size_t)steps * sizeof *y) : NULL;
     if (!y) {

@@ -186,7 +186,7 @@ typedef struct tail {
 
 static double psi(double x) {
     double y;
-    kern->ew[EW_digamma][CT_F64](1, &y, (const void *const[]){&x});
+    kern->ew[EW_digamma][CT_F64](1, &y, (const void *const[]){&x}, 0);
     return y;
 }
 

@@ -94,6 +94,21 @@ def log_erfc(x):
     return -mp.log(mp.erfc(x))
 
 
+def normal_tail(t):  # Phi(-a) exp(a^2 / 2) (a + 3) at t = (a - 3) / (a + 3)
+    a = 3 * (1 + t) / (1 - t)
+    return mp.erfc(a / mp.sqrt(2)) / 2 * mp.exp(a * a / 2) * (a + 3)
+
+
+def log2_tail(f):  # log2(1 + f) / f
+    if abs(f) < mpf("1e-4"):
+        return sum((-1) ** k * f**k / mpf(k + 1) for k in range(12)) / mp.ln(2)
+    return mp.log1p(f) / f / mp.ln(2)
+
+
+def exp2_whole(x):
+    return mpf(2) ** x
+
+
 HALF_LN2 = mpf("0.3467")
 THIRD = mpf(1) / 3
 QUARTER_PI = mp.pi / 4 * mpf("1.0001")
@@ -110,6 +125,11 @@ FITS = {
     "cos": (cos_tail, lambda z: z * z, 0, QUARTER_PI**2, 2, 5),
     "erf": (erf_tail, lambda z: 1 / (1 + erf_tail(z)), 0, 1, 6, 11),
     "erfcx": (erfcx_scaled, lambda t: 1 / erfcx_scaled(t), mpf(-3.5) / 4.5, mpf(24) / 32, None, 22),
+    "normal_tail": (normal_tail, lambda t: 1 / normal_tail(t), -1, mpf(12) / 18, 10, None),
+    "log1p": (log1p_tail, lambda x: x * x, mpf("-0.25"), mpf("0.5"), 8, None),
+    "log1p_atanh": (atanh_tail, lambda z: z / 2, mpf("1e-12"), mpf("0.0401"), None, 7),
+    "pow_log2": (log2_tail, lambda f: 1 / log2_tail(f), mpf("-0.2929"), mpf("0.4143"), None, 12),
+    "pow_exp2": (exp2_whole, lambda x: 1 / exp2_whole(x), -0.5001, 0.5001, None, 6),
     "log_erfc": (log_erfc, lambda x: mp.erfc(x) / mp.erf(x), mpf("0.92"), mpf("3.95"), 7, None),
 }
 

@@ -10,11 +10,19 @@ typedef long double ld;
 static ld sigmoidl(ld x) { return x < 0 ? expl(x) / (1 + expl(x)) : 1 / (1 + expl(-x)); }
 static ld log_sigmoidl(ld x) { return fminl(x, 0) - log1pl(expl(-fabsl(x))); }
 static ld softplusl(ld x) { return fmaxl(x, 0) + log1pl(expl(-fabsl(x))); }
+static ld silul(ld x) { return x * sigmoidl(x); }
+static ld gelul(ld x) {
+    return isinf(x) ? (x > 0 ? x : NAN) : 0.5L * x * erfcl(-x * 0.70710678118654752440084436210484904L);
+}
+static ld ndtrl(ld x) { return 0.5L * erfcl(-x * 0.70710678118654752440084436210484904L); }
 static ld rsqrtl(ld x) { return 1 / sqrtl(x); }
 static ld recipl(ld x) { return 1 / x; }
 static double sigmoid(double x) { return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)); }
 static double log_sigmoid(double x) { return fmin(x, 0) - log1p(exp(-fabs(x))); }
 static double softplus(double x) { return fmax(x, 0) + log1p(exp(-fabs(x))); }
+static double silu(double x) { return (double)silul(x); }
+static double gelu(double x) { return (double)gelul(x); }
+static double ndtr(double x) { return (double)ndtrl(x); }
 static double rsqrt(double x) { return 1 / sqrt(x); }
 static double recip(double x) { return 1 / x; }
 static ld reluth(ld x) { return x > 0 ? x : x != x ? x : 0; }
@@ -52,9 +60,12 @@ static double relut(double x) { return x > 0 ? x : x != x ? x : 0; }
     X(asinh, 1, 2, -3, 3)                                                                                    \
     X(acosh, 1, 2, 1, 3)                                                                                     \
     X(atanh, 1, 2, -1, 1)                                                                                    \
-    X(sigmoid, 2, 2, -30, 30)                                                                                \
-    X(log_sigmoid, 2, 2, -20, 20)                                                                            \
-    X(softplus, 2, 2, -20, 20)                                                                               \
+    X(sigmoid, 1, 1, -30, 30)                                                                                \
+    X(silu, 1, 1, -30, 30)                                                                                   \
+    X(gelu, 2 * UNFUSED, 2 * UNFUSED, -14, 6)                                                                \
+    X(ndtr, 1, 2.4, -14, 6)                                                                                  \
+    X(log_sigmoid, 1, 1, -20, 20)                                                                            \
+    X(softplus, 1, 1, -20, 20)                                                                               \
     X(erf, 2, 2, -4, 4)                                                                                      \
     X(erfc, 1, 4, -6, 28)                                                                                    \
     X(rsqrt, 1.5, 1.5, 0, 4)                                                                                 \
