@@ -191,6 +191,10 @@ class Tensor(TensorObject):
         """The accumulated gradient, a Tensor of this size, or None."""
         h = lib.ad_grad(self._h)
         if not h:
+            if lib.ad_rows_count(self._h):
+                from .sparse import _gradients
+
+                return _gradients.of(self)
             if not lib.ad_is_leaf(self._h) and not lib.ad_retains_grad(self._h):
                 _hooks.warn_grad_of_result()
             return None
@@ -207,6 +211,11 @@ class Tensor(TensorObject):
     def grad(self, g):
         if g is self:
             raise RuntimeError("can't assign Variable as its own grad")
+        if g is not None and getattr(g, "is_sparse", False):
+            from .sparse import _gradients
+
+            _gradients.give(self, g)
+            return
         if g is not None and not isinstance(g, TensorBase):
             raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(g).__name__}")
         if lib.ad_set_grad(self._h, g._h if g is not None else 0) < 0:

@@ -6,6 +6,7 @@
 #include "generator.h"
 #include "pool.h"
 #include "program.h"
+#include "rows.h"
 
 #define T(h) ((ad_tensor *)(h))
 #define H(t) ((ad_handle)(t))
@@ -186,7 +187,15 @@ int64_t ad_item_i(ad_handle t) { return tensor_get_i64(T(t)); }
 /* t becomes another handle to src's memory: .data = src */
 int ad_set_data(ad_handle h, ad_handle src_h) {
     ad_tensor *t = T(h), *src = T(src_h);
-    if (tls.capture && program_refuse("pointing a tensor at other memory (.data = ..., set_())")) return -1;
+    if (t->storage == src->storage && t->offset == src->offset && t->dtype == src->dtype &&
+        t->batch == src->batch && tensor_same_sizes(t, src) &&
+        dims_equal(t->ndim, t->strides, src->ndim, src->strides))
+        return 0; /* t.data -= x */
+    if (tls.capture) {
+        int noted = program_set_data(t, src);
+        if (noted < 0) return -1;
+        if (!noted && program_refuse("pointing a tensor at other memory (.data = ..., set_())")) return -1;
+    }
     if (tensor_set_geometry(t, src->ndim, src->sizes, src->strides)) return -1;
     atomic_fetch_add(&src->storage->refs, 1);
     atomic_fetch_add(&t->storage->moved, 1);
@@ -511,6 +520,7 @@ static void swap_grad(ad_tensor *t, ad_tensor *g) { /* takes the reference */
     ad_tensor *old = t->grad;
     t->grad = g;
     lock_drop(grad_lock(t));
+    if (AD_UNLIKELY(t->rows != NULL)) rows_clear(t);
     tensor_unref(old);
 }
 int ad_set_grad(ad_handle h, ad_handle g_h) {
@@ -550,6 +560,7 @@ int ad_zero_grads(const ad_handle *h, int64_t n, int set_to_none) {
     for (int64_t k = 0; k < n; k++) {
         ad_tensor *t = T(h[k]);
         if (tls.capture && program_touch_grad(t, set_to_none)) return -1;
+        if (AD_UNLIKELY(t->rows != NULL)) rows_clear(t);
         if (!t->grad) continue;
         if (set_to_none) {
             swap_grad(t, NULL);

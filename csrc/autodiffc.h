@@ -159,6 +159,10 @@ int ad_output_nr(ad_handle t);
 int ad_retain_grad(ad_handle t);
 int ad_retains_grad(ad_handle t);
 ad_handle ad_grad(ad_handle t);
+/* sparse gradients (rows.c): rows by index, in parts */
+int64_t ad_rows_count(ad_handle t);
+ad_handle ad_rows_part(ad_handle t, int64_t k, int values);
+int ad_rows_set(ad_handle t, ad_handle index, ad_handle values);
 int ad_set_grad(ad_handle t, ad_handle g);
 int ad_zero_grads(const ad_handle *t, int64_t n, int set_to_none);
 int ad_detach_(ad_handle t);
@@ -212,7 +216,7 @@ int ad_set_tangent(ad_handle t, int level, ad_handle tangent);
 
 /* optimizers: n parameters at once; those without a gradient are left out. `tensors` are `count` arrays of n
  * handles: the parameters and each tensor of their state, the last `scalars` of them one number each
- * (ops/optim.h) */
+ * (ops/optim.h). 1: some have sparse gradients, which the step left alone */
 int ad_optim_step(int op, int64_t n, const ad_handle *const *tensors, int count, int scalars, int64_t flags,
                   const double *numbers, int nnumbers);
 ad_handle ad_total_norm(const ad_handle *tensors, int64_t n, double norm_type); /* of 1, 2 or infinity */

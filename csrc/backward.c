@@ -7,6 +7,7 @@
 #include "pool.h"
 #include "program.h"
 #include "reach.h"
+#include "rows.h"
 #include "watch.h"
 
 typedef struct visit { /* a node, or a leaf, that a gradient has reached */
@@ -213,6 +214,15 @@ static int set_grad(ad_tensor *t, ad_tensor *g, bool create_graph) {
                        "backward() under vmap would add the gradients of all samples to the .grad of a "
                        "tensor that they share: use func.grad, or backward() after vmap");
     if (tls.capture && program_touch_grad(t, false)) return -1;
+    if (AD_UNLIKELY(t->rows != NULL)) { /* which become dense */
+        ad_tensor *dense = rows_dense(t);
+        if (!dense) return -1;
+        rows_clear(t);
+        old = t->grad;
+        t->grad = dense;
+        tensor_unref(old);
+        old = NULL;
+    }
     lock_take(grad_lock(t));
     if (!t->grad) {
         bool ours = atomic_load(&g->refs) <= 2 && storage_users(g->storage) == 1 && !g->base && !g->node;

@@ -110,6 +110,7 @@ typedef struct ad_node ad_node;
 typedef struct ad_hook ad_hook;
 typedef struct ad_carried ad_carried;
 typedef struct ad_batch ad_batch;
+typedef struct ad_rows ad_rows;
 
 typedef struct ad_storage {
     _Atomic int32_t refs;
@@ -155,6 +156,7 @@ struct ad_tensor {
     ad_tensor *base; /* the tensor this is a view of */
     ad_tensor *grad;
     ad_carried *tangents; /* forward mode */
+    ad_rows *rows;        /* a leaf's sparse gradient */
     ad_batch *batch;      /* under vmap: where the other samples are */
     ad_hook *hooks;       /* leaf hooks; those of non-leaves hang on the node */
     int64_t dims[2 * AD_INLINE_DIMS];
@@ -520,6 +522,8 @@ static inline bool vjp_needs(const ad_vjp *v, int i) {
 static inline const ad_meta *vjp_meta(const ad_vjp *v, int i) { return &v->node->min[i]; }
 void graph_drop(int64_t key);     /* lets go of a Python object; 0 for none */
 extern _Atomic int graph_anomaly; /* 1: remember where nodes are made; 2: look for NaN as well */
+
+void rows_free(ad_rows *r); /* rows.c */
 
 /* ---- batches (batch.c) ---- */
 

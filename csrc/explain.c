@@ -124,6 +124,9 @@ int ad_program_measure(intptr_t h, const ad_handle *args, int64_t nargs, int rou
         status = 0;
         for (int r = 0; r < rounds && !status; r++)
             for (int64_t k = 0; k < p->n && !status; k++) {
+                if (!k)
+                    for (int64_t j = 0; j < p->nlaid; j++)
+                        tensor_copy_data(p->laid[j].before, p->laid[j].now);
                 instr *i = &p->code[k];
                 if (i->dead) continue;
                 if (i->checked && program_check_values(&i->call)) status = -1;

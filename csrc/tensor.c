@@ -297,6 +297,7 @@ void tensor_free(ad_tensor *t) {
         tensor_unref(t->base);
         tensor_unref(t->grad);
         tangents_free(t->tangents);
+        if (AD_UNLIKELY(t->rows != NULL)) rows_free(t->rows);
         batch_unref(t->batch);
         storage_release(t->storage);
         if (t->sizes != t->dims) mem_free(t->sizes, 2 * (size_t)t->ndim * sizeof(int64_t));

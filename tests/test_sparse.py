@@ -224,3 +224,50 @@ def test_old_constructors():
 def test_refusals(make, error):
     with pytest.raises(error):
         make()
+
+
+# ---- sparse gradients ----
+
+
+def test_embedding_leaves_a_sparse_gradient():
+    e = T.nn.Embedding(1000, 4, padding_idx=3, sparse=True)
+    (e(T.tensor([[7, 3], [7, 9]])) * T.arange(16.0).reshape(2, 2, 4)).sum().backward()
+    g = e.weight.grad
+    assert g.is_sparse and g.shape == (1000, 4) and g._indices().tolist() == [[7, 7, 9]]
+    dense = T.nn.functional.embedding(T.tensor([[7, 3], [7, 9]]), w := e.weight.detach().requires_grad_(), 3)
+    (dense * T.arange(16.0).reshape(2, 2, 4)).sum().backward()
+    assert g.to_dense().equal(w.grad)
+    assert T.autograd.grad(e(T.tensor([1])).sum(), e.weight)[0].shape == (1000, 4)  # a dense one
+    e.weight.grad = None
+    assert e.weight.grad is None
+    seen = []
+    e.weight.register_hook(seen.append)  # which are given dense ones
+    e(T.tensor([5])).sum().backward()
+    assert not e.weight.grad.is_sparse and seen[0][5].tolist() == [1] * 4
+    with pytest.raises(RuntimeError, match="does not support sparse"):
+        f = T.nn.Embedding(4, 2, sparse=True)
+        f(T.tensor([1])).sum().backward()
+        T.optim.Adam(f.parameters()).step()
+    with pytest.raises(RuntimeError, match="cannot be that of"):
+        f.weight.grad = T.sparse_coo_tensor([[0]], [1.0], (4,))
+
+
+def test_sparse_gradients_are_let_go(stats):
+    e = T.nn.Embedding(50, 4, sparse=True)
+    o = T.optim.SparseAdam(e.parameters())
+
+    def step():
+        o.zero_grad()
+        e(T.tensor([1, 2, 1])).sum().backward()
+        e(T.tensor([4])).sum().backward()
+        o.step()
+
+    step()
+    step()
+    before = stats()
+    for _ in range(10):
+        step()
+    assert stats() == before
+    kept = e.weight.grad
+    del e, o
+    assert kept.to_dense().sum().item() == 16

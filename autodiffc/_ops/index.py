@@ -602,12 +602,11 @@ def embedding(weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=
     """Rows of weight (num, dim) by index: indices (*) of int64 or int32 to (*, dim).
 
     The row padding_idx takes no gradient; scale_grad_by_freq divides a row's gradient by the number of its
-    indices. Gradients are dense: with sparse, a warning says so. IndexError for an index out of range.
+    indices. With sparse, backward() leaves a sparse gradient with a weight that is a leaf. IndexError for an index out
+    of range.
     """
     _tensors("embedding", ("weight", weight), ("indices", indices))
-    if sparse:
-        dense_gradient("embedding")
-    return apply(OP["embedding"], (weight, indices), (padding_idx, bool(scale_grad_by_freq)))
+    return apply(OP["embedding"], (weight, indices), (padding_idx, bool(scale_grad_by_freq), 0, bool(sparse)))
 
 
 def dense_gradient(name):

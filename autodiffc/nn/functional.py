@@ -185,8 +185,9 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
 
     Shapes: ``(*)`` of integers and ``(num, dim)`` to ``(*, dim)``. ``padding_idx`` takes no gradient;
     ``max_norm`` first rescales, in place, the rows that are looked up and longer; ``scale_grad_by_freq``
-    divides a row's gradient by the number of times that it is looked up. Gradients are dense: with ``sparse``
-    a warning says so. IndexError if an index is out of range.
+    divides a row's gradient by the number of times that it is looked up. With ``sparse`` backward() leaves a
+    sparse gradient with a weight that is a leaf (autograd.grad gives a dense one); SGD, Adagrad and SparseAdam take
+    it. IndexError if an index is out of range.
     """
     if not isinstance(weight, Tensor):
         raise TypeError(f"embedding(): argument 'weight' (position 1) must be Tensor, not {type(weight).__name__}")

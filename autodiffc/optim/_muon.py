@@ -26,16 +26,18 @@ def orthogonalized(update: Tensor, coefficients: tuple[float, float, float], ste
     if len(coefficients) != 3:
         raise ValueError("Coefficients must be a tuple of exactly 3 values")
     a, b, c = coefficients
-    def rounded(t: Tensor) -> Tensor:   # products of bfloat16 are summed in float32 and rounded once
+
+    def rounded(t: Tensor) -> Tensor:   # sums of products are of float32, and rounded once
         return t.to(bfloat16).to(float32)
-    x = rounded(update)
+    x = update.to(bfloat16)
     tall = x.size(0) > x.size(1)
     if tall:
         x = x.t()
-    x = rounded(x / rounded(x.norm()).clamp(min=eps))
+    wide = x.to(float32)
+    x = (wide / rounded(wide.norm()).clamp(min=eps)).to(bfloat16)
     for _ in range(steps):
-        gram = rounded(x @ x.t())
-        x = rounded(ops.addmm(x, rounded(ops.addmm(gram, gram, gram, beta=b, alpha=c)), x, beta=a))
+        wide, gram = x.to(float32), (x @ x.t()).to(float32)
+        x = ops.addmm(wide, rounded(ops.addmm(gram, gram, gram, beta=b, alpha=c)), wide, beta=a).to(bfloat16)
     return x.t() if tall else x
 
 

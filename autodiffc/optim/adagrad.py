@@ -3,8 +3,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..autograd.grad_mode import no_grad
 from ..tensor import Tensor
-from . import _update
+from . import _sparse, _update
 from .optimizer import Optimizer, check_lr, check_modes, check_option
 
 
@@ -51,6 +52,19 @@ class Adagrad(Optimizer):
 
     def _numbers(self, group: dict) -> list:
         return [group["lr"], group["lr_decay"], group["weight_decay"], group["eps"]]
+
+    def _sparse_step(self, group: dict, param: Tensor) -> None:
+        if group["weight_decay"]:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+        state = self.state[param]
+        with no_grad():
+            state["step"] += 1
+            at, g = _sparse.rows(param)
+            if group["maximize"]:
+                g = -g
+            lr = _update.number(group["lr"]) / (1 + (state["step"].item() - 1) * group["lr_decay"])
+            state["sum"].index_add_(0, at, g * g)
+            param.index_add_(0, at, g / (state["sum"][at].sqrt() + group["eps"]), alpha=-lr)
 
     def _new_state(self, group: dict, param: Tensor) -> dict:
         return {"step": _update.scalar(0.0),

@@ -14,6 +14,9 @@ class AdamFamily(Optimizer):
     _scalars = 1
     _counts = ("step",)
 
+    def _sparse_step(self, group: dict, param: Tensor) -> None:
+        raise RuntimeError("Adam does not support sparse gradients, please consider SparseAdam instead")
+
     def _names(self, group: dict) -> tuple[str, ...]:
         return ("exp_avg", "exp_avg_sq", "step")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from . import _update
+from ..autograd.grad_mode import no_grad
+from ..tensor import Tensor
+from . import _sparse, _update
 from .optimizer import Optimizer, Plan, check_lr, check_modes
 
 
@@ -58,8 +60,8 @@ class SGD(Optimizer):
             plan.n, plan.arrays, plan.waiting = len(plan.params), _update.Arrays(plan.params), []
             return
         buffers = {p: self.state[p].get("momentum_buffer") if p in self.state else None for p in plan.params}
-        ready = [p for p in plan.params if buffers[p] is not None]
-        plan.waiting = [p for p in plan.params if buffers[p] is None]
+        ready = [p for p in plan.params if buffers[p] is not None and not buffers[p].is_sparse]
+        plan.waiting = [p for p in plan.params if buffers[p] is None or buffers[p].is_sparse]
         plan.n = len(ready)
         plan.arrays = _update.Arrays(ready, [buffers[p] for p in ready])
 
@@ -71,9 +73,26 @@ class SGD(Optimizer):
         if plan.waiting:
             self._first_steps(index, group, plan)
 
+    def _sparse_step(self, group: dict, param: Tensor) -> None:
+        if group["weight_decay"]:
+            raise RuntimeError("add(sparse, dense) is not supported. Use add(dense, sparse) instead.")
+        grad = -param.grad if group["maximize"] else param.grad
+        if group["momentum"]:
+            last = self.state[param].get("momentum_buffer") if param in self.state else None
+            buffer = grad.clone() if last is None else last * group["momentum"] + grad * (1 - group["dampening"])
+            self.state[param]["momentum_buffer"] = buffer
+            grad = grad + buffer * group["momentum"] if group["nesterov"] else buffer
+        with no_grad():
+            param.index_add_(0, grad._indices()[0], grad._values(), alpha=-_update.number(group["lr"]))
+
     def _first_steps(self, index: int, group: dict, plan: Plan) -> None:
         """Parameters with their first gradient: a buffer of zeros that this step, undampened, sets to it."""
         params = [p for p in plan.waiting if p.grad is not None]
+        for p in _sparse.pending(params):
+            self._sparse_step(group, p)
+        params = [p for p in params if not p.grad.is_sparse]
+        if any(p in self.state and "momentum_buffer" in self.state[p] for p in params):
+            raise RuntimeError("add(sparse, dense) is not supported. Use add(dense, sparse) instead.")
         if params:
             buffers = [_update.zeros_like(p) for p in params]
             _update.step(self._op, len(params), _update.Arrays(params, buffers), 0, self._flags(group),

@@ -59,6 +59,7 @@
 #include "scan.h"
 #undef CT
 #include "mask.h"
+#include "half.h"
 
 #define KERN_STR_(s) #s
 #define KERN_STR(s) KERN_STR_(s)
@@ -177,6 +178,8 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
     .mask_scale = {k_mask_scale32, k_mask_scale64},
     .mask_count = k_mask_count,
+    .from_half = {k_from_f16, k_from_bf16},
+    .to_half = {k_to_f16, k_to_bf16},
     .index_in = k_index_in,
     .gather = {k_gather32, k_gather64},
 #define FLOAT_ROW(fn) {fn##_f32, fn##_f64}

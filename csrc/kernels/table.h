@@ -180,6 +180,9 @@ typedef struct kern_table {
     void (*mask_fill[4])(int64_t n, void *out, const void *x, const uint8_t *m, const void *value);
     void (*mask_scale[2])(int64_t n, void *y, const void *x, const uint8_t *m, double scale); /* f32, f64 */
     int64_t (*mask_count)(int64_t n, const uint8_t *m);
+    /* kernels/half.h: float16, bfloat16 */
+    void (*from_half[2])(int64_t n, float *y, const uint16_t *x);
+    void (*to_half[2])(int64_t n, uint16_t *y, const float *x);
     int (*index_in)(int64_t n, const int64_t *i, int64_t lo, uint64_t size);
     /* out[k] = x[i[k] * stride + k * step], of 4-byte and 8-byte elements; memory-safe for any index */
     void (*gather[2])(int64_t n, void *out, const void *x, const int64_t *i, int64_t size, int64_t stride,

@@ -2,10 +2,12 @@
 #include <math.h>
 #include <string.h>
 #include "../pool.h"
+#include "../rows.h"
 #include "index.h"
 
 /* embedding(weight, index): i[0] = padding index or -1, i[1] = scale by frequency: both concern the
- * gradient. i[2] = 1: the adjoint of the gradient, where padding gives zeros and the scale applies. */
+ * gradient. i[2] = 1: the adjoint of the gradient, where padding gives zeros and the scale applies. i[3] = 1:
+ * the gradient of a leaf is left with it as rows. */
 
 int embedding_infer(ad_call *c) {
     const ad_tensor *w = c->in[0], *index = c->in[1];
@@ -102,8 +104,39 @@ void embedding_run(const ad_call *c) {
     int64_t grain = (1 << 15) / j.width;
     pool_parallel_for(c->in[1]->numel, grain ? grain : 1, look_up_range, &j);
 }
+/* Leaves the gradient with the weight as rows, without those of the padding index. */
+static void leave_rows(ad_vjp *v, ad_tensor *leaf, ad_tensor *index) {
+    ad_em *E = &v->E;
+    int64_t rows[2] = {index->numel, v->g[0]->sizes[v->g[0]->ndim - 1]};
+    index = em_cast(E, em_reshape(E, index, 1, rows), AD_I64);
+    ad_tensor *g = em_reshape(E, v->g[0], 2, rows);
+    if (index && g && v->at->i[0] >= 0) {
+        ad_tensor *kept = em1(E, OP_nonzero, em2(E, OP_ne, index, em_const(E, (double)v->at->i[0])));
+        int64_t n = kept ? kept->sizes[0] : 0;
+        kept = em_reshape(E, kept, 1, &n);
+        ad_attr first = {.i = {0}};
+        index = kept ? em_op(E, OP_index_select, 2, (ad_tensor *[]){index, kept}, &first) : NULL;
+        g = index ? em_op(E, OP_index_select, 2, (ad_tensor *[]){g, kept}, &first) : NULL;
+    }
+    if (!index || !g || rows_add(leaf, index, g)) E->failed = true;
+}
+
 void embedding_vjp(ad_vjp *v) {
     ad_tensor *in[2] = {v->g[0], vjp_in(v, 1)};
+    if (AD_UNLIKELY(v->at->i[3])) {
+        ad_tensor *leaf = v->node->edges[0].leaf;
+        if (v->at->i[1]) {
+            ad_fail(AD_ERR_RUNTIME,
+                    "embedding_backward: scale_grad_by_freq not supported with sparse gradients");
+            v->E.failed = true;
+            return;
+        }
+        if (in[1] && leaf && !leaf->hooks && !leaf->grad && grad_is_final() && !tls.capture &&
+            !v->g[0]->batch && !in[1]->batch && ad_backward_accumulates()) {
+            leave_rows(v, leaf, in[1]);
+            return;
+        }
+    }
     ad_attr at = {.i = {v->at->i[0], v->at->i[1], vjp_meta(v, 0)->sizes[0]}};
     if (in[1]) v->gin[0] = em_op(&v->E, OP_embedding_grad, 2, in, &at);
 }

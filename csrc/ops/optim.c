@@ -368,10 +368,11 @@ static bool alike(const ad_tensor *t, const int64_t *strides) {
 /* Gathers what belongs to the parameters that have a gradient, group after group: all arrays of one parameter
  * in one gapless layout. */
 static int64_t gather(int64_t n, const ad_handle *const *groups, int ngroups, int scalars, bool rows,
-                      ad_tensor **in, loan *loans, int64_t *nloans) {
+                      ad_tensor **in, loan *loans, int64_t *nloans, bool *sparse) {
     int64_t live = 0, strides[AD_MAXDIM];
     for (int64_t k = 0; k < n; k++) {
         ad_tensor *p = (ad_tensor *)groups[0][k];
+        *sparse |= p->rows != NULL;
         if (tls.capture && program_touch_grad(p, false)) return -1;
         live += p->grad != NULL;
     }
@@ -408,9 +409,9 @@ int ad_optim_step(int op, int64_t n, const ad_handle *const *tensors, int count,
     ad_tensor **in = (ad_tensor **)block;
     loan *loans = (loan *)(block + list);
     int64_t nloans = 0;
-    bool was = tls.no_grad;
+    bool was = tls.no_grad, sparse = false;
     tls.no_grad = true;
-    int64_t live = gather(n, tensors, count, scalars, op == OP_adafactor_step, in, loans, &nloans);
+    int64_t live = gather(n, tensors, count, scalars, op == OP_adafactor_step, in, loans, &nloans, &sparse);
     int status = live < 0 ? -1 : 0;
     if (live > 0) {
         at.i[0] = live;
@@ -423,7 +424,7 @@ int ad_optim_step(int op, int64_t n, const ad_handle *const *tensors, int count,
     status = settle(loans, nloans, status);
     tls.no_grad = was;
     if (block != room) mem_free(block, bytes);
-    return status;
+    return status ? status : sparse;
 }
 
 /* The tensors, each without gaps; `extra` more places follow. NULL with the error. */
