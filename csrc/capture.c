@@ -43,7 +43,8 @@ static void instr_free(instr *i) {
     for (int k = 0; k < c->nin; k++) alias_drop(c->in[k]);
     for (int k = 0; k < c->nout; k++) alias_drop(c->out[k]);
     mem_free(c->in, (size_t)(c->nin + c->nout + 1) * sizeof *c->in);
-    if (c->op == &fused_op) fused_free((fused_code *)(intptr_t)i->at.i[0]);
+    fused_code *code = fused_code_of(i);
+    if (code) fused_free(code);
     if (i->at.list) mem_free((void *)i->at.list, (size_t)i->at.nlist * sizeof(int64_t));
     if (c->op->flags & AD_OP_RANDOM) generator_drop(&i->at);
 }
@@ -104,6 +105,12 @@ int program_append(ad_call *c) {
     for (int k = 0; k < c->nout; k++) c->out[k]->storage->born = 0;
     for (int k = 0; k < c->nin && c->op->flags & AD_OP_INPLACE; k++)
         if (c->in[k]) c->in[k]->storage->born = 0;
+    for (int k = 0; k < c->nout; k++) {
+        ad_storage *s = c->out[k]->storage;
+        bool fresh = !c->inplace && s->block;
+        for (int i = 0; i < c->nin && fresh; i++) fresh = !c->in[i] || c->in[i]->storage != s;
+        if (fresh) s->recorded = tls.capture_id & 0x7fffffff;
+    }
     /* A row that updates a copy of its first operand is two steps: the copy, then the update in place. */
     if ((c->op->flags & AD_OP_SELF) && !c->inplace && append(p, c, &ad_ops[OP_clone], 1, c->in, 1, c->out))
         return -1;
