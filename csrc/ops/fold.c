@@ -232,8 +232,7 @@ static void fold_columns(const fold_plan *p, const char *base, int64_t begin, in
     int64_t step = p->rstep[last], size = (int64_t)ct_size[p->ct];
     bool direct = p->native && p->cstep == p->esize && step % size == 0;
     cursor c;
-    fold_acc start = start_of(p->kind, p->ct);
-    for (int64_t j = 0; j < cols; j++) acc[j] = start;
+    bool first = true;
     seek(p, &c, base, begin);
     while (begin < end) {
         int64_t rows = 0;
@@ -251,11 +250,15 @@ static void fold_columns(const fold_plan *p, const char *base, int64_t begin, in
             kernel(rows, cols, tile, cols, param, sums);
         }
         begin += rows;
-        if (p->ct == CT_F32 && how == ADD)
+        if (first && p->ct == CT_F32)
+            for (int64_t j = 0; j < cols; j++) acc[j].f = ((const float *)sums)[j];
+        else if (first) memcpy(acc, sums, (size_t)cols * sizeof *acc);
+        else if (p->ct == CT_F32 && how == ADD)
             for (int64_t j = 0; j < cols; j++) acc[j].f += ((const float *)sums)[j];
         else
             for (int64_t j = 0; j < cols; j++)
                 acc[j] = join(how, p->ct, acc[j], widen(p->ct, sums + j * size));
+        first = false;
     }
 }
 
@@ -305,8 +308,9 @@ static void fold_items(int64_t begin, int64_t end, void *ctx) {
             double v = p->param ? p->param[out + j * p->cout].f : p->param_all;
             narrow(p->ct, v, (char *)param + (size_t)j * ct_size[p->ct]);
         }
-        fold_columns(p, base + c0 * p->cstep, from, to, cols, p->ct == CT_I64 ? NULL : param, acc);
-        for (int64_t j = 0; j < cols; j++) dst[out + j * p->cout] = acc[j];
+        fold_acc *here = p->cout == 1 ? dst + out : acc;
+        fold_columns(p, base + c0 * p->cstep, from, to, cols, p->ct == CT_I64 ? NULL : param, here);
+        for (int64_t j = 0; j < cols && here == acc; j++) dst[out + j * p->cout] = acc[j];
     }
 }
 
