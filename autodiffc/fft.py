@@ -88,7 +88,7 @@ def _fit(pair, d, n):
 
 
 def _transform(name, t, sizes, dim, norm, back):
-    _capture.refuse(name)
+    _capture.refuse(f"{name}, which NumPy computes,")
     t = _given(name, t)
     dims, sizes = _dims(name, t, dim, sizes)
     pair = t._pair

@@ -187,7 +187,15 @@ int64_t ad_item_i(ad_handle t) { return tensor_get_i64(T(t)); }
 /* t becomes another handle to src's memory: .data = src */
 int ad_set_data(ad_handle h, ad_handle src_h) {
     ad_tensor *t = T(h), *src = T(src_h);
-    if (tls.capture && program_refuse("pointing a tensor at other memory (.data = ..., set_())")) return -1;
+    if (t->storage == src->storage && t->offset == src->offset && t->dtype == src->dtype &&
+        t->batch == src->batch && tensor_same_sizes(t, src) &&
+        dims_equal(t->ndim, t->strides, src->ndim, src->strides))
+        return 0; /* t.data -= x */
+    if (tls.capture) {
+        int noted = program_set_data(t, src);
+        if (noted < 0) return -1;
+        if (!noted && program_refuse("pointing a tensor at other memory (.data = ..., set_())")) return -1;
+    }
     if (tensor_set_geometry(t, src->ndim, src->sizes, src->strides)) return -1;
     atomic_fetch_add(&src->storage->refs, 1);
     atomic_fetch_add(&t->storage->moved, 1);

@@ -43,7 +43,8 @@ static void instr_free(instr *i) {
     for (int k = 0; k < c->nin; k++) alias_drop(c->in[k]);
     for (int k = 0; k < c->nout; k++) alias_drop(c->out[k]);
     mem_free(c->in, (size_t)(c->nin + c->nout + 1) * sizeof *c->in);
-    if (c->op == &fused_op) fused_free((fused_code *)(intptr_t)i->at.i[0]);
+    fused_code *code = fused_code_of(i);
+    if (code) fused_free(code);
     if (i->at.list) mem_free((void *)i->at.list, (size_t)i->at.nlist * sizeof(int64_t));
     if (c->op->flags & AD_OP_RANDOM) generator_drop(&i->at);
 }
@@ -104,6 +105,12 @@ int program_append(ad_call *c) {
     for (int k = 0; k < c->nout; k++) c->out[k]->storage->born = 0;
     for (int k = 0; k < c->nin && c->op->flags & AD_OP_INPLACE; k++)
         if (c->in[k]) c->in[k]->storage->born = 0;
+    for (int k = 0; k < c->nout; k++) {
+        ad_storage *s = c->out[k]->storage;
+        bool fresh = !c->inplace && s->block;
+        for (int i = 0; i < c->nin && fresh; i++) fresh = !c->in[i] || c->in[i]->storage != s;
+        if (fresh) s->recorded = tls.capture_id & 0x7fffffff;
+    }
     /* A row that updates a copy of its first operand is two steps: the copy, then the update in place. */
     if ((c->op->flags & AD_OP_SELF) && !c->inplace && append(p, c, &ad_ops[OP_clone], 1, c->in, 1, c->out))
         return -1;
@@ -120,6 +127,11 @@ int program_refuse(const char *what) {
     }
     return ad_fail(AD_ERR_CAPTURE, "%s cannot be part of a captured step", what);
 }
+int program_refuse_size(const char *op) {
+    char text[96];
+    snprintf(text, sizeof text, "%s, whose result's size depends on the data,", op);
+    return program_refuse(text);
+}
 const char *ad_capture_refused(void) { return refused; }
 
 int program_touch_grad(ad_tensor *t, bool discards) {
@@ -135,7 +147,44 @@ int program_touch_grad(ad_tensor *t, bool discards) {
     return 0;
 }
 
+/* t.data = src. From here on the step finds t where src is, and so will a replay. But what came before reads
+ * t where it was: a replay begins with a copy to there. */
+int program_set_data(ad_tensor *t, ad_tensor *src) {
+    ad_program *p = tls.capture;
+    if (t->dtype != src->dtype || !tensor_same_sizes(t, src) || tensor_self_overlaps(t) || t->batch ||
+        src->batch || src->storage->backing || t->storage->backing || p->has_split)
+        return 0;
+    for (int64_t k = 0; k < p->nlaid; k++)
+        if (p->laid[k].t == t) return 1;
+    laid_elsewhere *l = grown(p->laid, p->nlaid, &p->laid_cap, sizeof *l);
+    if (!l) return -1;
+    p->laid = l;
+    l[p->nlaid] = (laid_elsewhere){.t = t, .before = alias_keep(t)};
+    if (!l[p->nlaid].before) return -1;
+    tensor_ref(t);
+    p->nlaid++;
+    return 1;
+}
+
+static int end_of_laid(ad_program *p) {
+    for (int64_t k = 0; k < p->nlaid; k++) {
+        laid_elsewhere *l = &p->laid[k];
+        if (l->t->storage->backing || l->t->dtype != l->before->dtype || !tensor_same_sizes(l->t, l->before))
+            return ad_fail(AD_ERR_CAPTURE, "pointing a tensor at an argument's memory");
+        if (storage_users(l->before->storage) > 0) /* who else looks there would see the copies */
+            return ad_fail(AD_ERR_CAPTURE, "pointing a tensor elsewhere whose memory is shared");
+        if (!(l->now = alias_keep(l->t))) return -1;
+    }
+    return 0;
+}
+
 void program_free(ad_program *p) {
+    for (int64_t k = 0; k < p->nlaid; k++) {
+        tensor_unref(p->laid[k].t);
+        alias_drop(p->laid[k].before);
+        alias_drop(p->laid[k].now);
+    }
+    if (p->laid) mem_free(p->laid, (size_t)p->laid_cap * sizeof *p->laid);
     for (int64_t k = 0; k < p->n; k++) instr_free(&p->code[k]);
     for (int64_t k = 0; k < p->neffects; k++) {
         tensor_unref(p->effects[k].leaf);
@@ -456,6 +505,7 @@ intptr_t ad_capture_end(const ad_handle *outs, int64_t n) {
     pass_versions(p);
     if (add_outputs(p, outs, n)) goto fail;
     p->held = n;
+    if (end_of_laid(p)) goto fail;
     if (p->has_split && p->neffects) {
         ad_fail(AD_ERR_CAPTURE, "a hook sets a gradient");
         goto fail;

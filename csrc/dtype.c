@@ -80,17 +80,19 @@ static inline int64_t f64_to_i64(double v) {
 #define AS_IS(x) (x)
 #define NONZERO(x) ((x) != 0)
 /* dtype tag, storage type, to number, and from f32, f64, i64 */
-#define DTYPE_TABLE(X)                                                                                       \
+#define NUMBER_TABLE(X)                                                                                      \
     X(BOOL, uint8_t, NONZERO, NONZERO, NONZERO, NONZERO)                                                     \
     X(U8, uint8_t, AS_IS, (uint8_t)f64_to_i64, (uint8_t)f64_to_i64, (uint8_t))                               \
     X(I8, int8_t, AS_IS, (int8_t)f64_to_i64, (int8_t)f64_to_i64, (int8_t))                                   \
     X(I16, int16_t, AS_IS, (int16_t)f64_to_i64, (int16_t)f64_to_i64, (int16_t))                              \
     X(I32, int32_t, AS_IS, (int32_t)f64_to_i64, (int32_t)f64_to_i64, (int32_t))                              \
     X(I64, int64_t, AS_IS, f64_to_i64, f64_to_i64, AS_IS)                                                    \
-    X(F16, uint16_t, f16_to_f32, f32_to_f16, f32_to_f16, f32_to_f16)                                         \
-    X(BF16, uint16_t, bf16_to_f32, f32_to_bf16, f32_to_bf16, f32_to_bf16)                                    \
     X(F32, float, AS_IS, AS_IS, (float), (float))                                                            \
     X(F64, double, AS_IS, AS_IS, AS_IS, (double))
+#define HALF_TABLE(X)                                                                                        \
+    X(F16, uint16_t, f16_to_f32, f32_to_f16, f32_to_f16, f32_to_f16)                                         \
+    X(BF16, uint16_t, bf16_to_f32, f32_to_bf16, f32_to_bf16, f32_to_bf16)
+#define DTYPE_TABLE(X) NUMBER_TABLE(X) HALF_TABLE(X)
 
 /* Elements side by side are converted by loops that the compiler makes vectors of. */
 #if defined(__GNUC__) && !defined(__clang__)
@@ -162,11 +164,26 @@ DTYPE_TABLE(LOADS)
     }
 DTYPE_TABLE(STORES)
 
+/* Half types without gaps, which is how nearly all of them lie, are converted by the kernels. */
+#define HALF(TAG, which)                                                                                     \
+    static void load_##TAG##_half(int64_t n, void *dst, const char *src, int64_t stride) {                   \
+        if (stride == 2) kern->from_half[which](n, dst, (const uint16_t *)src);                              \
+        else load_##TAG##_f32(n, dst, src, stride);                                                          \
+    }                                                                                                        \
+    static void store_##TAG##_half(int64_t n, char *dst, int64_t stride, const void *src) {                  \
+        if (stride == 2) kern->to_half[which](n, (uint16_t *)dst, src);                                      \
+        else store_##TAG##_f32(n, dst, stride, src);                                                         \
+    }
+HALF(F16, 0)
+HALF(BF16, 1)
+
 #define LOAD_ROW(TAG, ...) [AD_##TAG] = {load_##TAG##_f32, load_##TAG##_f64, load_##TAG##_i64},
 #define STORE_ROW(TAG, ...) [AD_##TAG] = {store_##TAG##_f32, store_##TAG##_f64, store_##TAG##_i64},
+#define LOAD_HALF_ROW(TAG, ...) [AD_##TAG] = {load_##TAG##_half, load_##TAG##_f64, load_##TAG##_i64},
+#define STORE_HALF_ROW(TAG, ...) [AD_##TAG] = {store_##TAG##_half, store_##TAG##_f64, store_##TAG##_i64},
 #define LOAD_BOOL_ROW(TAG, ...) [AD_##TAG] = load_##TAG##_bool,
 #define STORE_BOOL_ROW(TAG, ...) [AD_##TAG] = store_##TAG##_bool,
-const dtype_load dtype_loads[AD_DTYPES][CT_COUNT] = {DTYPE_TABLE(LOAD_ROW)};
-const dtype_store dtype_stores[AD_DTYPES][CT_COUNT] = {DTYPE_TABLE(STORE_ROW)};
+const dtype_load dtype_loads[AD_DTYPES][CT_COUNT] = {NUMBER_TABLE(LOAD_ROW) HALF_TABLE(LOAD_HALF_ROW)};
+const dtype_store dtype_stores[AD_DTYPES][CT_COUNT] = {NUMBER_TABLE(STORE_ROW) HALF_TABLE(STORE_HALF_ROW)};
 const dtype_load dtype_load_bool[AD_DTYPES] = {DTYPE_TABLE(LOAD_BOOL_ROW)};
 const dtype_store dtype_store_bool[AD_DTYPES] = {DTYPE_TABLE(STORE_BOOL_ROW)};

@@ -62,8 +62,12 @@ const char *ad_program_rows(intptr_t h, int64_t k) {
     static _Thread_local char text[1024];
     const instr *i = instr_at(h, k);
     if (!i) return NULL;
-    if (i->call.op != &fused_op) return i->call.op->name;
-    fused_names((const fused_code *)(intptr_t)i->at.i[0], text, sizeof text);
+    const fused_code *f = fused_code_of(i);
+    if (!f) return i->call.op->name;
+    size_t used = 0;
+    if (i->call.op == &fused_product_op)
+        used = (size_t)snprintf(text, sizeof text, "%s, ", ad_ops[i->at.i[2]].name);
+    fused_names(f, text + used, sizeof text - used);
     return text;
 }
 
@@ -124,6 +128,9 @@ int ad_program_measure(intptr_t h, const ad_handle *args, int64_t nargs, int rou
         status = 0;
         for (int r = 0; r < rounds && !status; r++)
             for (int64_t k = 0; k < p->n && !status; k++) {
+                if (!k)
+                    for (int64_t j = 0; j < p->nlaid; j++)
+                        tensor_copy_data(p->laid[j].before, p->laid[j].now);
                 instr *i = &p->code[k];
                 if (i->dead) continue;
                 if (i->checked && program_check_values(&i->call)) status = -1;

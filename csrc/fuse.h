@@ -6,6 +6,8 @@
 
 typedef struct fused_code fused_code;
 extern const ad_op fused_op; /* i[0]: the code */
+extern const ad_op fused_product_op;
+fused_code *fused_code_of(const instr *i); /* of either, or NULL */
 void fused_free(fused_code *f);
 
 /* Whether output o of a fused call may be computed in the memory of its inputs on storage s: each element is

@@ -149,6 +149,8 @@ static void run_dots(int64_t begin, int64_t end, void *ctx) {
     s.ldc = g->ldc;
     set_epilogue(&s, g, w->p->swap, begin, 0, 1, 1);
     w->kernels->dots(&s);
+    if (s.ldc == 1) block_done(g, s.c, 1, s.m);
+    else block_done(g, s.c, s.m, 1);
 }
 
 static void run_direct(int64_t begin, int64_t end, void *ctx) {
@@ -173,6 +175,7 @@ static void run_direct(int64_t begin, int64_t end, void *ctx) {
                         .ldc = g->ldc};
         set_epilogue(&s, g, w->p->swap, i, j, 1, 1);
         w->kernels->direct(&s, w->p->kb, w->p->pack);
+        block_done(g, s.c, s.m, s.n);
     }
 }
 
@@ -210,6 +213,7 @@ static void add_split(int64_t begin, int64_t end, void *ctx) {
         set_epilogue(&s, g, 0, i, 0, 1, 1);
         w->kernels->finish(&s, blocks, (const char *)g->scratch + i * g->n * (int64_t)size_of(g->type),
                            split_bytes(g) / (int64_t)size_of(g->type));
+        block_done(g, s.c, 1, g->n);
     }
 }
 
@@ -263,6 +267,7 @@ static void run_packed(int64_t begin, int64_t end, void *ctx) {
             set_epilogue(&s, g, 0, w->i0 + i, w->j0 + j, w->p0 + q == 0, w->p0 + q + s.k == g->k);
             w->kernels->tiles(&s, 1);
         }
+        if (w->p0 + w->k == g->k) block_done(g, s.c, s.m, s.n);
     }
 }
 
@@ -291,6 +296,7 @@ static void run_i64(int64_t begin, int64_t end, void *ctx) {
         }
         if (e->act == GEMM_ACT_RELU)
             for (int64_t j = 0; j < g->n; j++) c[j] = (int64_t)c[j] < 0 ? 0 : c[j];
+        block_done(g, c, 1, g->n);
     }
 }
 
@@ -320,9 +326,10 @@ static void run(const gemm_args *args, int alone) {
     }
     if (p.way == DIRECT) {
         int64_t stretch = g.n < 2048 ? 512 : 1024; /* of a row of B, read at a time */
-        w.grid = alone       ? (grid){g.m, g.n, 1, 1}
-                 : p.kb == 0 ? make_grid(1, g.n, g.k, 1, stretch, 1, stretch, 1)
-                             : make_grid(g.m, g.n, g.k, 256, 1024, p.tile_rows, kernels->nr, p.pack);
+        w.grid = alone ? (grid){g.m, g.n, 1, 1}
+                 : p.kb == 0
+                     ? make_grid(1, g.n, g.k, 1, stretch, 1, stretch, 1)
+                     : make_grid(g.m, g.n, g.k, 256, 1024, p.tile_rows, col_unit(&g, kernels->nr), p.pack);
         loop(alone, w.grid.blocks, 1, run_direct, &w);
         return;
     }
@@ -342,7 +349,7 @@ static void run(const gemm_args *args, int alone) {
                 w.panels_a = ceil_div(w.m, p.tile_rows);
                 w.panels_b = w.i0 == 0 ? ceil_div(w.n, kernels->nr) : 0;
                 loop(alone, w.panels_a + w.panels_b, max64(1, 16384 / (kernels->nr * w.k)), pack_panels, &w);
-                w.grid = make_grid(w.m, w.n, w.k, 192, 512, p.tile_rows, kernels->nr, 0);
+                w.grid = make_grid(w.m, w.n, w.k, 192, 512, p.tile_rows, col_unit(&g, kernels->nr), 0);
                 loop(alone, w.grid.blocks, 1, run_packed, &w);
             }
         }

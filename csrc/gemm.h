@@ -11,6 +11,10 @@
  * kern_bf16 is. */
 enum { GEMM_BF16 = CT_COUNT };
 
+/* Called with a block of C, `ld` elements from row to row, when its values are final and still in the cache
+ * of the thread that computed them; each element is in one block. */
+typedef void (*gemm_then)(void *ctx, const void *c, int64_t rows, int64_t cols, int64_t ld);
+
 /* What is done to an element of the product once its sum is complete: first the bias, then the
  * activation, so that the bits are those of separate operations. */
 typedef struct gemm_epilogue {
@@ -18,6 +22,8 @@ typedef struct gemm_epilogue {
     int bias_is_column; /* length M, one value a row, instead */
     int act;            /* GEMM_ACT_NONE, GEMM_ACT_RELU */
     int accumulate;     /* C += A B, before the bias; a long sum is added block by block */
+    gemm_then then;     /* or NULL */
+    void *ctx;
 } gemm_epilogue;
 
 /* C[M,N] = A[M,K] @ B[K,N]. A and B are addressed by row and column strides in elements, so that every

@@ -131,6 +131,7 @@ static void run_blocks(int64_t begin, int64_t end, void *ctx) {
             s.b = b + q * kern_bf16->nr;
             kern_bf16->tiles(&s);
         }
+        block_done(&g, s.c, s.m, s.n);
     }
 }
 

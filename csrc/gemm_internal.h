@@ -56,6 +56,17 @@ static inline void loop(int alone, int64_t n, int64_t grain, pool_fn fn, void *c
     else pool_parallel_for(n, grain, fn, ctx);
 }
 
+/* Hands a finished block of C on. */
+static inline void block_done(const gemm_args *g, const void *c, int64_t rows, int64_t cols) {
+    if (g->epi && g->epi->then) g->epi->then(g->epi->ctx, c, rows, cols, g->ldc);
+}
+
+/* The columns that a block must have in one piece: what follows on a block works along its rows. */
+#define THEN_COLS 256
+static inline int64_t col_unit(const gemm_args *g, int64_t nr) {
+    return g->epi && g->epi->then ? ceil_div(min64(g->n, THEN_COLS), nr) * nr : nr;
+}
+
 /* Products of bfloat16 (gemm_bf16.c); batch may be NULL. */
 size_t gemm_bf16_scratch(const gemm_args *args, int64_t count);
 void gemm_bf16_run(const gemm_args *args, const gemm_batch *batch);

@@ -212,7 +212,7 @@ int apply_row(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at,
         .op = op, .nin = nin, .in = (ad_tensor **)in, .at = at, .out = out, .inplace = target != NULL};
     c.nout = op->nout >= 0 ? op->nout : op->count(nin, in, at);
     if (c.nout < 0) return -1;
-    if (AD_UNLIKELY((op->flags & AD_OP_SYNC) && tls.capture) && program_refuse(op->name)) return -1;
+    if (AD_UNLIKELY((op->flags & AD_OP_SYNC) && tls.capture) && program_refuse_size(op->name)) return -1;
     if (c.nout > 2 && !(spec = mem_alloc((size_t)c.nout * sizeof *spec))) return -1;
     for (int k = 0; k < c.nout; k++) {
         spec[k].strided = spec[k].nondiff = false;

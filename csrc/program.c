@@ -69,6 +69,10 @@ static int collect(plan *w) {
         for (int i = 0; i < c->nin && c->op->flags & AD_OP_INPLACE; i++)
             if (c->in[i]) plan_value(w, c->in[i]->storage)->writes++;
     }
+    for (int64_t k = 0; k < p->nlaid; k++) { /* copied before each run */
+        value *v = plan_value(w, p->laid[k].before->storage);
+        if (v) v->writes++, v->internal = false;
+    }
     return 0;
 }
 

@@ -20,6 +20,10 @@ typedef struct grad_effect {
     ad_tensor *entry; /* what .grad must be before a replay; ANY_GRAD when the step discards it first */
     ad_tensor *exit;  /* what it is afterwards */
 } grad_effect;
+/* A tensor of others that the step points at other memory: where it was, and where it is at the end. */
+typedef struct laid_elsewhere {
+    ad_tensor *t, *before, *now;
+} laid_elsewhere;
 #define ANY_GRAD ((ad_tensor *)1)
 #define SOME_GRAD ((ad_tensor *)2) /* not NULL: the step looked whether there is one, and no further */
 static inline void entry_drop(ad_tensor *entry) {
@@ -45,6 +49,8 @@ typedef struct ad_program {
     int64_t n, cap;
     grad_effect *effects;
     int64_t neffects, effects_cap;
+    laid_elsewhere *laid;
+    int64_t nlaid, laid_cap;
     ad_tensor **args; /* placeholders, rebound at each replay */
     int64_t nargs, args_cap;
     ad_tensor **outs;
@@ -78,6 +84,10 @@ void program_free(ad_program *p);
 int program_append(ad_call *c);
 /* Refuses what cannot be replayed; returns -1 with the error set. */
 int program_refuse(const char *what);
+int program_refuse_size(const char *op); /* the size of its result depends on the data */
+/* Notes t.data = src, which is going to be done: 1, or 0 where it cannot be recorded, or -1 with the error
+ * set. */
+int program_set_data(ad_tensor *t, ad_tensor *src);
 /* Notes that the step is about to change (discards: whatever it was) or read t->grad. */
 int program_touch_grad(ad_tensor *t, bool discards);
 /* References to a storage other than those of programs. */

@@ -190,6 +190,7 @@ int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handl
     int status = 1;
     if (bind_step(p, args, nargs)) {
         int64_t nouts = p->has_split ? p->nouts_forward : p->nouts;
+        for (int64_t k = 0; k < p->nlaid; k++) tensor_copy_data(p->laid[k].before, p->laid[k].now);
         status =
             program_make_outputs(p, 0, nouts) || run_calls(p, 0, p->has_split ? p->split : p->n) ? -1 : 0;
         count_writes(p, args, nargs);

@@ -14,6 +14,7 @@ from .op_cases import CASES
 
 HERE = pathlib.Path(__file__).parent
 PLACES = {
+    "test_allocator.py": "empty_cache",
     "test_distributions.py": "binomial",
     "test_complex.py": (
         "complex polar view_as_complex view_as_real Tensor.cfloat Tensor.cdouble Tensor.chalf "

@@ -151,3 +151,35 @@ def test_sigmoid_of_integers():
     x = np.arange(-40, 41)
     e = np.exp(-x.astype(np.float64)).astype(np.float32)
     np.testing.assert_array_equal(T.from_numpy(x).sigmoid().numpy(), np.float32(1) / (np.float32(1) + e))
+
+
+def _rounded(x, dtype):
+    """float32 as bits of half precision: NumPy's for float16, the upper half of the word, rounded, for bfloat16."""
+    if dtype == "float16":
+        with np.errstate(over="ignore"):
+            return x.astype(np.float16).view(np.uint16)
+    bits = x.view(np.uint32).astype(np.uint64)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_every_number_of_half_precision(dtype):
+    kind, bits = getattr(T, dtype), np.arange(65536, dtype=np.uint16)
+    words = np.random.default_rng(0).integers(0, 2**32, 50001, dtype=np.uint32)
+    near = (bits.astype(np.uint32) << 16)[:, None] + np.arange(0x7FFE, 0x8003, dtype=np.uint32)  # ties of bfloat16
+    ties = np.ldexp(np.float32(1), -25) * np.arange(-5000, 5000, dtype=np.float32)  # of float16's smallest
+    wide = bits.astype(np.uint32) << 16 if dtype == "bfloat16" else bits.view(np.float16).astype("f").view(np.uint32)
+    half = T.from_numpy(bits.view(np.int16).copy()).view(kind)
+    number = ~np.isnan(wide.view("f"))
+    for strided in (False, True):
+        part = slice(1, None, 3) if strided else slice(None)
+        got = half[part].float().numpy().view(np.uint32)
+        np.testing.assert_array_equal(got[number[part]], wide[part][number[part]])
+        assert np.isnan(got.view("f"))[~number[part]].all()
+    ends = np.float32([65519, 65520, -65520])
+    x = np.concatenate([words.view("f"), near.ravel().view("f"), ties, wide.view("f"), ends])
+    x = x[~np.isnan(x)]
+    for part in (slice(None), slice(1, None, 3)):
+        got = T.from_numpy(x)[part].to(kind).view(T.int16).numpy().view(np.uint16)
+        np.testing.assert_array_equal(got, _rounded(x[part].copy(), dtype))
+    assert T.tensor([np.nan, -np.nan] * 20).to(kind).isnan().all()

@@ -41,6 +41,17 @@ def fresh(h):
     return lib.ad_capture_fresh(h) if h and here() is not None else h
 
 
+def guarded(read):
+    """What read() gives now; a program that is being recorded holds for as long as it gives the same before the step.
+
+    For values of tensors that steer Python and hardly ever change. It may not call what a recording refuses.
+    """
+    value, r = read(), here()
+    if r is not None:
+        r.guards.append(lambda: read() == value)
+    return value
+
+
 def act(action):
     """Runs `action`, which changes Python objects alone (a scheduler's step), and again at each replay."""
     r = here()

@@ -59,9 +59,8 @@ def flops_of(name, rows, ins, outs):
     out = outs[0].sizes if outs else ()
     if name == "linear":
         return 2 * math.prod(shapes[0]) * shapes[1][0]
-    if name in ("mm", "bmm", "matmul", "addmm", "baddbmm") and shapes[-2 if name[0] in "mb" else -1]:
-        left = shapes[1] if name in ("addmm", "baddbmm") else shapes[0]
-        return 2 * math.prod(out) * left[-1]
+    if name in ("mm", "bmm", "matmul"):
+        return 2 * math.prod(out) * shapes[0][-1]
     if name in ("conv", "conv_transpose"):
         per = math.prod(shapes[1][1:])
         return 2 * per * math.prod(out if name == "conv" else shapes[0])

@@ -4,7 +4,7 @@ import sys
 import threading
 import weakref
 
-from .._core import CaptureError, check, fail, wrap
+from .._core import CaptureError, TensorBase, check, fail, wrap
 from .._native import ffi, lib
 from . import reads
 from .structure import PLACE, fill
@@ -34,11 +34,11 @@ class Recording:
 
     def changed(self):
         """What the step changed that a replay would not, or did that a replay could not, in words, or ""."""
-        for ref, training, simple, members, _ in self.modules.values():
+        for ref, training, simple, members, _ in list(self.modules.values()):
             module = ref()
             if module is None:
                 continue
-            if not _same(members, _members(module)):
+            if not _same(members, _members(module)) and not self._lent(id(module), members, module):
                 return (f"the step exchanged a parameter, buffer or submodule of {type(module).__name__}: a replay "
                         "could not; write into the tensor in place")
             if module.training != training:
@@ -49,6 +49,17 @@ class Recording:
                 return f"the step changes {type(module).__name__}.{names[0]}, which a replay would not"
         self.python_guards, what = self.reads.finish()
         return what
+
+    def _lent(self, key, members, module):
+        """Whether a module has its members back, which tensors of the step stood for during a call."""
+        now = _members(module)
+        if len(now) != len(members) or not all(
+                a is b or (isinstance(a, TensorBase) and lib.ad_capture_made(a._h) and isinstance(b, TensorBase)
+                           and not lib.ad_capture_made(b._h)) for a, b in zip(members, now)):
+            return False
+        ref, training, simple, _, hooks = self.modules[key]
+        self.modules[key] = ref, training, simple, now, hooks
+        return True
 
     def watch(self):
         """Notes every module that is called; returns what undoes it."""

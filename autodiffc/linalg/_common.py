@@ -161,7 +161,7 @@ def _computed(name, inputs, compute, rule, tangent=None):
     rule(gradients, inputs, outputs) gives a gradient (or None) for each input; tangent(tangents, inputs, outputs) a
     tangent for each output.
     """
-    _capture.refuse(name)
+    _capture.refuse(f"{name}, which NumPy computes,")
     kind = _functions.get(name)
     if kind is None:
         title = "".join(w.capitalize() for w in name.replace(".", "_").split("_"))

@@ -319,7 +319,7 @@ _PADE_RADIUS = 5.371920351148152
 def matrix_exp(A):
     """The exponential of square matrices, by scaling, a rational approximation of degree 13, and squaring."""
     _matrices("linalg.matrix_exp", A, True)
-    _capture.refuse("linalg.matrix_exp")
+    _capture.refuse("linalg.matrix_exp, which reads a norm,")
     if not A.numel():
         return A.clone()
     if A.dtype.itemsize < 8:  # the squarings lose digits that float32 cannot spare

@@ -89,7 +89,16 @@ def step(op: int, n: int, arrays: Arrays, scalars: int, flags: int, numbers: Cal
     if _capture.recording is not None:
         _recorded_step(op, n, arrays, scalars, flags, numbers, later or numbers)
         return False
-    values = numbers()
+    return step_again(op, n, arrays, scalars, flags, numbers())
+
+
+def values_of(numbers: Sequence[float]) -> Any:
+    """The numbers as the core takes them, for :func:`step_again`."""
+    return ffi.new("double[]", numbers)
+
+
+def step_again(op: int, n: int, arrays: Arrays, scalars: int, flags: int, values: Any) -> bool:
+    """:func:`step` with numbers that are at hand, while nothing records."""
     done = lib.ad_optim_step(op, n, arrays.pointers, len(arrays.arrays), scalars, flags, values, len(values))
     if done < 0:
         fail()
@@ -100,7 +109,7 @@ def step(op: int, n: int, arrays: Arrays, scalars: int, flags: int, numbers: Cal
 
 def number(value: Any) -> float:
     """An option as a float. A tensor is read as memory: a captured step refuses item(), and this is read anew."""
-    return float(value.detach().numpy().reshape(())) if isinstance(value, Tensor) else float(value)
+    return lib.ad_item_f(value._h) if isinstance(value, Tensor) else float(value)
 
 
 def _recorded_step(op: int, n: int, arrays: Arrays, scalars: int, flags: int, numbers: Callable[[], list],
@@ -131,4 +140,4 @@ def guard(still: Callable[[], bool]) -> None:
 
 
 __all__ = ["AMSGRAD", "CENTERED", "DECOUPLED", "MAXIMIZE", "MOMENTUM", "NESTEROV", "OP", "Arrays", "Handles",
-           "full_like", "guard", "number", "scalar", "step", "zero_grad", "zeros_like"]
+           "full_like", "guard", "number", "scalar", "step", "step_again", "values_of", "zero_grad", "zeros_like"]

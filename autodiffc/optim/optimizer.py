@@ -49,7 +49,8 @@ def register_optimizer_step_post_hook(hook: Callable) -> RemovableHandle:
 class Plan:
     """What one parameter group's calls into the core need, made once and kept while it is right."""
 
-    __slots__ = ("all", "arrays", "flags", "key", "listed", "n", "numbers", "options", "params", "version", "waiting")
+    __slots__ = ("all", "arrays", "flags", "key", "listed", "n", "numbers", "options", "params", "values", "version",
+                 "waiting")
 
     def __init__(self, params: list[Tensor], key: Any) -> None:
         self.params = params
@@ -62,6 +63,7 @@ class Plan:
         self.options: dict | None = None    # the group as it was, if its options are plain; then also what follows
         self.listed: list | None = None     # of them: the group's list of parameters,
         self.numbers: list = []             # the row's numbers,
+        self.values: Any = None             # the same in C,
         self.flags = 0                      # and its flags
 
     def remember(self, optimizer: Optimizer, group: dict[str, Any]) -> None:
@@ -70,6 +72,7 @@ class Plan:
         if optimizer._op >= 0 and all(plain):
             self.options, self.listed = {**group}, group["params"]
             self.numbers, self.flags = optimizer._numbers(group), optimizer._flags(group)
+            self.values = _update.values_of(self.numbers)
         else:
             self.options = None
 
@@ -85,16 +88,17 @@ class Unchanged:
     """Asks before each replay whether a group's parameters, state and constant options are those of the recorded
     step."""
 
-    __slots__ = ("constants", "index", "optimizer", "options", "plan", "version")
+    __slots__ = ("constants", "groups", "index", "optimizer", "options", "plan", "version")
 
     def __init__(self, optimizer: Optimizer, index: int, plan: Plan, constants: list) -> None:
         self.optimizer, self.index, self.plan, self.constants = optimizer, index, plan, constants
         self.version = optimizer.state._version[0]
+        self.groups = len(optimizer.param_groups)
         self.options = plan.options     # that have these constants
 
     def __call__(self) -> bool:
         optimizer, index = self.optimizer, self.index
-        if index >= len(optimizer.param_groups) or self.version != optimizer.state._version[0]:
+        if self.groups != len(optimizer.param_groups) or self.version != optimizer.state._version[0]:
             return False
         group = optimizer.param_groups[index]
         plan = optimizer._plan(index, group)
@@ -369,9 +373,15 @@ class Optimizer:
         """One step of a group."""
         if self._op < 0:
             raise NotImplementedError(f"{type(self).__name__} defines no step()")
-        if plan.n and _update.step(self._op, plan.n, plan.arrays, self._scalars,
-                                   self._flags(group) if plan.options is None else plan.flags,
-                                   partial(self._numbers_of, index)):
+        if not plan.n:
+            return
+        if plan.options is not None and _capture.recording is None:
+            sparse = _update.step_again(self._op, plan.n, plan.arrays, self._scalars, plan.flags, plan.values)
+        else:
+            sparse = _update.step(self._op, plan.n, plan.arrays, self._scalars,
+                                  self._flags(group) if plan.options is None else plan.flags,
+                                  partial(self._numbers_of, index))
+        if sparse:
             for param in _sparse.pending(plan.params):
                 self._sparse_step(group, param)
 

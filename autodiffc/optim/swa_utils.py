@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any
 
+from .. import _capture
 from .. import _ops as ops
+from .._native import lib
 from ..autograd import no_grad
 from ..nn import Module
 from ..tensor import Tensor
@@ -107,7 +109,8 @@ class AveragedModel(Module):
     def update_parameters(self, model: Module) -> None:
         """Take the model's present parameters into the average."""
         ours, theirs = self._averaged(self.module), self._averaged(model)
-        if self.n_averaged == 0:
+        count = self.n_averaged
+        if _capture.guarded(lambda: lib.ad_item_f(count._h) == 0.0):
             for average, current in zip(ours, theirs):
                 average.copy_(current)
         elif self.avg_fn is not None and self.multi_avg_fn is None:

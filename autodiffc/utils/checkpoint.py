@@ -4,6 +4,7 @@ import contextlib
 import sys
 import warnings
 
+from .. import _capture
 from .._core import TensorBase
 from .._native import lib
 from ..autograd import Function, backward
@@ -198,12 +199,15 @@ def checkpoint(function, *args, use_reentrant=None, context_fn=noop_context_fn, 
 
     preserve_rng_state (default True) gives the second run the random numbers of the first. With use_reentrant=True
     keyword arguments are refused (ValueError), an argument must require grad, and autograd.grad() does not work
-    (RuntimeError). CheckpointError when the second run differs from the first.
+    (RuntimeError). CheckpointError when the second run differs from the first. In a step that compile() records
+    nothing is run again.
     """
     if use_reentrant is None:
         warnings.warn("torch.utils.checkpoint: " + _EXPLICIT, stacklevel=2)
         use_reentrant = True
     preserve = kwargs.pop("preserve_rng_state", True)
+    if _capture.recording is not None and _capture.here() is not None:  # the program plans what is kept
+        return function(*args, **kwargs)
     if use_reentrant:
         if kwargs:
             raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))

@@ -56,8 +56,10 @@
 #include "ew.h"
 #include "reduce.h"
 #include "pooling.h"
+#include "scan.h"
 #undef CT
 #include "mask.h"
+#include "half.h"
 
 #define KERN_STR_(s) #s
 #define KERN_STR(s) KERN_STR_(s)
@@ -100,6 +102,7 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #undef RED
         },
 #define LOSS(name, ...) [LOSS_##name] = {ls_##name##_f32, ls_##name##_f64},
+    .extreme_cols = {extreme_cols_f32, extreme_cols_f64, extreme_cols_i64},
     .loss_sum =
         {
 #include "loss.def"
@@ -175,6 +178,8 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .mask_fill = {k_mask_fill8, k_mask_fill16, k_mask_fill32, k_mask_fill64},
     .mask_scale = {k_mask_scale32, k_mask_scale64},
     .mask_count = k_mask_count,
+    .from_half = {k_from_f16, k_from_bf16},
+    .to_half = {k_to_f16, k_to_bf16},
     .index_in = k_index_in,
     .gather = {k_gather32, k_gather64},
 #define FLOAT_ROW(fn) {fn##_f32, fn##_f64}
@@ -198,8 +203,8 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .resample_add = FLOAT_ROW(resample_add),
     .resample_line = FLOAT_ROW(resample_line),
     .resample_band = FLOAT_ROW(resample_band),
-    .scan_columns = FLOAT_ROW(scan_columns),
-    .scan_lines = FLOAT_ROW(scan_lines),
+    .scan_columns = {scan_columns_f32, scan_columns_f64, scan_columns_i64},
+    .scan_lines = {scan_lines_f32, scan_lines_f64, scan_lines_i64},
     .grid_read = FLOAT_ROW(grid_read),
     .grid_write = FLOAT_ROW(grid_write),
     .grid_slopes = FLOAT_ROW(grid_slopes),

@@ -5,6 +5,7 @@
 #include "../core.h"
 #include "../gemm.h"
 #include "declare.h"
+#include "matmul.h"
 
 /* ---- shapes ---- */
 
@@ -248,13 +249,16 @@ static void store_converted(const ad_call *c, const product *p) {
     tensor_copy_data(c->out[0], &from);
 }
 
-void matmul_run(const ad_call *c) {
+void matmul_run_then(const ad_call *c, gemm_then then, void *ctx) {
     product p;
     if (!c->out[0]->numel) return;
     product_of(c, &p, c->scratch);
-    product_run(&p, NULL, c->scratch ? (char *)c->scratch + conversion_bytes(c) : NULL);
+    gemm_epilogue epi = {.then = then, .ctx = ctx};
+    product_run(&p, then ? &epi : NULL, c->scratch ? (char *)c->scratch + conversion_bytes(c) : NULL);
     if (!native(c->out[0]->dtype)) store_converted(c, &p);
 }
+
+void matmul_run(const ad_call *c) { matmul_run_then(c, NULL, NULL); }
 
 static ad_tensor *flipped(ad_em *E, ad_tensor *t) { return em1i(E, OP_transpose, t, -2, -1, 0); }
 
@@ -407,14 +411,14 @@ size_t linear_scratch(const ad_call *c) {
     return bias || bytes ? bias + bytes + 64 : 0;
 }
 
-void linear_run(const ad_call *c) {
+void linear_run_then(const ad_call *c, gemm_then then, void *ctx) {
     const ad_tensor *b = c->in[2], *y = c->out[0];
     product p;
     if (!y->numel) return;
     char *room = c->scratch;
     linear_product(c, &p, room);
     if (room) room += conversion_bytes(c);
-    gemm_epilogue epi = {.act = c->at->i[0] ? GEMM_ACT_RELU : GEMM_ACT_NONE};
+    gemm_epilogue epi = {.act = c->at->i[0] ? GEMM_ACT_RELU : GEMM_ACT_NONE, .then = then, .ctx = ctx};
     if (b) {
         if (bias_is_ready(b, p.n)) epi.bias = tensor_data(b);
         else {
@@ -425,9 +429,11 @@ void linear_run(const ad_call *c) {
             room += padded((size_t)p.n * 8);
         }
     }
-    product_run(&p, b || epi.act ? &epi : NULL, room);
+    product_run(&p, b || epi.act || then ? &epi : NULL, room);
     if (!native(y->dtype)) store_converted(c, &p);
 }
+
+void linear_run(const ad_call *c) { linear_run_then(c, NULL, NULL); }
 
 void linear_vjp(ad_vjp *v) {
     ad_em *E = &v->E;

@@ -108,6 +108,40 @@ static void run(const gemm_args *proto, void *c) {
     free(g.scratch);
 }
 
+/* What the blocks that are handed on were, when they were. */
+typedef struct seen {
+    const char *c;
+    char *copy;
+    int *times;
+    int type;
+} seen;
+
+static void take_block(void *ctx, const void *c, int64_t rows, int64_t cols, int64_t ld) {
+    seen *w = ctx;
+    for (int64_t i = 0; i < rows; i++) {
+        const char *row = (const char *)c + i * ld * width(w->type);
+        memcpy(w->copy + (row - w->c), row, (size_t)(cols * width(w->type)));
+        for (int64_t j = 0; j < cols; j++) w->times[(row - w->c) / width(w->type) + j]++;
+    }
+}
+
+/* Each element of C is in one block that is handed on, and final then; C has the bits it has without. */
+static void check_then(gemm_args g, const void *want, const void *before, int64_t nc, const char *what) {
+    size_t bytes = (size_t)(nc * width(g.type));
+    gemm_epilogue e = g.epi ? *g.epi : (gemm_epilogue){.act = GEMM_ACT_NONE};
+    seen w = {malloc(bytes + 1), malloc(bytes + 1), calloc((size_t)nc + 1, sizeof(int)), g.type};
+    e.then = take_block, e.ctx = &w, g.epi = &e;
+    memcpy((char *)w.c, before, bytes);
+    memcpy(w.copy, before, bytes);
+    pool_set_num_threads(3);
+    run(&g, (void *)w.c);
+    pool_set_num_threads(1);
+    CHECK(!memcmp(w.c, want, bytes) && !memcmp(w.copy, want, bytes), "%s: blocks", what);
+    for (int64_t i = 0; i < g.m; i++)
+        for (int64_t j = 0; j < g.n; j++) CHECK(w.times[i * g.ldc + j] == 1, "%s: blocks", what);
+    free((char *)w.c), free(w.copy), free(w.times);
+}
+
 static void check_shape(shape s) {
     int64_t rsa, csa, rsb, csb;
     void *a = filled(layout(s.la, s.m, s.k, &rsa, &csa), s.type);
@@ -118,7 +152,10 @@ static void check_shape(shape s) {
     void *c = malloc(bytes + 1), *other = malloc(bytes + 1);
     memcpy(c, before, bytes);
     memcpy(other, before, bytes);
-    gemm_epilogue e = {s.bias ? bias : NULL, s.bias == 2, s.act, s.accumulate};
+    gemm_epilogue e = {.bias = s.bias ? bias : NULL,
+                       .bias_is_column = s.bias == 2,
+                       .act = s.act,
+                       .accumulate = s.accumulate};
     gemm_args g = {.type = s.type,
                    .m = s.m,
                    .n = s.n,
@@ -141,6 +178,7 @@ static void check_shape(shape s) {
     snprintf(what, sizeof what, "%s type %d %ldx%ldx%ld layouts %d %d bias %d act %d acc %d", kern->name,
              s.type, (long)s.m, (long)s.k, (long)s.n, s.la, s.lb, s.bias, s.act, s.accumulate);
     CHECK(!memcmp(c, other, bytes), "%s: threads change the bits", what);
+    check_then(g, c, before, nc, what);
 
     double eps = s.type == CT_F64 ? 1.2e-16 : 6e-8, rounded = s.type == GEMM_BF16 ? 0x1p-8 : 0;
     for (int64_t i = 0; i < s.m; i++) {
@@ -257,7 +295,7 @@ static void test_nan(void) {
               *c = malloc((size_t)(m * n) * 4);
         a[4 * k + 3] = INFINITY;
         b[2 * n + n - 1] = NAN;
-        gemm_epilogue e = {NULL, 0, GEMM_ACT_RELU, 0};
+        gemm_epilogue e = {.act = GEMM_ACT_RELU};
         gemm_args g = {.type = CT_F32,
                        .m = m,
                        .n = n,
