@@ -24,6 +24,7 @@ _BY_MODULE = {
     """,
     "linalg": "cholesky_inverse cholesky_solve geqrf lu_unpack matrix_exp orgqr ormqr triangular_solve",
     "sparse": "sparse_coo_tensor",
+    "_spectra": "stft istft",
     "_ops.window": "bartlett_window blackman_window hamming_window hann_window kaiser_window",
 }
 
