@@ -39,6 +39,7 @@ MODULES = [
     "attention",
     "recurrent",
     "optimizers",
+    "transforms",
     "files",
     "memory",
     "neighbours",
