@@ -135,6 +135,7 @@ from ._dtype_info import (
     typename,
 )
 from ._info import (
+    empty_cache,
     get_num_interop_threads,
     get_num_threads,
     memory_stats,

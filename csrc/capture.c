@@ -105,6 +105,12 @@ int program_append(ad_call *c) {
     for (int k = 0; k < c->nout; k++) c->out[k]->storage->born = 0;
     for (int k = 0; k < c->nin && c->op->flags & AD_OP_INPLACE; k++)
         if (c->in[k]) c->in[k]->storage->born = 0;
+    for (int k = 0; k < c->nout; k++) {
+        ad_storage *s = c->out[k]->storage;
+        bool fresh = !c->inplace && s->block;
+        for (int i = 0; i < c->nin && fresh; i++) fresh = !c->in[i] || c->in[i]->storage != s;
+        if (fresh) s->recorded = tls.capture_id & 0x7fffffff;
+    }
     /* A row that updates a copy of its first operand is two steps: the copy, then the update in place. */
     if ((c->op->flags & AD_OP_SELF) && !c->inplace && append(p, c, &ad_ops[OP_clone], 1, c->in, 1, c->out))
         return -1;

@@ -102,6 +102,8 @@ void mem_free(void *p, size_t bytes);
 /* The same for objects that memory_stats() counts: under the one lock, counting costs nothing. */
 enum { MEM_PLAIN, MEM_TENSOR, MEM_NODE, MEM_STORAGE, MEM_KINDS };
 void *mem_alloc_kind(size_t bytes, int kind);
+/* What the bytes hold is lost, and the pages of a large block go back to the system. */
+void mem_discard(void *p, size_t bytes);
 void mem_free_kind(void *p, size_t bytes, int kind);
 
 /* ---- tensors (tensor.c) --------------------------------------------------------------------- */
@@ -119,7 +121,8 @@ typedef struct ad_storage {
     size_t nbytes;
     size_t block;  /* bytes to hand back to mem_free, 0 for memory that is not ours */
     int64_t owner; /* key of the Python object that owns foreign memory, else 0 */
-    int32_t readonly;
+    bool readonly;
+    bool recorded;          /* the result of a call that a program records: a replay computes it anew */
     _Atomic int32_t pinned; /* how many of the references are captured programs' */
     /* whose memory this is: set where a captured step's argument stands in for another */
     struct ad_storage *backing;

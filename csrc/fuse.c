@@ -8,10 +8,18 @@
 #include <stdio.h>
 #include <string.h>
 #include "fuse.h"
+#include "ops/fold.h"
 #include "ops/matmul.h"
 #include "pool.h"
 
-enum { TILE = 512, REGISTERS = 8, MOST_CALLS = 32, MOST_OPERANDS = 48, MOST_CONSTANTS = 12 };
+enum {
+    TILE = 512,
+    REGISTERS = 8,
+    REDUCED = REGISTERS,
+    MOST_CALLS = 32,
+    MOST_OPERANDS = 48,
+    MOST_CONSTANTS = 12
+};
 #define GRAIN (TILE * 64)
 
 /* How an operand is read for the flat position i of the result. */
@@ -39,8 +47,16 @@ typedef struct row {
     operand in[3];
 } row;
 
+/* The sum or mean that ends a chain: over everything, or over the last dimensions. */
+typedef struct reduction {
+    bool mean;
+    int row, stored; /* the row whose result is reduced, and which output that is, or -1 */
+    fold_plan plan;
+} reduction;
+
 struct fused_code {
     int ct, n, nconstants;
+    reduction *end;
     struct {
         int index;
         bool as_bool;
@@ -53,9 +69,10 @@ struct fused_code {
 
 typedef struct task {
     const fused_code *f;
+    const char *constants; /* a tile of each */
     const char *in[MOST_OPERANDS];
     uint8_t dtype[MOST_OPERANDS];
-    char *out[MOST_CALLS];
+    char *out[MOST_CALLS + 1];
     const char *product; /* whose blocks it follows */
 } task;
 
@@ -80,57 +97,95 @@ static void pack(const task *w, const operand *o, int64_t at, int64_t n, char *t
     }
 }
 
-static void fused_range(int64_t begin, int64_t end, void *ctx) {
-    const task *w = ctx;
+/* Elements at to at + n - 1, n <= TILE. The value that is reduced goes to `reduced`. */
+static void run_tile(const task *w, int64_t at, int64_t n, char (*reg)[TILE * 8],
+                     char (*operand_tile)[TILE * 8], char *reduced) {
     const fused_code *f = w->f;
-    _Alignas(64) char reg[REGISTERS][TILE * 8], operand_tile[3][TILE * 8], constant[MOST_CONSTANTS][TILE * 8];
-    for (int k = 0; k < f->nconstants; k++) { /* once for all tiles */
-        int64_t n = end - begin < TILE ? end - begin : TILE;
-        int index = f->constants[k].index;
-        if (f->constants[k].as_bool) dtype_load_bool[w->dtype[index]](n, constant[k], w->in[index], 0);
-        else dtype_loads[w->dtype[index]][f->ct](n, constant[k], w->in[index], 0);
-    }
-    for (int64_t at = begin; at < end; at += TILE) {
-        int64_t n = end - at < TILE ? end - at : TILE;
-        for (int k = 0; k < f->n; k++) {
-            const row *r = &f->rows[k];
-            const void *in[3];
-            for (int i = 0; i < r->nin; i++) {
-                const operand *o = &r->in[i];
-                size_t size = o->as_bool ? 1 : ct_size[f->ct];
-                if (o->mode == REGISTER) in[i] = reg[o->index];
-                else if (o->mode == DIRECT) in[i] = w->in[o->index] + at * (int64_t)size;
-                else if (o->mode == CONSTANT) in[i] = constant[o->tile];
-                else {
-                    in[i] = operand_tile[i];
-                    pack(w, o, at, n, operand_tile[i]);
-                }
+    for (int k = 0; k < f->n; k++) {
+        const row *r = &f->rows[k];
+        const void *in[3];
+        for (int i = 0; i < r->nin; i++) {
+            const operand *o = &r->in[i];
+            size_t size = o->as_bool ? 1 : ct_size[f->ct];
+            if (o->mode == REGISTER) in[i] = o->index == REDUCED ? reduced : reg[o->index];
+            else if (o->mode == DIRECT) in[i] = w->in[o->index] + at * (int64_t)size;
+            else if (o->mode == CONSTANT) in[i] = w->constants + o->tile * (TILE * 8);
+            else {
+                in[i] = operand_tile[i];
+                pack(w, o, at, n, operand_tile[i]);
             }
-            r->fn(n,
-                  r->out_register >= 0 ? reg[r->out_register]
-                                       : w->out[r->out_index] + at * (int64_t)r->out_size,
-                  in, 0);
         }
+        char *out = r->out_register == REDUCED ? reduced
+                    : r->out_register >= 0     ? reg[r->out_register]
+                                               : w->out[r->out_index] + at * (int64_t)r->out_size;
+        r->fn(n, out, in, 0);
     }
 }
 
-/* The chain whose operands follow the first `in` inputs and `out` outputs of a call. */
-static task task_of(const ad_call *c, int64_t code, int in, int out) {
-    task w = {.f = (const fused_code *)(intptr_t)code};
+static void fused_range(int64_t begin, int64_t end, void *ctx) {
+    _Alignas(64) char reg[REGISTERS][TILE * 8], operand_tile[3][TILE * 8];
+    for (int64_t at = begin; at < end; at += TILE)
+        run_tile(ctx, at, end - at < TILE ? end - at : TILE, reg, operand_tile, NULL);
+}
+
+/* What a reduction folds: up to 1024 elements, of which the reduction's kernel makes one. */
+static const void *reduced_block(void *ctx, int64_t at, int64_t n, void *tile) {
+    _Alignas(64) char reg[REGISTERS][TILE * 8], operand_tile[3][TILE * 8];
+    const task *w = ctx;
+    const reduction *e = w->f->end;
+    int64_t size = (int64_t)ct_size[w->f->ct];
+    for (int64_t t = 0; t < n; t += TILE)
+        run_tile(w, at + t, n - t < TILE ? n - t : TILE, reg, operand_tile, (char *)tile + t * size);
+    return e->stored < 0 ? tile : w->out[e->stored] + at * size;
+}
+
+static size_t constant_bytes(const fused_code *f) { return (size_t)f->nconstants * TILE * 8; }
+
+static size_t fused_scratch(const ad_call *c) {
+    const fused_code *f = (const fused_code *)(intptr_t)c->at->i[0];
+    if (!f->end) return constant_bytes(f);
+    return constant_bytes(f) + (size_t)f->end->plan.nout * sizeof(fold_acc) + fold_scratch(&f->end->plan);
+}
+
+/* The chain whose operands follow the first `in` inputs and `out` outputs of a call. Its constants are spread
+ * here, once for all tiles. */
+static task task_of(const ad_call *c, int64_t code, int in, int out, char *room) {
+    const fused_code *f = (const fused_code *)(intptr_t)code;
+    task w = {.f = f, .constants = room};
     for (int i = in; i < c->nin; i++) {
         w.in[i - in] = tensor_data(c->in[i]);
         w.dtype[i - in] = c->in[i]->dtype;
     }
     for (int o = out; o < c->nout; o++) w.out[o - out] = tensor_data(c->out[o]);
+    for (int k = 0; k < f->nconstants; k++) {
+        char *tile = room + k * (TILE * 8);
+        int64_t n = f->numel < TILE ? f->numel : TILE;
+        int index = f->constants[k].index;
+        if (f->constants[k].as_bool) dtype_load_bool[w.dtype[index]](n, tile, w.in[index], 0);
+        else dtype_loads[w.dtype[index]][f->ct](n, tile, w.in[index], 0);
+    }
     return w;
 }
 
 static void fused_run(const ad_call *c) {
-    task w = task_of(c, c->at->i[0], 0, 0);
-    pool_parallel_for(w.f->numel, GRAIN, fused_range, &w);
+    task w = task_of(c, c->at->i[0], 0, 0, c->scratch);
+    const fused_code *f = w.f;
+    if (!f->end) {
+        pool_parallel_for(f->numel, GRAIN, fused_range, &w);
+        return;
+    }
+    fold_plan plan = f->end->plan;
+    fold_acc *sums = (fold_acc *)((char *)c->scratch + constant_bytes(f));
+    plan.x = c->scratch; /* positions are counted from here; nothing is read */
+    plan.block = reduced_block;
+    plan.ctx = &w;
+    fold_run(&plan, RED_sum, NULL, 0, sums, sums + plan.nout);
+    for (int64_t k = 0; k < plan.nout && f->end->mean; k++) sums[k].f /= (double)plan.n;
+    const ad_tensor *out = c->out[c->nout - 1];
+    dtype_stores[out->dtype][CT_F64](plan.nout, tensor_data(out), dtype_size[out->dtype], sums);
 }
 
-const ad_op fused_op = {.name = "fused", .nin = -1, .nout = -1, .run = fused_run};
+const ad_op fused_op = {.name = "fused", .nin = -1, .nout = -1, .run = fused_run, .scratch = fused_scratch};
 
 /* ---- a product and the chain that follows it. i[0]: the product's own, i[1]: the code, i[2]: the product's
  * row, i[3]: how many of the inputs are its; its result is the first output ---- */
@@ -144,11 +199,13 @@ static ad_call product_of(const ad_call *c, ad_attr *at, ad_tensor *in[3]) {
         .op = op, .nin = op->nin, .nout = 1, .in = in, .out = c->out, .at = at, .scratch = c->scratch};
 }
 
+static size_t own_scratch(const ad_call *p) { return (p->op->scratch(p) + 63) & ~(size_t)63; }
+
 static size_t fused_product_scratch(const ad_call *c) {
     ad_tensor *in[3];
     ad_attr at;
     ad_call p = product_of(c, &at, in);
-    return p.op->scratch(&p);
+    return own_scratch(&p) + constant_bytes((const fused_code *)(intptr_t)c->at->i[1]);
 }
 
 static void fused_block(void *ctx, const void *c, int64_t rows, int64_t cols, int64_t ld) {
@@ -163,7 +220,7 @@ static void fused_product_run(const ad_call *c) {
     ad_tensor *in[3];
     ad_attr at;
     ad_call p = product_of(c, &at, in);
-    task w = task_of(c, c->at->i[1], (int)c->at->i[3], 1);
+    task w = task_of(c, c->at->i[1], (int)c->at->i[3], 1, (char *)c->scratch + own_scratch(&p));
     w.product = tensor_data(c->out[0]);
     if (p.op == &ad_ops[OP_linear]) linear_run_then(&p, fused_block, &w);
     else matmul_run_then(&p, fused_block, &w);
@@ -196,17 +253,21 @@ void fused_names(const fused_code *f, char *text, size_t room) {
     text[0] = 0;
     for (int k = 0; k < f->n && used + 1 < room; k++)
         used += (size_t)snprintf(text + used, room - used, "%s%s", k ? ", " : "", f->rows[k].op->name);
+    if (f->end && used + 1 < room) snprintf(text + used, room - used, ", %s", f->end->mean ? "mean" : "sum");
 }
 
-void fused_free(fused_code *f) { mem_free(f, sizeof *f); }
+void fused_free(fused_code *f) {
+    if (f->end) mem_free(f->end, sizeof *f->end);
+    mem_free(f, sizeof *f);
+}
 
 /* ---- what can be fused ---- */
 
 typedef struct group {
     fused_code *f;
-    ad_tensor *in[MOST_OPERANDS], *out[MOST_CALLS]; /* borrowed */
+    ad_tensor *in[MOST_OPERANDS], *out[MOST_CALLS + 1]; /* borrowed */
     int nin, nout;
-    int64_t calls[MOST_CALLS];
+    int64_t calls[MOST_CALLS + 1];      /* the last: the reduction that ends it */
     const ad_tensor *value[MOST_CALLS]; /* the result of each row */
     const ad_tensor *shape;
 } group;
@@ -363,8 +424,13 @@ static bool allocate(group *g, const bool *stored) {
             if (owner[q] >= 0 && last[owner[q]] < k) owner[q] = -1;
         r->out_register = -1;
         if (stored[k]) {
+            if (f->end && f->end->row == k) f->end->stored = g->nout;
             r->out_index = g->nout;
             g->out[g->nout++] = (ad_tensor *)g->value[k];
+            continue;
+        }
+        if (f->end && f->end->row == k) { /* a tile of its own */
+            where[k] = r->out_register = REDUCED;
             continue;
         }
         int q = 0;
@@ -374,6 +440,42 @@ static bool allocate(group *g, const bool *stored) {
         where[k] = r->out_register = q;
     }
     return true;
+}
+
+/* Whether call `at`, the next after the group, sums what the group computed, in the order of the tiles. */
+static int may_end(ad_program *p, group *g, int64_t at) {
+    const instr *i = &p->code[at];
+    const ad_call *c = &i->call;
+    bool mean = c->op == &ad_ops[OP_mean], drop[AD_MAXDIM], dropped = false;
+    if ((!mean && c->op != &ad_ops[OP_sum]) || c->inplace ||
+        (p->has_split && at >= p->split && g->calls[0] < p->split))
+        return 0;
+    const ad_tensor *x = c->in[0], *out = c->out[0];
+    int row = find_value(g, x);
+    if (row < 0 || !same_place(x, g->value[row]) || x->dtype != g->value[row]->dtype ||
+        x->dtype != out->dtype || (x->dtype != AD_F32 && x->dtype != AD_F64) ||
+        dtype_compute(x->dtype) != g->f->ct || !tensor_is_contiguous(x) || !tensor_is_contiguous(out) ||
+        x->numel <= 1024 || reduce_dims(x, &i->at, drop))
+        return 0;
+    int64_t n = 1;
+    for (int d = 0; d < x->ndim; d++) {
+        if (x->sizes[d] == 1) continue;
+        if (dropped && !drop[d]) return 0;
+        dropped |= drop[d];
+        if (drop[d]) n *= x->sizes[d];
+    }
+    if (n < 256) return 0; /* short rows leave tiles unfilled */
+    for (int k = 0; k < g->nin; k++)
+        if (g->in[k]->storage == out->storage) return 0;
+    for (int k = 0; k < g->f->n; k++)
+        if (g->value[k]->storage == out->storage) return 0;
+    reduction *e = mem_alloc(sizeof *e);
+    if (!e) return -1;
+    *e = (reduction){.mean = mean, .row = row, .stored = -1};
+    fold_prepare(&e->plan, x, drop, g->f->ct);
+    g->f->end = e;
+    g->calls[g->f->n] = at;
+    return 1;
 }
 
 /* Bytes of a product's result from which a chain takes it block by block: those that no cache holds until the
@@ -434,13 +536,15 @@ static ad_tensor *shared_place(const ad_program *p, const group *g, const ad_ten
 static int replace(ad_program *p, group *g, int64_t product) {
     fused_code *f = g->f;
     bool stored[MOST_CALLS];
-    int64_t end = g->calls[f->n - 1];
+    int members = f->n + (f->end != NULL);
+    int64_t end = g->calls[members - 1];
     for (int k = 0; k < f->n; k++) { /* overwritten later in the group: only the last write is kept */
-        stored[k] = plan_value_is_needed(p, g->value[k]->storage, g->calls, f->n);
+        stored[k] = plan_value_is_needed(p, g->value[k]->storage, g->calls, members);
         for (int later = k + 1; later < f->n; later++)
             if (g->value[later]->storage == g->value[k]->storage) stored[k] = false;
     }
     if (!allocate(g, stored)) return 0;
+    if (f->end) g->out[g->nout++] = p->code[end].call.out[0];
     instr *i = &p->code[end];
     const ad_call *first = product < 0 ? NULL : &p->code[product].call;
     int own = 0, nout = g->nout + !!first;
@@ -462,7 +566,7 @@ static int replace(ad_program *p, group *g, int64_t product) {
             .i = {p->code[product].at.i[0], (int64_t)(intptr_t)f, (int64_t)(first->op - ad_ops), own}};
         p->code[product].dead = true;
     } else i->at = (ad_attr){.i = {(int64_t)(intptr_t)f}};
-    for (int k = 0; k < f->n - 1; k++) p->code[g->calls[k]].dead = true;
+    for (int k = 0; k < members - 1; k++) p->code[g->calls[k]].dead = true;
     p->fused++;
     g->f = NULL; /* the program's now */
     return 0;
@@ -482,17 +586,20 @@ int fuse_elementwise(ad_program *p) {
             if (!g.f) {
                 if (!(g.f = mem_alloc(sizeof *g.f))) return -1;
                 g.f->n = g.f->nconstants = 0;
+                g.f->end = NULL;
             }
             if (!may_join(&g, c, ct)) break;
             join(&g, c, ct, at);
         }
-        int64_t product = g.f && g.f->n ? product_before(p, &g) : -1;
-        int status = g.f && (g.f->n > 1 || product >= 0) ? replace(p, &g, product) : 0;
+        int status = g.f && g.f->n && at < p->n ? may_end(p, &g, at) : 0;
+        bool ended = status > 0;
+        int64_t product = g.f && g.f->n && !ended ? product_before(p, &g) : -1;
+        if (status >= 0) status = g.f && (g.f->n + ended > 1 || product >= 0) ? replace(p, &g, product) : 0;
         bool started = g.f == NULL || g.f->n > 0;
         if (g.f) fused_free(g.f);
         if (status) return -1;
         k = at > k ? at : k + 1;
-        if (!started) k = at + 1;
+        if (!started || ended) k = at + 1;
     }
     return 0;
 }

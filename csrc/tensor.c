@@ -19,6 +19,7 @@ ad_storage *storage_new(size_t nbytes) {
     s->block = block;
     s->owner = 0;
     s->readonly = 0;
+    s->recorded = 0;
     atomic_init(&s->pinned, 0);
     s->backing = NULL;
     atomic_init(&s->moved, 0);
@@ -27,7 +28,13 @@ ad_storage *storage_new(size_t nbytes) {
 }
 
 void storage_release(ad_storage *s) {
-    if (!s || !count_down(&s->refs)) return;
+    if (!s) return;
+    if (!count_down(&s->refs)) {
+        /* Recording a step would otherwise keep every value that it ever had. */
+        if (AD_UNLIKELY(s->recorded) && s->recorded == tls.capture_id && s->refs == s->pinned)
+            mem_discard(s->data, s->nbytes);
+        return;
+    }
     graph_drop(s->owner);
     if (s->backing) storage_release(s->backing); /* which has none itself */
     mem_free_kind(s, s->block, MEM_STORAGE);

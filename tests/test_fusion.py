@@ -204,3 +204,33 @@ def test_elementwise_calls_write_over_operands_that_die():
     x = tensor(64, 64)
     step(x)
     assert step.stats()[0]["arena_bytes"] == 2 * 64 * 64 * 4
+
+
+REDUCED = {
+    "mean of squares": lambda x, y: ((x - y) ** 2).mean(),
+    "value read again": lambda x, y: (lambda d: (d * d).sum() + d.cumsum(0)[0])(x - y),
+    "rows": lambda x, y: (x * 2 + y).exp().sum(-1),
+    "mean of rows, kept": lambda x, y: x - (x * y).mean(-1, keepdim=True),
+    "sum of a stored value": lambda x, y: (lambda e: e / e.sum(-1, keepdim=True))((x - y).exp()),
+    "columns are left alone": lambda x, y: (x * y).sum(0),
+    "one operand": lambda x, y: x.sin().sum(),
+    "several": lambda x, y: (x * y).sum() + (x + y).abs().mean(),
+    "read after in place": lambda x, y: (x * 2).mul_(y).add_(1).sum(),
+}
+
+
+@pytest.mark.parametrize("sizes", [(4, 300), (3, 1024), (700, 257), (5, 3000), (2, 70000)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", REDUCED)
+def test_sums_end_chains_with_the_bits_of_eager(name, dtype, sizes):
+    step = ad.compile(REDUCED[name])
+    for seed in range(2):
+        x, y = tensor(*sizes, seed=seed, dtype=dtype), tensor(*sizes, seed=seed + 9, dtype=dtype)
+        want, got = REDUCED[name](x, y), step(x, y)
+        assert want.numpy().tobytes() == got.numpy().tobytes()
+
+
+def test_a_chain_with_its_sum_is_one_call():
+    check_program(lambda x: ((x * 2 + 1) * x).sum(), 1, 40, 300)
+    check_program(lambda x: ((x * 2 + 1) * x).mean(1), 1, 40, 300)
+    check_program(lambda x: (x * 2).sum(1), 2, 40, 100)  # rows too short

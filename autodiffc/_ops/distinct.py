@@ -6,11 +6,11 @@ from .. import return_types
 from .._core import OP, TensorBase, fail, wrap
 from .._dtype import DTYPES
 from .._native import lib
-from . import _call, creation, reduce, shape
+from . import _call, creation, index, reduce, shape
 from . import sort as order
 from ._call import binary, not_a_tensor, unary
 
-_INT64, _FLOAT32, _FLOAT64 = DTYPES[5], DTYPES[8], DTYPES[9]
+_BOOL, _INT64, _FLOAT32, _FLOAT64 = DTYPES[0], DTYPES[5], DTYPES[8], DTYPES[9]
 
 
 def _runs(t):
@@ -67,6 +67,25 @@ def _sorted_rows(rows):
     return _rows(rows, by), by
 
 
+def _unique_integers(x, return_inverse, return_counts):
+    """unique() of integers from a range not much longer than their number, by counting; None for others."""
+    n = x.numel()
+    if x.dtype.is_floating_point or x.dtype is _BOOL or n < 64:
+        return None
+    low, high = reduce.amin(x).item(), reduce.amax(x).item()
+    if high - low > 2 * n:
+        return None
+    place = binary(OP["sub"], _call.ints(OP["to"], shape.reshape(x, (-1,)), _INT64.code), low)
+    counts = _counted(place, high - low + 1)
+    found = shape.reshape(index.nonzero(counts), (-1,))
+    values = _call.ints(OP["to"], binary(OP["add"], found, low), x.dtype.code)
+    inverse = None
+    if return_inverse:
+        rank = binary(OP["sub"], reduce.cumsum(binary(OP["gt"], counts, 0), 0), 1)
+        inverse = shape.reshape(_along("pick", rank, place, 0), x.shape)
+    return values, inverse, _along("pick", counts, found, 0) if return_counts else None
+
+
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
     """The distinct elements in rising order (or distinct slices of dim); with return_inverse also where each element
     of input is among them, with return_counts how often each occurs. Not differentiable."""
@@ -74,8 +93,10 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
         raise not_a_tensor("unique", input)
     x = input.detach()
     if dim is None:
-        values, by = order.sort(shape.reshape(x, (-1,)), 0)
-        found = _grouped(values, by, return_inverse, return_counts, x.shape)
+        found = _unique_integers(x, return_inverse, return_counts)
+        if found is None:
+            values, by = order.sort(shape.reshape(x, (-1,)), 0, stable=True)
+            found = _grouped(values, by, return_inverse, return_counts, x.shape)
     else:
         x = shape.movedim(x, dim, 0)
         if not x.numel() and 0 in x.shape[1:] and x.shape[0]:
@@ -100,6 +121,11 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
     return _results(*found, return_inverse, return_counts)
 
 
+def _counted(x, bins, low=0.0, high=0.0):
+    """How many elements are in each bin: integers by value, floats by equal parts of low to high."""
+    return _call.apply(OP["histogram"], (x,), (bins,), (low, high))
+
+
 def bincount(input, weights=None, minlength=0):
     """How often each integer 0, 1, 2, ... occurs, or the sum of its weights. RuntimeError for negative integers."""
     if not isinstance(input, TensorBase):
@@ -115,8 +141,8 @@ def bincount(input, weights=None, minlength=0):
         raise RuntimeError("weights should be 1-d and have the same length as input")
     n = max(minlength, reduce.amax(x).item() + 1 if lib.ad_numel(x._h) else 0)
     if weights is None:
-        weights = _full(1, x.shape)
-    elif weights.dtype is not _FLOAT32:
+        return _counted(x, n)
+    if weights.dtype is not _FLOAT32:
         weights = _call.ints(OP["to"], weights, _FLOAT64.code)
     return _along("put", weights.detach(), x, 0, n)
 
@@ -164,7 +190,7 @@ def histc(input, bins=100, min=0, max=0, *, out=None):
     _check_bins("histc", input, bins)
     x = shape.reshape(input.detach(), (-1,))
     low, high = _bounds("histc", x, min, max, 1)
-    return reduce._finish(_tally(x, _uniform_slots(x, bins, low, high), bins), out)
+    return reduce._finish(_counted(x, bins, low, high), out)
 
 
 def histogram(input, bins, *, range=None, weight=None, density=False, out=None):

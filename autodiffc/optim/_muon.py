@@ -14,15 +14,18 @@ from .optimizer import Optimizer, Plan, check_option
 _MOMENTUM = _update.OP["muon_momentum_step"]
 
 
-def orthogonalized(update: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
-    """The nearest semi-orthogonal matrix, roughly, by ``steps`` of a quintic Newton-Schulz iteration in bfloat16.
+_TOGETHER = 1 << 22
+"""Elements of the matrices of one shape that are made orthogonal together."""
 
-    ValueError for what is no matrix, for other than three coefficients, and for 100 steps or more.
+
+def orthogonalized(update: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
+    """The nearest semi-orthogonal matrices, roughly, by ``steps`` of a quintic Newton-Schulz iteration in bfloat16.
+
+    ``update``: ``(*, rows, columns)``. Returns as many of bfloat16. ValueError for other than three coefficients,
+    and for 100 steps or more.
     """
     if steps >= 100:
         raise ValueError("Number of steps must be less than 100 for computational efficiency")
-    if update.dim() != 2:
-        raise ValueError("Input tensor gradient must be a 2D matrix")
     if len(coefficients) != 3:
         raise ValueError("Coefficients must be a tuple of exactly 3 values")
     a, b, c = coefficients
@@ -30,15 +33,19 @@ def orthogonalized(update: Tensor, coefficients: tuple[float, float, float], ste
     def rounded(t: Tensor) -> Tensor:   # sums of products are of float32, and rounded once
         return t.to(bfloat16).to(float32)
     x = update.to(bfloat16)
-    tall = x.size(0) > x.size(1)
+    tall = x.size(-2) > x.size(-1)
     if tall:
-        x = x.t()
+        x = x.transpose(-2, -1)
     wide = x.to(float32)
-    x = (wide / rounded(wide.norm()).clamp(min=eps)).to(bfloat16)
-    for _ in range(steps):
-        wide, gram = x.to(float32), (x @ x.t()).to(float32)
-        x = ops.addmm(wide, rounded(ops.addmm(gram, gram, gram, beta=b, alpha=c)), wide, beta=a).to(bfloat16)
-    return x.t() if tall else x
+    x = (wide / rounded(wide.norm(dim=(-2, -1), keepdim=True)).clamp(min=eps)).to(bfloat16)
+    for _ in range(steps):  # a x + (b g + c g g) x of g = x x^T
+        gram = (x @ x.transpose(-2, -1)).to(float32)
+        factor = gram * c
+        factor.diagonal(dim1=-2, dim2=-1).add_(b)
+        factor = rounded(factor @ gram)
+        factor.diagonal(dim1=-2, dim2=-1).add_(a)
+        x = (factor @ x.to(float32)).to(bfloat16)
+    return x.transpose(-2, -1) if tall else x
 
 
 class Muon(Optimizer):
@@ -96,12 +103,21 @@ class Muon(Optimizer):
         params = [p for p in plan.params if p.grad is not None and self.state.get(p)]
         if not params:
             return
+        alike: dict[tuple, list[Tensor]] = {}
+        for p in params:
+            alike.setdefault((*p.shape, p.dtype), []).append(p)
+        for same in alike.values():
+            most = max(1, _TOGETHER // max(1, same[0].numel()))
+            for k in range(0, len(same), most):
+                self._update_alike(index, group, same[k:k + most])
+
+    def _update_alike(self, index: int, group: dict, params: list[Tensor]) -> None:
+        """One step of parameters of one size."""
         with no_grad():
             buffers = [self.state[p]["momentum_buffer"] for p in params]
-            updates = [ops.empty_like(p) for p in params]
-            _update.step(_MOMENTUM, len(params), _update.Arrays(params, buffers, updates), 0, self._flags(group),
+            updates = ops.empty(len(params), *params[0].shape, dtype=params[0].dtype)
+            _update.step(_MOMENTUM, len(params), _update.Arrays(params, buffers, list(updates)), 0, self._flags(group),
                          partial(self._momentum, index))
-            updates = [orthogonalized(u, group["ns_coefficients"], group["ns_steps"], group["eps"]).to(p.dtype)
-                       for u, p in zip(updates, params)]
-            _update.step(self._op, len(params), _update.Arrays(params, updates), 0, 0,
+            updates = orthogonalized(updates, group["ns_coefficients"], group["ns_steps"], group["eps"])
+            _update.step(self._op, len(params), _update.Arrays(params, list(updates.to(params[0].dtype))), 0, 0,
                          partial(self._numbers_of, index))

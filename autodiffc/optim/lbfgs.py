@@ -1,15 +1,23 @@
 """L-BFGS."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from .. import _ops as ops
+from .._core import wrap
 from .._dtype import float32, float64
+from .._native import lib
 from ..autograd import enable_grad, no_grad
 from ..tensor import Tensor
 from ._line_search import strong_wolfe
 from .optimizer import Optimizer, check_option
+
+
+def _largest(x: Tensor) -> float:
+    """The largest magnitude, in one pass over memory."""
+    return float(wrap(lib.ad_total_norm([x._h], 1, math.inf)))
 
 
 class LBFGS(Optimizer):
@@ -80,7 +88,7 @@ class LBFGS(Optimizer):
         evaluations = 1
         state["func_evals"] += 1
         gradient = self._gather_flat_grad()
-        if gradient.abs().max() <= group["tolerance_grad"]:
+        if _largest(gradient) <= group["tolerance_grad"]:
             return first_loss
         d, t = state.get("d"), state.get("t")
         dirs, steps, ro = state.get("old_dirs"), state.get("old_stps"), state.get("ro")
@@ -102,11 +110,7 @@ class LBFGS(Optimizer):
                     ro.append(1.0 / ys)
                     diagonal = ys / y.dot(y)
                 d = self._direction(gradient, dirs, steps, ro, diagonal, state, history)
-            if last_gradient is None:
-                last_gradient = gradient.clone()
-            else:
-                last_gradient.copy_(gradient)
-            last_loss = loss
+            last_gradient, last_loss = gradient, loss    # which is a copy: nothing writes to it
             t = min(1.0, 1.0 / gradient.abs().sum()) * lr if state["n_iter"] == 1 else lr
             slope = gradient.dot(d)
             if slope > -tolerance_change:
@@ -119,7 +123,7 @@ class LBFGS(Optimizer):
                 loss, gradient, t, calls = strong_wolfe(
                     lambda at, d=d, x=x: self._loss_and_gradient(closure, x, at, d), t, d, loss, gradient, slope)
                 self._add_grad(t, d)
-                small = gradient.abs().max() <= group["tolerance_grad"]
+                small = _largest(gradient) <= group["tolerance_grad"]
             else:
                 self._add_grad(t, d)
                 small = False
@@ -127,13 +131,13 @@ class LBFGS(Optimizer):
                     with enable_grad():
                         loss = float(closure())
                     gradient = self._gather_flat_grad()
-                    small = gradient.abs().max() <= group["tolerance_grad"]
+                    small = _largest(gradient) <= group["tolerance_grad"]
                     calls = 1
             evaluations += calls
             state["func_evals"] += calls
             if n == group["max_iter"] or evaluations >= group["max_eval"] or small:
                 break
-            if d.mul(t).abs().max() <= tolerance_change or abs(loss - last_loss) < tolerance_change:
+            if _largest(d) * abs(float(t)) <= tolerance_change or abs(loss - last_loss) < tolerance_change:
                 break
         state.update(d=d, t=t, old_dirs=dirs, old_stps=steps, ro=ro, H_diag=diagonal, prev_flat_grad=last_gradient,
                      prev_loss=last_loss)

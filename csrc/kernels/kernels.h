@@ -56,6 +56,7 @@
 #include "ew.h"
 #include "reduce.h"
 #include "pooling.h"
+#include "scan.h"
 #undef CT
 #include "mask.h"
 #include "half.h"
@@ -101,6 +102,7 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
 #undef RED
         },
 #define LOSS(name, ...) [LOSS_##name] = {ls_##name##_f32, ls_##name##_f64},
+    .extreme_cols = {extreme_cols_f32, extreme_cols_f64, extreme_cols_i64},
     .loss_sum =
         {
 #include "loss.def"
@@ -201,8 +203,8 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .resample_add = FLOAT_ROW(resample_add),
     .resample_line = FLOAT_ROW(resample_line),
     .resample_band = FLOAT_ROW(resample_band),
-    .scan_columns = FLOAT_ROW(scan_columns),
-    .scan_lines = FLOAT_ROW(scan_lines),
+    .scan_columns = {scan_columns_f32, scan_columns_f64, scan_columns_i64},
+    .scan_lines = {scan_lines_f32, scan_lines_f64, scan_lines_i64},
     .grid_read = FLOAT_ROW(grid_read),
     .grid_write = FLOAT_ROW(grid_write),
     .grid_slopes = FLOAT_ROW(grid_slopes),

@@ -101,3 +101,48 @@ VFN V v_index(void) { return __builtin_convertvector(v_iota(), V); }
 #define RED(name, types, start, step, join) RED_IF(types)(RED_KERNELS(name, start, step, join))
 #include "reduce.def"
 #undef RED
+
+/* The extreme of each of `cols` columns of n rows (n >= 1, below 2^31), and the row where it first stands.
+ * NaN wins. Four vectors side by side: a row is read by cache lines, and their comparisons do not wait for
+ * each other. */
+VFN void VN(extreme_step)(V x, VI k, int least, V *top, VI *at) {
+    M better = least ? v_lt(x, *top) : v_gt(x, *top);
+    if (CT_FLOAT) better = v_or(better, v_and(v_isnan(x), v_not(v_isnan(*top))));
+    *top = v_sel(better, x, *top);
+    *at = v_bits(v_sel(better, v_unbits(k), v_unbits(*at)));
+}
+static void VN(extreme_cols)(int64_t n, int64_t cols, int64_t stride, const void *px, int least, void *ptop,
+                             int64_t *index) {
+    const T *x = px;
+    T *out = ptop;
+    TI where[VL];
+    for (int64_t j = 0; j < cols;) {
+        int64_t left = cols - j;
+        V top[4];
+        VI at[4], k = {0};
+        int wide = left >= 4 * VL ? 4 : 1;
+        if (wide == 4) {
+            V_UNROLL for (int q = 0; q < 4; q++) top[q] = v_load(x + j + q * VL), at[q] = k;
+            for (int64_t i = 1; i < n; i++) {
+                k += 1;
+                V_UNROLL for (int q = 0; q < 4; q++)
+                    VN(extreme_step)(v_load(x + i * stride + j + q * VL), k, least, &top[q], &at[q]);
+            }
+        } else {
+            top[0] = left >= VL ? v_load(x + j) : v_loadn(x + j, left), at[0] = k;
+            for (int64_t i = 1; i < n; i++) {
+                const T *p = x + i * stride + j;
+                k += 1;
+                VN(extreme_step)(left >= VL ? v_load(p) : v_loadn(p, left), k, least, &top[0], &at[0]);
+            }
+        }
+        for (int q = 0; q < wide; q++, j += VL) {
+            int64_t some = cols - j < VL ? cols - j : VL;
+            memcpy(where, &at[q], sizeof where);
+            for (int64_t i = 0; i < some; i++) {
+                index[j + i] = where[i];
+                out[j + i] = top[q][i];
+            }
+        }
+    }
+}

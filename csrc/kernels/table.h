@@ -131,6 +131,8 @@ typedef struct kern_table {
     ew_kernel ew[EW_ROWS][CT_COUNT]; /* NULL where a row does not exist for a type */
     fold_kernel fold[RED_ROWS][CT_COUNT];
     fold_cols_kernel fold_cols[RED_ROWS][CT_COUNT];
+    void (*extreme_cols[CT_COUNT])(int64_t n, int64_t cols, int64_t stride, const void *x, int least,
+                                   void *top, int64_t *index);
     loss_kernel loss_sum[LOSS_ROWS][2], loss_each[LOSS_ROWS][2];
     loss_grad_kernel loss_grad[LOSS_ROWS][2];
     /* kernels/softmax.h, for float32 and float64; columns at most SOFTMAX_STRIP at a time */
@@ -146,8 +148,9 @@ typedef struct kern_table {
     void (*entropy_grad_cols[2])(int64_t n, int64_t cols, int64_t stride, const void *x, const void *m,
                                  const void *l, const void *s, const void *c, const void *w, void *out);
     /* kernels/distance.h, for float32 and float64 */
-    void (*cdist[2])(int64_t n, int64_t m, const void *x, const void *yt, int kind, double p, void *out);
-    void (*cdist_grad[2])(int64_t n, int64_t m, const void *x, const void *yt, const void *g,
+    void (*cdist[2])(int64_t points, int64_t n, int64_t m, const void *x, const void *yt, int kind, double p,
+                     void *out);
+    void (*cdist_grad[2])(int64_t points, int64_t n, int64_t m, const void *x, const void *yt, const void *g,
                           const void *dist, int kind, double p, void *out);
     /* kernels/rows.h, for float32 and float64 */
     void (*axpy[2])(int64_t n, double a, const void *x, void *y);
@@ -222,9 +225,11 @@ typedef struct kern_table {
                              const int64_t *at, const void *w, void *out);
     void (*resample_band[2])(const resample_line_taps *c, const resample_line_taps *b, int64_t y0, int64_t y1,
                              int64_t row0, int64_t row1, const void *x, void *mid, void *out);
-    /* running sums (kernels/scan.h) */
-    void (*scan_columns[2])(int64_t n, int64_t cols, const void *x, void *y, int64_t step);
-    void (*scan_lines[2])(int64_t lines, int64_t n, const void *x, void *y, int64_t pitch, int64_t step);
+    /* running sums and products (kernels/scan.h) */
+    void (*scan_columns[CT_COUNT])(int64_t n, int64_t cols, const void *x, void *y, int64_t step,
+                                   int product);
+    void (*scan_lines[CT_COUNT])(int64_t lines, int64_t n, const void *x, void *y, int64_t pitch,
+                                 int64_t step, int product);
     void (*grid_read[2])(const grid_plane *p, int64_t n, const void *grid, const void *x, void *out);
     void (*grid_write[2])(const grid_plane *p, int64_t n, const void *grid, const void *g, void *x);
     void (*grid_slopes[2])(const grid_plane *p, int64_t n, const void *grid, const void *g, const void *x,

@@ -50,13 +50,23 @@ typedef struct pairs {
     char *out;
 } pairs;
 
-/* The rows of b by coordinate, matrix by matrix. */
-static void turn(int64_t es, int64_t batch, int64_t rows, int64_t cols, const char *from, char *to) {
-    for (int64_t k = 0; k < batch; k++, from += rows * cols * es, to += rows * cols * es)
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = 0; j < cols; j++)
-                if (es == 4) ((float *)to)[j * rows + i] = ((const float *)from)[i * cols + j];
-                else ((double *)to)[j * rows + i] = ((const double *)from)[i * cols + j];
+/* The rows of b by coordinate, matrix by matrix, at `to`. */
+static void turn(const ad_tensor *b, void *to) {
+    ad_tensor from = *b, turned = *b;
+    ad_storage room = {.data = to};
+    int64_t sizes[AD_MAXDIM], strides[AD_MAXDIM], plain[AD_MAXDIM];
+    int n = b->ndim;
+    dims_copy(sizes, b->sizes, n);
+    dims_copy(strides, b->strides, n);
+    sizes[n - 1] = b->sizes[n - 2], sizes[n - 2] = b->sizes[n - 1];
+    strides[n - 1] = b->strides[n - 2], strides[n - 2] = b->strides[n - 1];
+    dims_contiguous_strides(n, sizes, plain);
+    from.sizes = turned.sizes = sizes;
+    from.strides = strides;
+    turned.strides = plain;
+    turned.storage = &room;
+    turned.offset = 0;
+    tensor_move(&turned, &from);
 }
 static pairs setup(const ad_call *c, const ad_tensor *a, const ad_tensor *b) {
     pairs p = {.ct = dtype_compute(a->dtype), .kind = kind_of(c->at->f[0]), .p = c->at->f[0]};
@@ -67,19 +77,26 @@ static pairs setup(const ad_call *c, const ad_tensor *a, const ad_tensor *b) {
     p.a = tensor_data(a);
     p.bt = c->scratch;
     p.out = tensor_data(c->out[0]);
-    if (b->numel) turn(p.es, b->numel / (p.R * p.M), p.R, p.M, tensor_data(b), c->scratch);
+    if (b->numel) turn(b, c->scratch);
     return p;
 }
 static int64_t grain(const pairs *p) {
     int64_t each = p->R * (p->M + 1), n = WORK / (each ? each : 1);
-    return n ? n : 1;
+    return n < 4 ? 4 : n / 4 * 4; /* points that one kernel call takes together */
+}
+/* Points of [i, end) that share a matrix of others. */
+static int64_t sharing(const pairs *p, int64_t i, int64_t end) {
+    int64_t rest = p->P - i % p->P;
+    return rest < end - i ? rest : end - i;
 }
 
 static void forward_range(int64_t begin, int64_t end, void *ctx) {
     const pairs *p = ctx;
-    for (int64_t i = begin; i < end; i++)
-        kern->cdist[p->ct](p->R, p->M, p->a + i * p->M * p->es, p->bt + i / p->P * p->R * p->M * p->es,
+    for (int64_t i = begin, n; i < end; i += n) {
+        n = sharing(p, i, end);
+        kern->cdist[p->ct](n, p->R, p->M, p->a + i * p->M * p->es, p->bt + i / p->P * p->R * p->M * p->es,
                            p->kind, p->p, p->out + i * p->R * p->es);
+    }
 }
 size_t cdist_scratch(const ad_call *c) { return (size_t)c->in[1]->numel * dtype_size[c->in[1]->dtype]; }
 void cdist_run(const ad_call *c) {
@@ -96,10 +113,12 @@ int cdist_grad_infer(ad_call *c) {
 }
 static void grad_range(int64_t begin, int64_t end, void *ctx) {
     const pairs *p = ctx;
-    for (int64_t i = begin; i < end; i++)
-        kern->cdist_grad[p->ct](p->R, p->M, p->a + i * p->M * p->es, p->bt + i / p->P * p->R * p->M * p->es,
-                                p->g + i * p->R * p->es, p->dist + i * p->R * p->es, p->kind, p->p,
-                                p->out + i * p->M * p->es);
+    for (int64_t i = begin, n; i < end; i += n) {
+        n = sharing(p, i, end);
+        kern->cdist_grad[p->ct](n, p->R, p->M, p->a + i * p->M * p->es,
+                                p->bt + i / p->P * p->R * p->M * p->es, p->g + i * p->R * p->es,
+                                p->dist + i * p->R * p->es, p->kind, p->p, p->out + i * p->M * p->es);
+    }
 }
 size_t cdist_grad_scratch(const ad_call *c) { return (size_t)c->in[2]->numel * dtype_size[c->in[2]->dtype]; }
 void cdist_grad_run(const ad_call *c) {

@@ -104,6 +104,7 @@ static int push(int n, int64_t *size, int64_t *step, int64_t *out, int64_t s, in
 
 void fold_prepare(fold_plan *p, const ad_tensor *x, const bool *drop, int ct) {
     p->ct = ct;
+    p->block = NULL;
     p->load = dtype_loads[x->dtype][ct];
     p->native = (x->dtype == AD_F32 && ct == CT_F32) || (x->dtype == AD_F64 && ct == CT_F64) ||
                 (x->dtype == AD_I64 && ct == CT_I64);
@@ -203,7 +204,7 @@ static fold_acc fold_line(const fold_plan *p, const char *base, int64_t begin, i
             n = p->rsize[last] - c.index[last];
             if (n > end - begin) n = end - begin;
             if (n > BLOCK) n = BLOCK;
-            from = c.p;
+            from = p->block ? p->block(p->ctx, (c.p - p->x) / p->esize, n, tile) : c.p;
             advance(p, &c, n);
         } else
             while (n < BLOCK && begin + n < end) {
@@ -231,8 +232,7 @@ static void fold_columns(const fold_plan *p, const char *base, int64_t begin, in
     int64_t step = p->rstep[last], size = (int64_t)ct_size[p->ct];
     bool direct = p->native && p->cstep == p->esize && step % size == 0;
     cursor c;
-    fold_acc start = start_of(p->kind, p->ct);
-    for (int64_t j = 0; j < cols; j++) acc[j] = start;
+    bool first = true;
     seek(p, &c, base, begin);
     while (begin < end) {
         int64_t rows = 0;
@@ -250,11 +250,15 @@ static void fold_columns(const fold_plan *p, const char *base, int64_t begin, in
             kernel(rows, cols, tile, cols, param, sums);
         }
         begin += rows;
-        if (p->ct == CT_F32 && how == ADD)
+        if (first && p->ct == CT_F32)
+            for (int64_t j = 0; j < cols; j++) acc[j].f = ((const float *)sums)[j];
+        else if (first) memcpy(acc, sums, (size_t)cols * sizeof *acc);
+        else if (p->ct == CT_F32 && how == ADD)
             for (int64_t j = 0; j < cols; j++) acc[j].f += ((const float *)sums)[j];
         else
             for (int64_t j = 0; j < cols; j++)
                 acc[j] = join(how, p->ct, acc[j], widen(p->ct, sums + j * size));
+        first = false;
     }
 }
 
@@ -266,11 +270,14 @@ static void fold_items(int64_t begin, int64_t end, void *ctx) {
     if (!p->cols && p->native && p->nk <= 1 && p->nr == 1 && p->rstep[0] == p->esize && p->n <= BLOCK) {
         fold_kernel kernel = kern->fold[p->kind][p->ct]; /* short rows */
         fold_acc start = start_of(p->kind, p->ct);
+        _Alignas(64) char tile[BLOCK * 8];
         number r, c;
         narrow(p->ct, p->param_all, &c);
         for (int64_t k = begin; k < end; k++) {
             if (p->param) narrow(p->ct, p->param[k].f, &c);
-            kernel(p->n, p->x + (p->nk ? k * p->kstep[0] : 0), &c, &r);
+            const void *from = p->x + (p->nk ? k * p->kstep[0] : 0);
+            if (p->block) from = p->block(p->ctx, p->nk ? k * p->kstep[0] / p->esize : 0, p->n, tile);
+            kernel(p->n, from, &c, &r);
             p->out[k] = join(joins[p->kind], p->ct, start, widen(p->ct, &r));
         }
         return;
@@ -301,8 +308,9 @@ static void fold_items(int64_t begin, int64_t end, void *ctx) {
             double v = p->param ? p->param[out + j * p->cout].f : p->param_all;
             narrow(p->ct, v, (char *)param + (size_t)j * ct_size[p->ct]);
         }
-        fold_columns(p, base + c0 * p->cstep, from, to, cols, p->ct == CT_I64 ? NULL : param, acc);
-        for (int64_t j = 0; j < cols; j++) dst[out + j * p->cout] = acc[j];
+        fold_acc *here = p->cout == 1 ? dst + out : acc;
+        fold_columns(p, base + c0 * p->cstep, from, to, cols, p->ct == CT_I64 ? NULL : param, here);
+        for (int64_t j = 0; j < cols && here == acc; j++) dst[out + j * p->cout] = acc[j];
     }
 }
 

@@ -26,6 +26,10 @@ typedef struct fold_plan {
     const fold_acc *param; /* of each result, or NULL */
     double param_all;      /* of every result */
     fold_acc *out, *part;
+    /* Where the elements are not in memory yet: gives n <= 1024 of them from position `at` on, in `tile` or
+     * where they were put. The tensor is contiguous, and its last dimensions are reduced. */
+    const void *(*block)(void *ctx, int64_t at, int64_t n, void *tile);
+    void *ctx;
 } fold_plan;
 
 /* The plan for reducing the dimensions where drop[] is set. ct: the compute type. */

@@ -121,14 +121,14 @@ static void scan_lines(int64_t begin, int64_t end, void *ctx) {
     }
 }
 
-/* Sums of floats that need no conversion: lines along the last dimension, or columns side by side. */
-static void sum_lines(int64_t begin, int64_t end, void *ctx) {
+/* Sums and products that need no conversion: lines along the last dimension, or columns side by side. */
+static void plain_lines(int64_t begin, int64_t end, void *ctx) {
     const scan *s = ctx;
     int64_t n = s->l.n, es = dtype_size[s->y->dtype], at = (begin * n + (s->reversed ? n - 1 : 0)) * es;
     kern->scan_lines[s->ct](end - begin, n, (char *)tensor_data(s->x) + at, (char *)tensor_data(s->y) + at, n,
-                            s->reversed ? -1 : 1);
+                            s->reversed ? -1 : 1, s->kind == PROD);
 }
-static void sum_columns(int64_t begin, int64_t end, void *ctx) {
+static void plain_columns(int64_t begin, int64_t end, void *ctx) {
     const scan *s = ctx;
     const lines *l = &s->l;
     int64_t es = dtype_size[s->y->dtype];
@@ -137,7 +137,37 @@ static void sum_columns(int64_t begin, int64_t end, void *ctx) {
         m = l->inner - in < end - i ? l->inner - in : end - i;
         int64_t at = (line_start(l, i, l->n) + (s->reversed ? (l->n - 1) * l->inner : 0)) * es;
         kern->scan_columns[s->ct](l->n, m, (char *)tensor_data(s->x) + at, (char *)tensor_data(s->y) + at,
-                                  s->reversed ? -l->inner : l->inner);
+                                  s->reversed ? -l->inner : l->inner, s->kind == PROD);
+    }
+}
+
+/* Maxima and minima of lines that need no conversion. The latest of equal ones counts, and NaN wins. */
+#define EXTREMES(T, start, sign)                                                                             \
+    {                                                                                                        \
+        const T *x = (const T *)tensor_data(s->x) + i * n;                                                   \
+        T *y = (T *)tensor_data(s->y) + i * n, top = start;                                                  \
+        for (int64_t k = 0, at = 0; k < n; k++) {                                                            \
+            bool take = (x[k] sign top) | (x[k] != x[k]);                                                    \
+            top = take ? x[k] : top;                                                                         \
+            at = take ? k : at;                                                                              \
+            y[k] = top;                                                                                      \
+            index[k] = at;                                                                                   \
+        }                                                                                                    \
+    }
+static void extreme_lines(int64_t begin, int64_t end, void *ctx) {
+    const scan *s = ctx;
+    int64_t n = s->l.n;
+    for (int64_t i = begin; i < end; i++) {
+        int64_t *index = (int64_t *)tensor_data(s->index) + i * n;
+        if (s->kind == MAX) {
+            if (s->ct == CT_F32) EXTREMES(float, -INFINITY, >=)
+            else if (s->ct == CT_F64) EXTREMES(double, -INFINITY, >=)
+            else EXTREMES(int64_t, INT64_MIN, >=)
+        } else {
+            if (s->ct == CT_F32) EXTREMES(float, INFINITY, <=)
+            else if (s->ct == CT_F64) EXTREMES(double, INFINITY, <=)
+            else EXTREMES(int64_t, INT64_MAX, <=)
+        }
     }
 }
 
@@ -148,13 +178,16 @@ static void run_scan(const ad_call *c, int kind, bool reversed) {
     if (kind == LINEAR) s.b = c->in[1];
     if (kind == MAX || kind == MIN) s.index = c->out[1];
     s.l = lines_of(y->ndim, y->sizes, c->at->i[0]);
-    if (kind == SUM && s.x->dtype == y->dtype && (y->dtype == AD_F32 || y->dtype == AD_F64)) {
-        int64_t grain = lines_grain(&s.l, WORK);
+    bool plain = s.x->dtype == y->dtype && (y->dtype == AD_F32 || y->dtype == AD_F64 || y->dtype == AD_I64);
+    int64_t grain = lines_grain(&s.l, WORK);
+    if (plain && (kind == SUM || kind == PROD)) {
         if (s.l.inner > 1) grain = (grain + 63) / 64 * 64; /* columns of a cache line or more */
-        pool_parallel_for(s.l.count, grain, s.l.inner > 1 ? sum_columns : sum_lines, &s);
+        else if (grain < 4 && s.l.count >= 16) grain = 4;  /* as many as go together */
+        pool_parallel_for(s.l.count, grain, s.l.inner > 1 ? plain_columns : plain_lines, &s);
         return;
     }
-    pool_parallel_for(s.l.count, lines_grain(&s.l, WORK), scan_lines, &s);
+    bool extremes = plain && s.index && s.l.inner == 1;
+    pool_parallel_for(s.l.count, grain, extremes ? extreme_lines : scan_lines, &s);
 }
 
 static int infer_scan(ad_call *c, int dtype) {

@@ -170,6 +170,17 @@ static void extreme_lines(int64_t begin, int64_t end, void *ctx) {
     int64_t es = dtype_size[dt];
     bool direct = l->inner == 1 && (dt == AD_F32 || dt == AD_F64 || dt == AD_I64);
     fold_kernel kernel = kern->fold[e->least ? RED_min : RED_max][ct];
+    if (l->inner > 1 && l->n <= INT32_MAX && (dt == AD_F32 || dt == AD_F64 || dt == AD_I64)) {
+        for (int64_t i = begin, m; i < end; i += m) { /* columns side by side */
+            m = l->inner - i % l->inner;
+            if (m > end - i) m = end - i;
+            if (m > TILE) m = TILE;
+            char *top = e->value ? (char *)tensor_data(e->value) + i * es : tile;
+            kern->extreme_cols[ct](l->n, m, l->inner, (char *)tensor_data(e->x) + line_start(l, i, l->n) * es,
+                                   e->least, top, e->index + i);
+        }
+        return;
+    }
     for (int64_t i = begin; i < end; i++) {
         const char *base = (char *)tensor_data(e->x) + line_start(l, i, l->n) * es;
         int64_t best = 0;
@@ -214,7 +225,9 @@ static void extreme_lines(int64_t begin, int64_t end, void *ctx) {
 static void run_extreme(const ad_call *c, const lines *l, bool least) {
     extreme e = {.l = *l, .x = c->in[0], .least = least, .index = tensor_data(c->out[c->nout - 1])};
     if (c->nout == 2) e.value = c->out[0];
-    pool_parallel_for(l->count, lines_grain(l, WORK), extreme_lines, &e);
+    int64_t grain = lines_grain(l, WORK);
+    if (l->inner > 1) grain = (grain + 63) / 64 * 64; /* columns of whole cache lines */
+    pool_parallel_for(l->count, grain, extreme_lines, &e);
 }
 static lines lines_in(const ad_call *c) { return lines_of(c->in[0]->ndim, c->in[0]->sizes, c->at->i[0]); }
 
@@ -256,6 +269,7 @@ void argmin_run(const ad_call *c) { run_arg(c, true); }
 /* ---- sorting one line ---- */
 
 #define KEY_NAN UINT64_MAX
+#define RADIX 128 /* elements of a line from which digits beat merges */
 
 static inline uint64_t key_f64(double d) {
     if (d != d) return KEY_NAN;
@@ -297,7 +311,7 @@ static void sort_pairs(pair *p, pair *tmp, int64_t n) {
         return;
     }
     pair *from = p, *to = tmp;
-    if (n < 1024) { /* merges of short runs */
+    if (n < RADIX) { /* merges of short runs */
         for (int64_t i = 0; i < n; i += 16) sort_small(p + i, n - i < 16 ? n - i : 16);
         for (int64_t w = 16; w < n; w *= 2) {
             for (int64_t i = 0; i < n; i += 2 * w) {
@@ -309,17 +323,21 @@ static void sort_pairs(pair *p, pair *tmp, int64_t n) {
             from = to;
             to = t;
         }
-    } else { /* by digits of 11 bits; digits that are all alike are passed over */
-        for (int shift = 0; shift < 64; shift += 11) {
-            int64_t count[2048] = {0}, sum = 0;
-            for (int64_t i = 0; i < n; i++) count[from[i].key >> shift & 2047]++;
-            if (count[from[0].key >> shift & 2047] == n) continue;
-            for (int d = 0; d < 2048; d++) {
+    } else { /* by digits, of fewer bits where lines are short; bits that are all alike are passed over */
+        int bits = n < 4096 ? 8 : 11;
+        uint64_t differ = 0, mask = ((uint64_t)1 << bits) - 1;
+        for (int64_t i = 1; i < n; i++) differ |= from[i].key ^ from[0].key;
+        for (int shift = 0; shift < 64; shift += bits) {
+            int64_t count[2048], sum = 0;
+            if (!(differ >> shift & mask)) continue;
+            memset(count, 0, (size_t)(mask + 1) * sizeof *count);
+            for (int64_t i = 0; i < n; i++) count[from[i].key >> shift & mask]++;
+            for (uint64_t d = 0; d <= mask; d++) {
                 int64_t c = count[d];
                 count[d] = sum;
                 sum += c;
             }
-            for (int64_t i = 0; i < n; i++) to[count[from[i].key >> shift & 2047]++] = from[i];
+            for (int64_t i = 0; i < n; i++) to[count[from[i].key >> shift & mask]++] = from[i];
             pair *t = from;
             from = to;
             to = t;
@@ -517,32 +535,74 @@ int searchsorted_infer(ad_call *c) {
     return 0;
 }
 
-void searchsorted_run(const ad_call *c) {
-    const ad_tensor *b = c->in[0], *v = c->in[1];
-    const int64_t *order = c->in[2] ? tensor_data(c->in[2]) : NULL;
-    int64_t n = b->sizes[b->ndim - 1], per = b->ndim == 1 ? v->numel : v->sizes[v->ndim - 1];
+typedef struct search {
+    const ad_tensor *b, *v;
+    const int64_t *order;
+    ad_tensor *out;
+    int64_t n, per; /* boundaries; values that share them */
+    bool right;
+} search;
+
+/* Steps that halve what is left, without branches on the values. NaN is above all. */
+#define SEARCH(T)                                                                                            \
+    {                                                                                                        \
+        const T *b = (const T *)tensor_data(s->b) + row, want = ((const T *)tensor_data(s->v))[k];           \
+        int64_t left = s->n;                                                                                 \
+        for (; left > 1; left -= left / 2) {                                                                 \
+            T got = b[lo + left / 2 - 1];                                                                    \
+            lo += (s->right ? !(got > want) : !(got >= want)) ? left / 2 : 0;                                \
+        }                                                                                                    \
+        if (left) lo += s->right ? !(b[lo] > want) : !(b[lo] >= want);                                       \
+    }
+static void search_plain(int64_t begin, int64_t end, void *ctx) {
+    const search *s = ctx;
+    int64_t row = 0;
+    for (int64_t k = begin; k < end; k++) {
+        int64_t lo = 0;
+        if (s->b->ndim > 1) row = k / s->per * s->n;
+        if (s->b->dtype == AD_F32) SEARCH(float)
+        else if (s->b->dtype == AD_F64) SEARCH(double)
+        else SEARCH(int64_t)
+        if (s->out->dtype == AD_I64) ((int64_t *)tensor_data(s->out))[k] = lo;
+        else ((int32_t *)tensor_data(s->out))[k] = (int32_t)lo;
+    }
+}
+
+static void search_any(int64_t begin, int64_t end, void *ctx) {
+    const search *s = ctx;
+    const ad_tensor *b = s->b, *v = s->v;
     bool ints = dtype_is_int(b->dtype) && dtype_is_int(v->dtype);
     int ct = ints ? CT_I64 : CT_F64;
     typedef union {
         double d;
         int64_t i;
     } number;
-    for (int64_t k = 0; k < v->numel; k++) {
-        int64_t row = b->ndim > 1 && per ? k / per * n : 0, lo = 0, hi = n;
+    for (int64_t k = begin; k < end; k++) {
+        int64_t row = b->ndim > 1 ? k / s->per * s->n : 0, lo = 0, hi = s->n;
         number want, got;
         dtype_loads[v->dtype][ct](1, &want, (char *)tensor_data(v) + k * dtype_size[v->dtype], 0);
         while (lo < hi) {
-            int64_t mid = lo + (hi - lo) / 2, at = row + (order ? order[row + mid] : mid);
-            if (at < row || at >= row + n) break; /* a sorter that changed after it was checked */
+            int64_t mid = lo + (hi - lo) / 2, at = row + (s->order ? s->order[row + mid] : mid);
+            if (at < row || at >= row + s->n) break; /* a sorter that changed after it was checked */
             dtype_loads[b->dtype][ct](1, &got, (char *)tensor_data(b) + at * dtype_size[b->dtype], 0);
-            bool left = ints ? (c->at->i[0] ? got.i <= want.i : got.i < want.i)
-                             : (c->at->i[0] ? !(got.d > want.d) : !(got.d >= want.d));
+            bool left = ints ? (s->right ? got.i <= want.i : got.i < want.i)
+                             : (s->right ? !(got.d > want.d) : !(got.d >= want.d));
             if (left) lo = mid + 1;
             else hi = mid;
         }
-        dtype_stores[c->out[0]->dtype][CT_I64](
-            1, (char *)tensor_data(c->out[0]) + k * dtype_size[c->out[0]->dtype], 0, &lo);
+        dtype_stores[s->out->dtype][CT_I64](1, (char *)tensor_data(s->out) + k * dtype_size[s->out->dtype], 0,
+                                            &lo);
     }
+}
+
+void searchsorted_run(const ad_call *c) {
+    search s = {.b = c->in[0], .v = c->in[1], .out = c->out[0], .right = c->at->i[0]};
+    int dt = s.b->dtype;
+    s.order = c->in[2] ? tensor_data(c->in[2]) : NULL;
+    s.n = s.b->sizes[s.b->ndim - 1];
+    s.per = s.b->ndim == 1 ? s.v->numel : s.v->sizes[s.v->ndim - 1];
+    bool plain = !s.order && dt == s.v->dtype && (dt == AD_F32 || dt == AD_F64 || dt == AD_I64);
+    pool_parallel_for(s.v->numel, 4096, plain ? search_plain : search_any, &s);
 }
 
 /* ---- runs(x): rows of x that follow each other and are equal. Outputs: where each run starts, and the run
