@@ -91,7 +91,7 @@ def test_any_number_of_threads_gives_the_same_bits(kind):
     threads = ad.get_num_threads()
     seen = []
     try:
-        for n in (1, 2, 5):
+        for n in (1, 2, 3, 4, 5, 8):  # threads have heads of their own, or share them
             ad.set_num_threads(n)
             inputs = qkv(140, 140, 32, 32, dtype=ad.float32)
             y = call(kind)(*inputs)
@@ -99,7 +99,7 @@ def test_any_number_of_threads_gives_the_same_bits(kind):
             seen.append(b"".join(t.detach().numpy().tobytes() for t in (y, *[t.grad for t in inputs])))
     finally:
         ad.set_num_threads(threads)
-    assert seen[0] == seen[1] == seen[2]
+    assert len(set(seen)) == 1
 
 
 def test_captured_steps_give_the_same_bits():

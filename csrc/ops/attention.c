@@ -3,9 +3,13 @@
  * attention(q, k, v, mask, keep) -> out, lse. q [*, L, E], k [*, S, E], v [*, S, D], mask [*, L, S] of bool
  * or of q's dtype, or none; keep [*, L, S] of bool, or none: the weights that dropout leaves. Rows of q, k
  * and v are read as they lie, or copied first where they have gaps. lse keeps log(sum(exp(scores))) for the
- * gradient. i[0]  causal: key j for query i when j <= i i[1]  out lies with L outside of the leading
- * dimensions i[2]  f[0] is the scale, else 1 / sqrt(E) f[1] is the probability of dropout i[3]  the last
- * leading dimension of q may be a multiple of k's and v's: neighbouring heads share a key head
+ * gradient.
+ *
+ *   f[0]: the scale where i[2] is set, else it is 1 / sqrt(E)
+ *   f[1]: the probability of dropout
+ *   i[0]: causal, key j for query i when j <= i
+ *   i[1]: out lies with L outside of the leading dimensions
+ *   i[3]: q's last leading dimension may be a multiple of k's and v's; neighbouring heads share a key head
  *
  * Blocks of QUERIES and KEYS go through an online softmax (Dao et al., "FlashAttention", 2022; Rabe and
  * Staats, "Self-attention does not need O(n^2) memory", 2021). A block of scores is held with a key in each
@@ -524,6 +528,11 @@ static void clear(const attention *a, const ad_tensor *t, int64_t head, int64_t 
     for (int64_t i = from; i < to; i++) fill(a, row(a, m, i), t->sizes[t->ndim - 1], 0);
 }
 
+/* Either a thread has a key head to itself, or, where that would leave threads without work, blocks of
+ * queries and chunks of keys are shared out, which takes seven products in place of five. Both ways add up
+ * the same blocks in the same order, so that the choice, which depends on the number of threads, does not
+ * show in the bits. */
+
 /* All of a key head: its queries one after the other, each block in one go. */
 static void back_heads(int64_t begin, int64_t end, void *ctx) {
     const backward *w = ctx;
@@ -573,7 +582,8 @@ void attention_grad_run(const ad_call *c) {
     a->lse = c->in[7];
     w.chunks = (a->s + CHUNK - 1) / CHUNK;
     int64_t heads = a->group ? a->heads / a->group : 0;
-    if (heads >= 8 || (a->blocks <= 2 && w.chunks <= 1)) {
+    int64_t threads = pool_num_threads(), rounds = (heads + threads - 1) / threads;
+    if (heads * 7 >= rounds * threads * 5 || (a->blocks <= 2 && w.chunks <= 1)) {
         int64_t work = (a->l + 1) * (a->s + 1) * (a->e + a->d + 1) * (a->group + 1);
         pool_parallel_for(heads, work < WORK ? WORK / work : 1, back_heads, &w);
     } else {

@@ -8,7 +8,11 @@
  * [B, T, G H], all else as it is without.
  *
  * A sequence of the batch does not depend on the others: the batch is cut into parts by shape, and each part
- * goes through all steps on one thread, with no barrier between steps. */
+ * goes through all steps on one thread, with no barrier between steps.
+ *
+ * What bounds it: the products of an LSTM of 35 steps, 20 sequences and 128 features are 550 million
+ * operations, forward and backward. In one run, on two threads, all of it went at 377 GFLOP/s and one product
+ * of 700x128x512 at 430: faster gates, or fewer passes over them, have an eighth of the time to gain. */
 #include <string.h>
 #include "../gemm.h"
 #include "../pool.h"
