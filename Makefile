@@ -3,7 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test build lint format bench coverage asan tsan clean
+TOUR = descent directions backprop batches momentum optimizers matrix_calculus regression features autoencoder gan \
+    contrastive chargpt policy compiled
+PICTURES ?= examples/out
+
+.PHONY: demo tour test build lint format bench coverage asan tsan clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -12,6 +16,10 @@ $(BIN)/python:
 demo: $(BIN)/python ## train on real digits, with a picture
 	$(BIN)/python -m pip install -q ".[examples]"
 	$(BIN)/python examples/digits.py
+
+tour: $(BIN)/python ## every example of docs/tour.md; PICTURES=docs/tour makes the page's pictures anew
+	$(BIN)/python -m pip install -q ".[examples]"
+	for name in $(TOUR); do echo "== $$name"; $(BIN)/python examples/$$name.py --out $(PICTURES) || exit 1; done
 
 test: $(BIN)/python ## install, then run the tests
 	$(BIN)/python -m pip install -q -e ".[test]"

@@ -4,7 +4,7 @@ MODULES = frozenset("""
     _C __config__ __future__ _dynamo _inductor _utils accelerator amp ao backends classes compiler cpu cuda
     distributed distributions export fft func functional futures fx hub jit library linalg masked mps multiprocessing
     nested nn onnx ops optim overrides package profiler quantization serialization sparse special storage testing
-    torch_version types utils version xpu
+    torch_version types utils version viz xpu
 """.split())
 
 _BY_MODULE = {
@@ -24,6 +24,7 @@ _BY_MODULE = {
     """,
     "linalg": "cholesky_inverse cholesky_solve geqrf lu_unpack matrix_exp orgqr ormqr triangular_solve",
     "sparse": "sparse_coo_tensor",
+    "_spectra": "stft istft",
     "_ops.window": "bartlett_window blackman_window hamming_window hann_window kaiser_window",
 }
 

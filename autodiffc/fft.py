@@ -16,7 +16,7 @@ from ._ops.reduce import _finish
 from .autograd.function import Function
 
 __all__ = ["fft", "ifft", "fft2", "ifft2", "fftn", "ifftn", "rfft", "irfft", "rfft2", "irfft2", "rfftn", "irfftn",
-           "hfft", "ihfft", "fftfreq", "rfftfreq", "fftshift", "ifftshift"]
+           "hfft", "ihfft", "hfft2", "ihfft2", "hfftn", "ihfftn", "fftfreq", "rfftfreq", "fftshift", "ifftshift"]
 
 
 class _Transform(Function):
@@ -199,6 +199,26 @@ def hfft(input, n=None, dim=-1, norm=None, *, out=None):
 def ihfft(input, n=None, dim=-1, norm=None, *, out=None):
     """What hfft() undoes: the first half of the inverse transform of a real tensor."""
     return _into(_half("ihfft", input, n, dim, _OTHER.get(norm, norm)).conj(), out)
+
+
+def hfftn(input, s=None, dim=None, norm=None, *, out=None):
+    """hfft() along the last of dim, fft() along the others."""
+    return _into(_whole("hfftn", _given("hfftn", input).conj(), s, dim, _OTHER.get(norm, norm)), out)
+
+
+def hfft2(input, s=None, dim=(-2, -1), norm=None, *, out=None):
+    """hfft() along the last of two dimensions, fft() along the other."""
+    return hfftn(input, s, dim, norm, out=out)
+
+
+def ihfftn(input, s=None, dim=None, norm=None, *, out=None):
+    """What hfftn() undoes."""
+    return _into(_half("ihfftn", input, s, dim, _OTHER.get(norm, norm)).conj(), out)
+
+
+def ihfft2(input, s=None, dim=(-2, -1), norm=None, *, out=None):
+    """What hfft2() undoes."""
+    return ihfftn(input, s, dim, norm, out=out)
 
 
 def _into(t, out):

@@ -504,6 +504,7 @@ class Tensor(TensorObject):
     conj, conj_physical, conj_physical_ = complex_names.conj, complex_names.conj_physical, complex_names.conj_physical_
     resolve_conj, resolve_neg = complex_names.resolve_conj, complex_names.resolve_neg
     angle, cfloat = complex_names.angle, complex_names.cfloat
+    stft, istft = complex_names.stft, complex_names.istft
     cdouble, chalf = complex_names.cdouble, complex_names.chalf
 
     # ---- random numbers ----

@@ -39,8 +39,10 @@ MODULES = [
     "attention",
     "recurrent",
     "optimizers",
+    "transforms",
     "files",
     "memory",
+    "neighbours",
 ]
 OWN = ["steps", "install"]  # measured in ways of their own, below
 SECTIONS = [*MODULES, *OWN]

@@ -34,6 +34,6 @@ def stats():
 
 
 def pytest_ignore_collect(collection_path, config):
-    """What needs other packages is not even imported unless it is asked for: -m parity, -m ecosystem."""
+    """What needs other packages is not even imported unless it is asked for: -m parity, -m ecosystem, -m tour."""
     asked = config.option.markexpr or ""
-    return True if any(m in collection_path.parts and m not in asked for m in ("parity", "ecosystem")) else None
+    return True if any(m in collection_path.parts and m not in asked for m in ("parity", "ecosystem", "tour")) else None

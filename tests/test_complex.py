@@ -184,3 +184,23 @@ def test_gradients_of_transforms():
 def test_refusals(make, error):
     with pytest.raises(error):
         make()
+
+
+def test_frames_of_a_signal_and_back():
+    x = T.from_numpy(np.random.default_rng(3).standard_normal((2, 64)))
+    window = T.hann_window(12, dtype=T.float64)
+    whole = T.stft(x, 12, 3, window=window, return_complex=True)
+    assert whole.shape == (2, 7, 22)
+    frame = np.fft.rfft(x[0, 9:21].numpy() * window.numpy())  # the sixth: its middle is at 15
+    pairs = T.view_as_real(whole)[0, :, 5].numpy()
+    np.testing.assert_allclose(pairs, np.stack([frame.real, frame.imag], -1), atol=1e-12)
+    assert T.istft(whole, 12, 3, window=window, length=64).allclose(x)
+    assert whole[0].istft(12, 3, window=window).allclose(x[0, :63])
+    with pytest.raises(RuntimeError, match="overlap"):
+        edge = T.stft(x, 12, 12, window=window, center=False, return_complex=True)
+        T.istft(edge, 12, 12, window=window, center=False)
+    with pytest.raises(RuntimeError, match="return_complex"):
+        x.stft(12)
+    h = T.fft.ihfftn(x)
+    assert T.fft.hfftn(h, (2, 64)).allclose(x)
+    assert T.fft.hfft2(T.fft.ihfft2(x), (2, 64)).allclose(x)

@@ -19,7 +19,8 @@ PLACES = {
     "test_complex.py": (
         "complex polar view_as_complex view_as_real Tensor.cfloat Tensor.cdouble Tensor.chalf "
         "fft.fft fft.ifft fft.fft2 fft.ifft2 fft.fftn fft.ifftn "
-        "fft.rfft fft.irfft fft.rfft2 fft.irfft2 fft.rfftn fft.irfftn fft.hfft fft.ihfft"
+        "fft.rfft fft.irfft fft.rfft2 fft.irfft2 fft.rfftn fft.irfftn fft.hfft fft.ihfft "
+        "fft.hfft2 fft.ihfft2 fft.hfftn fft.ihfftn stft istft Tensor.stft Tensor.istft"
     ),
     "test_namespaces.py": (
         "are_deterministic_algorithms_enabled get_default_device get_deterministic_debug_mode "

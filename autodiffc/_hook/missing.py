@@ -57,8 +57,6 @@ INSTEAD = {
     "torch.set_deterministic": "use torch.use_deterministic_algorithms",
     "torch.rfft": "use torch.fft.rfft",
     "torch.irfft": "use torch.fft.irfft",
-    "torch.stft": "use torch.fft.rfft on Tensor.unfold",
-    "torch.istft": "use torch.fft.irfft",
 }
 """What to do without a name, or without anything of a module. By PyTorch path, the longest prefix holds."""
 

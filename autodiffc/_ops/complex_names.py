@@ -123,3 +123,21 @@ def _as(name):
 
 
 cfloat, cdouble, chalf = _as("complex64"), _as("complex128"), _as("complex32")
+
+
+def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=True, pad_mode="reflect", normalized=False,
+         onesided=None, return_complex=None, align_to_window=None):
+    """The transforms of the frames of a signal: torch.stft()."""
+    from .. import _spectra
+
+    return _spectra.stft(input, n_fft, hop_length, win_length, window, center, pad_mode, normalized, onesided,
+                         return_complex, align_to_window)
+
+
+def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=True, normalized=False, onesided=None,
+          length=None, return_complex=False):
+    """The signal of transforms of its frames: torch.istft()."""
+    from .. import _spectra
+
+    return _spectra.istft(input, n_fft, hop_length, win_length, window, center, normalized, onesided, length,
+                          return_complex)

@@ -16,7 +16,12 @@ __all__ = ["Beta"]
 
 
 class Beta(ExponentialFamily):
-    """Numbers between 0 and 1, of density ``x**(concentration1 - 1) (1 - x)**(concentration0 - 1)`` up to a factor."""
+    """Numbers between 0 and 1, of density ``x**(concentration1 - 1) (1 - x)**(concentration0 - 1)`` up to a factor.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``concentration1`` and ``concentration0``
+    are positive (ValueError otherwise, while arguments are validated). Samples and results have their dtype, and
+    the shape ``(*sample_shape, *batch_shape)``.
+    """
 
     arg_constraints = {"concentration1": constraints.positive, "concentration0": constraints.positive}
     support = constraints.unit_interval

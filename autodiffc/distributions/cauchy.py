@@ -16,7 +16,12 @@ __all__ = ["Cauchy"]
 
 
 class Cauchy(Distribution):
-    """Median ``loc``, half width at half maximum ``scale``; it has no mean and no variance."""
+    """Median ``loc``, half width at half maximum ``scale``; it has no mean and no variance.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``scale`` is positive (ValueError
+    otherwise, while arguments are validated). Samples and results have their dtype, and the shape ``(*sample_shape,
+    *batch_shape)``.
+    """
 
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.real

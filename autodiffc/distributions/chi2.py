@@ -11,7 +11,12 @@ __all__ = ["Chi2"]
 
 
 class Chi2(Gamma):
-    """The sum of ``df`` squares of standard normal numbers."""
+    """The sum of ``df`` squares of standard normal numbers.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``df`` is positive (ValueError otherwise,
+    while arguments are validated). Samples and results have their dtype, and the shape ``(*sample_shape,
+    *batch_shape)``.
+    """
 
     arg_constraints = {"df": constraints.positive}
 

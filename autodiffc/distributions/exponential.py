@@ -15,7 +15,12 @@ __all__ = ["Exponential"]
 
 
 class Exponential(ExponentialFamily):
-    """Density ``rate exp(-rate x)``."""
+    """Density ``rate exp(-rate x)``.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``rate`` is positive (ValueError otherwise,
+    while arguments are validated). Samples and results have their dtype, and the shape ``(*sample_shape,
+    *batch_shape)``.
+    """
 
     arg_constraints = {"rate": constraints.positive}
     support = constraints.nonnegative

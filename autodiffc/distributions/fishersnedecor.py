@@ -17,7 +17,12 @@ __all__ = ["FisherSnedecor"]
 
 
 class FisherSnedecor(Distribution):
-    """The quotient of two chi-squared numbers, each over its degrees of freedom, ``df1`` and ``df2``."""
+    """The quotient of two chi-squared numbers, each over its degrees of freedom, ``df1`` and ``df2``.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``df1`` and ``df2`` are positive
+    (ValueError otherwise, while arguments are validated). Samples and results have their dtype, and the shape
+    ``(*sample_shape, *batch_shape)``.
+    """
 
     arg_constraints = {"df1": constraints.positive, "df2": constraints.positive}
     support = constraints.positive

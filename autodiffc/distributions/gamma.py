@@ -16,7 +16,12 @@ __all__ = ["Gamma"]
 
 
 class Gamma(ExponentialFamily):
-    """Shape ``concentration``, inverse scale ``rate``. Samples are differentiable by both."""
+    """Shape ``concentration``, inverse scale ``rate``. Samples are differentiable by both.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``concentration`` and ``rate`` are positive
+    (ValueError otherwise, while arguments are validated). Samples and results have their dtype, and the shape
+    ``(*sample_shape, *batch_shape)``.
+    """
 
     arg_constraints = {"concentration": constraints.positive, "rate": constraints.positive}
     support = constraints.nonnegative

@@ -18,7 +18,12 @@ __all__ = ["Gumbel"]
 
 
 class Gumbel(TransformedDistribution):
-    """``loc - scale log(-log(u))`` for uniform u: the limit of maxima."""
+    """``loc - scale log(-log(u))`` for uniform u: the limit of maxima.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``scale`` is positive (ValueError
+    otherwise, while arguments are validated). Samples and results have their dtype, and the shape ``(*sample_shape,
+    *batch_shape)``.
+    """
 
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.real

@@ -14,7 +14,12 @@ __all__ = ["InverseGamma"]
 
 
 class InverseGamma(TransformedDistribution):
-    """The reciprocal of gamma numbers."""
+    """The reciprocal of gamma numbers.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``concentration`` and ``rate`` are positive
+    (ValueError otherwise, while arguments are validated). Samples and results have their dtype, and the shape
+    ``(*sample_shape, *batch_shape)``.
+    """
 
     arg_constraints = {"concentration": constraints.positive, "rate": constraints.positive}
     support = constraints.positive

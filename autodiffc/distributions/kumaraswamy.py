@@ -21,7 +21,12 @@ def _kumaraswamy_moment(a: Tensor, b: Tensor, n: int) -> Tensor:
 
 
 class Kumaraswamy(TransformedDistribution):
-    """``(1 - u**(1 / concentration0))**(1 / concentration1)`` for uniform u: much like a beta distribution."""
+    """``(1 - u**(1 / concentration0))**(1 / concentration1)`` for uniform u: much like a beta distribution.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``concentration1`` and ``concentration0``
+    are positive (ValueError otherwise, while arguments are validated). Samples and results have their dtype, and
+    the shape ``(*sample_shape, *batch_shape)``.
+    """
 
     arg_constraints = {"concentration1": constraints.positive, "concentration0": constraints.positive}
     support = constraints.unit_interval

@@ -16,7 +16,12 @@ __all__ = ["Laplace"]
 
 
 class Laplace(Distribution):
-    """Density ``exp(-abs(x - loc) / scale) / (2 scale)``."""
+    """Density ``exp(-abs(x - loc) / scale) / (2 scale)``.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``scale`` is positive (ValueError
+    otherwise, while arguments are validated). Samples and results have their dtype, and the shape ``(*sample_shape,
+    *batch_shape)``.
+    """
 
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.real

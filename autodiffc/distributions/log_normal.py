@@ -13,7 +13,12 @@ __all__ = ["LogNormal"]
 
 
 class LogNormal(TransformedDistribution):
-    """The exponential of normal numbers."""
+    """The exponential of normal numbers.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``scale`` is positive (ValueError
+    otherwise, while arguments are validated). Samples and results have their dtype, and the shape ``(*sample_shape,
+    *batch_shape)``.
+    """
 
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.positive

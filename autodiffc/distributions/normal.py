@@ -20,7 +20,12 @@ _LOG_ROOT_2PI = math.log(math.sqrt(2 * math.pi))
 
 
 class Normal(ExponentialFamily):
-    """Mean ``loc``, standard deviation ``scale``."""
+    """Mean ``loc``, standard deviation ``scale``.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``scale`` is positive (ValueError
+    otherwise, while arguments are validated). Samples and results have their dtype, and the shape ``(*sample_shape,
+    *batch_shape)``.
+    """
 
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.real

@@ -14,7 +14,12 @@ __all__ = ["Pareto"]
 
 
 class Pareto(TransformedDistribution):
-    """Numbers from ``scale`` on with a tail of the power ``-alpha``."""
+    """Numbers from ``scale`` on with a tail of the power ``-alpha``.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``scale`` and ``alpha`` are positive
+    (ValueError otherwise, while arguments are validated). Samples and results have their dtype, and the shape
+    ``(*sample_shape, *batch_shape)``.
+    """
 
     arg_constraints = {"alpha": constraints.positive, "scale": constraints.positive}
 

@@ -16,7 +16,12 @@ __all__ = ["Poisson"]
 
 
 class Poisson(ExponentialFamily):
-    """How many events of the given ``rate`` happen."""
+    """How many events of the given ``rate`` happen.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``rate`` is not negative (ValueError
+    otherwise, while arguments are validated). Samples and results have their dtype, and the shape ``(*sample_shape,
+    *batch_shape)``.
+    """
 
     arg_constraints = {"rate": constraints.nonnegative}
     support = constraints.nonnegative_integer

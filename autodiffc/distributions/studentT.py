@@ -16,7 +16,12 @@ __all__ = ["StudentT"]
 
 
 class StudentT(Distribution):
-    """``loc + scale t`` with t of ``df`` degrees of freedom."""
+    """``loc + scale t`` with t of ``df`` degrees of freedom.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``df`` and ``scale`` are positive
+    (ValueError otherwise, while arguments are validated). Samples and results have their dtype, and the shape
+    ``(*sample_shape, *batch_shape)``.
+    """
 
     arg_constraints = {"df": constraints.positive, "loc": constraints.real, "scale": constraints.positive}
     support = constraints.real

@@ -15,7 +15,12 @@ __all__ = ["Uniform"]
 
 
 class Uniform(Distribution):
-    """Numbers from ``low`` on and below ``high``."""
+    """Numbers from ``low`` on and below ``high``.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``low`` is below ``high`` (ValueError
+    otherwise, while arguments are validated). Samples and results have their dtype, and the shape ``(*sample_shape,
+    *batch_shape)``.
+    """
 
     has_rsample = True
 

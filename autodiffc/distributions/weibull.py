@@ -15,7 +15,12 @@ __all__ = ["Weibull"]
 
 
 class Weibull(TransformedDistribution):
-    """``scale e**(1 / concentration)`` for exponential e."""
+    """``scale e**(1 / concentration)`` for exponential e.
+
+    Parameters are Tensors or numbers that broadcast to ``batch_shape``; ``scale`` and ``concentration`` are
+    positive (ValueError otherwise, while arguments are validated). Samples and results have their dtype, and the
+    shape ``(*sample_shape, *batch_shape)``.
+    """
 
     arg_constraints = {"scale": constraints.positive, "concentration": constraints.positive}
     support = constraints.positive
