@@ -6,7 +6,7 @@
 #include <string.h>
 #include "pooling.h"
 
-enum { TILE = 256, LINE = 2048 };
+enum { TILE = 512, LINE = 2048 };
 static const char *const names[] = {"avg_pool1d", "avg_pool2d", "avg_pool3d"};
 static const char *const adaptive_names[] = {"adaptive_avg_pool1d", "adaptive_avg_pool2d",
                                              "adaptive_avg_pool3d"};
