@@ -42,6 +42,7 @@ MODULES = [
     "transforms",
     "files",
     "memory",
+    "neighbours",
 ]
 OWN = ["steps", "install"]  # measured in ways of their own, below
 SECTIONS = [*MODULES, *OWN]

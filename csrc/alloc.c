@@ -118,7 +118,8 @@ static chunk *segment_new(size_t size) {
     }
 }
 
-static inline size_t large_size(size_t bytes) { return (bytes + HEAD + PAGE - 1) / PAGE * PAGE; }
+/* Not whole pages: the beginnings of tensors of one size would meet in the same places of every cache. */
+static inline size_t large_size(size_t bytes) { return (bytes + 2 * HEAD - 1) / HEAD * HEAD; }
 
 static void *large_alloc(size_t bytes) {
     size_t size = large_size(bytes), rounded;

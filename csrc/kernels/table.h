@@ -122,6 +122,7 @@ typedef struct attention_kernels {
                     double scale);
     void (*choose[2])(int64_t rows, int64_t cols, int64_t ld, void *s, const uint8_t *bytes, double factor,
                       double other);
+    void (*add[2])(int64_t rows, int64_t cols, int64_t ld, void *s, int64_t ldx, const void *x);
     double (*dot[2])(int64_t n, const void *a, const void *b);
 } attention_kernels;
 

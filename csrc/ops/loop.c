@@ -333,16 +333,23 @@ static void tiles_range(int64_t begin, int64_t end, void *ctx) {
 
 /* ---- blocks of transposed operands ---- */
 
+/* Columns of a block: such that all are about as wide, since threads that find uneven chunks take each
+ * other's data from call to call. */
+static int64_t block_width(const loop *l) {
+    int64_t n = l->sizes[l->ndim - 1], strips = (n + COLUMNS - 1) / COLUMNS;
+    return ((n + strips - 1) / strips + 15) / 16 * 16;
+}
+
 static void blocks_range(int64_t begin, int64_t end, void *ctx) {
     const loop *l = ctx;
     _Alignas(64) char blocks[3][LINES * COLUMNS * 8], tiles[3][COLUMNS * 8];
     int last = l->ndim - 1, across = l->block_dim;
-    int64_t lines = (l->sizes[across] + LINES - 1) / LINES,
-            columns = (l->sizes[last] + COLUMNS - 1) / COLUMNS;
+    int64_t lines = (l->sizes[across] + LINES - 1) / LINES;
+    int64_t width = block_width(l), columns = (l->sizes[last] + width - 1) / width;
     for (int64_t at = begin; at < end; at++) {
-        int64_t r0 = at % lines * LINES, c0 = at / lines % columns * COLUMNS;
+        int64_t r0 = at % lines * LINES, c0 = at / lines % columns * width;
         int64_t rows = l->sizes[across] - r0 < LINES ? l->sizes[across] - r0 : LINES;
-        int64_t cols = l->sizes[last] - c0 < COLUMNS ? l->sizes[last] - c0 : COLUMNS;
+        int64_t cols = l->sizes[last] - c0 < width ? l->sizes[last] - c0 : width;
         cursor c;
         cursor_set(l, &c, at / lines / columns, across);
         for (int i = 0; i <= l->nin; i++) {
@@ -380,13 +387,18 @@ void loop_run(loop *l, int64_t grain) {
     int64_t n = 1;
     for (int d = 0; d <= last; d++) n *= l->sizes[d];
     if (l->block_dim >= 0) {
-        int64_t blocks = n / l->sizes[l->block_dim] / l->sizes[last];
-        blocks *= (l->sizes[l->block_dim] + LINES - 1) / LINES * ((l->sizes[last] + COLUMNS - 1) / COLUMNS);
-        int64_t some = grain / (LINES * COLUMNS);
-        pool_parallel_for(blocks, some > 1 ? some : 1, blocks_range, l);
+        int64_t width = block_width(l), columns = (l->sizes[last] + width - 1) / width;
+        int64_t blocks = (l->sizes[l->block_dim] + LINES - 1) / LINES * columns;
+        blocks *= n / l->sizes[l->block_dim] / l->sizes[last];
+        int64_t chunks = (n + grain - 1) / grain;
+        if (chunks > 1) chunks = (chunks + 1) / 2 * 2;
+        pool_parallel_for(blocks, (blocks + chunks - 1) / chunks, blocks_range, l);
         return;
     }
-    if (l->out.mode == LINE && n * (int64_t)l->out.step >= STREAM_BYTES) l->flags |= EW_STREAM;
+    bool past = l->out.mode == LINE && n * (int64_t)l->out.step >= STREAM_BYTES;
+    for (int i = 0; i < l->nin; i++)
+        past &= l->in[i].data != l->out.data; /* in place the lines are here already */
+    if (past) l->flags |= EW_STREAM;
     bool small = l->fn && l->ndim > 1 && l->sizes[last] < SHORT_ROW;
     pool_parallel_for(n, loop_grain(n, grain), small ? tiles_range : rows_range, l);
 }
