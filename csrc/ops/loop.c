@@ -390,8 +390,9 @@ void loop_run(loop *l, int64_t grain) {
         int64_t width = block_width(l), columns = (l->sizes[last] + width - 1) / width;
         int64_t blocks = (l->sizes[l->block_dim] + LINES - 1) / LINES * columns;
         blocks *= n / l->sizes[l->block_dim] / l->sizes[last];
-        int64_t chunks = (n + grain - 1) / grain;
-        if (chunks > 1) chunks = (chunks + 1) / 2 * 2;
+        /* Fine chunks: where threads meet in the middle changes from call to call, and what changes hands
+         * with it is data that the other one's cache holds. */
+        int64_t chunks = n < grain ? 1 : n / (grain / 8);
         pool_parallel_for(blocks, (blocks + chunks - 1) / chunks, blocks_range, l);
         return;
     }
