@@ -26,13 +26,13 @@ class _Transform(Function):
     @staticmethod
     def forward(ctx, pair, dims, back, factor):
         ctx.dims, ctx.back, ctx.factor = dims, back, factor
-        a = interop.to_numpy(pair, True)
-        whole = np.empty(a.shape[:-1], np.result_type(a.dtype, np.complex64))
-        whole.real, whole.imag = a[..., 0], a[..., 1]
+        a = np.ascontiguousarray(interop.to_numpy(pair, True))
+        whole = a.view(np.result_type(a.dtype, np.complex64))[..., 0]  # the same memory, read as pairs
         whole = (np.fft.ifftn if back else np.fft.fftn)(whole, axes=dims, norm="forward" if back else "backward")
-        out = np.empty(a.shape, a.dtype)
-        out[..., 0], out[..., 1] = whole.real * factor, whole.imag * factor
-        return interop.from_numpy(out)
+        out = np.ascontiguousarray(whole).view(whole.real.dtype).reshape(a.shape)
+        if factor != 1:
+            out *= factor
+        return interop.from_numpy(out.astype(a.dtype, copy=False))
 
     @staticmethod
     def backward(ctx, g):

@@ -34,6 +34,7 @@ MODULES = [
     "elementwise",
     "products",
     "convolutions",
+    "images",
     "reductions",
     "indexing",
     "attention",

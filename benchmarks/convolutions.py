@@ -1,12 +1,12 @@
 """A convolution's forward pass, and forward and backward together, for one library in a process of its own.
 
-    python -m benchmarks.convolutions torch 2
+    python -m benchmarks.convolutions torch 2 [TEXT]
 """
 
 import importlib
 import sys
 
-from .timing import per_call
+from .timing import best_call, show
 
 # case: channels, height and width, results' channels, kernel, stride, padding, groups
 LAYERS = {
@@ -30,11 +30,15 @@ LAYERS = {
 BATCHES = (1, 32, 64)
 
 
-def cases(torch):
-    """(case, forward pass, forward and backward) of each layer and batch."""
+def cases(torch, only):
+    """(case, forward pass, forward and backward, passes in that, operations and bytes of one) of each layer and
+    batch. Fewer multiplications than plain sums take (Winograd's) may give a share of the roofline above 1."""
     conv = importlib.import_module(torch.__name__ + ".nn.functional").conv2d
     for layer, (channels, size, to, kernel, stride, padding, groups) in LAYERS.items():
         for batch in BATCHES:
+            case = f"{layer}, batch {batch}"
+            if only not in case:
+                continue
             torch.manual_seed(0)
             x = torch.randn(batch, channels, size, size).requires_grad_(channels > 3)
             w = (torch.randn(to, channels // groups, kernel, kernel) * 0.05).requires_grad_()
@@ -50,16 +54,18 @@ def cases(torch):
                 x.grad = w.grad = b.grad = None
                 conv(x, w, b, *options).backward(direction)
 
-            yield f"{layer}, batch {batch}", forward, step
+            flops = 2 * direction.numel() * channels // groups * kernel**2
+            moved = 4 * (x.numel() + w.numel() + direction.numel())
+            yield case, forward, step, 2 + x.requires_grad, flops, moved
 
 
 def main():
     torch = importlib.import_module(sys.argv[1])
     torch.set_num_threads(int(sys.argv[2]))
-    for case, forward, step in cases(torch):
-        for what, fn in (("forward", forward), ("forward and backward", step)):
-            fn()
-            print(f"{case}: {what}", "us", min(per_call(fn, 0.05) for _ in range(3)), sep="\t", flush=True)
+    only = sys.argv[3] if len(sys.argv) > 3 else ""
+    for case, forward, step, both, flops, moved in cases(torch, only):
+        for what, fn, passes in (("forward", forward, 1), ("forward and backward", step, both)):
+            show(f"{case}: {what}", "us", best_call(fn, 0.03), passes * flops, passes * moved)
 
 
 if __name__ == "__main__":

@@ -319,6 +319,22 @@ def test_what_a_replay_would_not_do_runs_as_it_is_with_the_line(name, capsys):
         ad.compile(IMPURE[name], fullgraph=True)(x)
 
 
+class Odd:
+    scale = 2.0
+
+    @property
+    def __class__(self):
+        raise KeyError("odd")
+
+
+def test_objects_that_cannot_be_looked_at():
+    odd = Odd()
+    step, x = ad.compile(lambda x: x * odd.scale), data(3)
+    with pytest.warns(UserWarning, match=r"what it reads cannot be told \(KeyError: 'odd'\) \(.*line"):
+        for _ in range(3):
+            assert same(step(x), x * 2.0)
+
+
 def test_recording_leaves_the_profile_function():
     seen = []
 

@@ -114,6 +114,8 @@ WORK = {
     "matmul": (lambda a, b: a @ b, [(300, 200), (200, 250)]),
     "matmul, tall": (lambda a, b: a.t() @ b, [(5000, 20), (5000, 10)]),
     "matmul, batched": (lambda a, b: a @ b, [(30, 60, 50), (30, 50, 70)]),
+    "solve_triangular": (lambda a, b: T.linalg.solve_triangular(a + 20 * T.eye(150), b, upper=False),
+                         [(3, 150, 150), (3, 150, 200)]),
     "linear": (lambda x, w, b: F.linear(x, w, b).relu(), [(300, 200), (250, 200), (250,)]),
     "LSTM": recurrent("LSTM"),
     "GRU": recurrent("GRU"),

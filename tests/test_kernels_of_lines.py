@@ -169,6 +169,20 @@ def test_softmax_and_cross_entropy(sizes):
     np.testing.assert_allclose(each, -(one * logp).sum(1), rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("cols", [1, 3, 8, 9, 64, 65, 130])
+@pytest.mark.parametrize("n", [1, 2, 17, 70])
+def test_triangular_systems(n, cols):
+    a, b = drawn((2, n, n), "float64") / n + 2 * np.eye(n), drawn((2, n, cols), "float64", 1)
+    for upper in (False, True):
+        for unit in (False, True):
+            part = np.triu(a) if upper else np.tril(a)
+            if unit:
+                part[:, np.arange(n), np.arange(n)] = 1
+            x = T.linalg.solve_triangular(T.from_numpy(a), T.from_numpy(b), upper=upper, unitriangular=unit)
+            np.testing.assert_allclose(x.numpy(), np.linalg.solve(part, b), rtol=1e-9, atol=1e-9)
+    assert T.linalg.solve_triangular(T.zeros(1, 1), T.ones(1, 2), upper=True).tolist() == [[np.inf, np.inf]]
+
+
 def test_sum_of_a_hundred_million():
     """Blocks are joined in double precision: what float32 alone would lose after 2^24 is there."""
     x = T.full((100_000_000,), 0.1)

@@ -7,7 +7,7 @@ argument or at a local variable. Each value found becomes a guard, which a call 
 that is another one when the recording ends was changed by the step itself, as a replay would not; such a step is
 refused, and so is one that prints, reads the clock, or draws from Python's or NumPy's random numbers.
 
-Not seen are values behind properties, in slices of containers longer than 64, and what compiled code reads.
+Not seen are values behind properties and getattr(), in containers longer than 64, and what compiled code reads.
 """
 
 import collections
@@ -202,6 +202,13 @@ class Reads:
         self.random = self.numpy = None
 
     def _event(self, frame, event, arg):
+        """The profile function. What it raised would be raised in the user's function; so it ends the recording."""
+        try:
+            self._look(frame, event, arg)
+        except Exception as e:
+            self.impure = self.impure or f"what it reads cannot be told ({type(e).__name__}: {e}){_place(frame)}"
+
+    def _look(self, frame, event, arg):
         code = frame.f_code
         if event == "call" or event == "return":
             info = self.known.get(code, _missing)

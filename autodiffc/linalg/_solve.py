@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .. import return_types
-from .._core import TensorBase
+from .._core import OP, TensorBase
 from .._ops import _call
 from .._ops.linalg import _to
 from ._common import (
@@ -15,8 +15,6 @@ from ._common import (
     _flip,
     _matrices,
     _same_dtype,
-    _tril,
-    _triu,
 )
 
 
@@ -134,22 +132,7 @@ def _substitute(a, b, upper, unit):
 
 
 def _triangular(A, B, upper, unit):
-    def rule(g, x, y):
-        gb = _triangular(_flip(x[0]), g[0], not upper, unit)
-        ga = None
-        if x[0].requires_grad:
-            ga = -(gb @ _flip(y[0]))
-            ga = _triu(ga, int(unit)) if upper else _tril(ga, -int(unit))
-        return [ga, gb]
-
-    def tangent(t, x, y):
-        part = _triu(t[0], int(unit)) if upper else _tril(t[0], -int(unit))
-        return [_triangular(x[0], t[1] - part @ y[0], upper, unit)]
-
-    def compute(a, b):
-        return (_substitute(a, b, upper, unit),)
-
-    return _computed("linalg.solve_triangular", [A, B], compute, rule, tangent)[0]
+    return _call.apply(OP["triangular"], (A, B), (bool(upper), bool(unit)))
 
 
 def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):

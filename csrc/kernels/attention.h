@@ -76,6 +76,14 @@ static void VN(at_choose)(int64_t rows, int64_t cols, int64_t ld, void *ps, cons
     }
 }
 
+static void VN(at_add)(int64_t rows, int64_t cols, int64_t ld, void *ps, int64_t ldx, const void *px) {
+    for (int64_t r = 0; r < rows; r++) {
+        T *s = (T *)ps + r * ld;
+        const T *x = (const T *)px + r * ldx;
+        for (int64_t j = 0; j < cols; j += VL) v_store(s + j, v_load(s + j) + v_load(x + j));
+    }
+}
+
 static double VN(at_dot)(int64_t n, const void *pa, const void *pb) {
     const T *a = pa, *b = pb;
     V s = K(0);

@@ -26,7 +26,8 @@ BFN __mmask32 b_first32(int64_t n) { return n >= 32 ? 0xffffffffu : n <= 0 ? 0 :
 
 /* rows, vecs are constants at every use; lanes: of the last vector. */
 BFN void b_tile(const int rows, const int vecs, const bf16_piece *g, const uint32_t *a, const uint32_t *b,
-                float *sums, uint16_t *c, const float *bias_row, const float *bias_col, int64_t lanes) {
+                float *sums, uint16_t *c, const float *bias_row, const float *bias_col, int64_t lanes,
+                const uint32_t *next_a, const uint32_t *next_b, int64_t step_b) {
     __m512 sum[B_MR][2];
     __mmask16 keep = b_first(lanes);
     if (g->first) {
@@ -41,6 +42,10 @@ BFN void b_tile(const int rows, const int vecs, const bf16_piece *g, const uint3
     }
     for (int64_t p = g->pairs; p > 0; p--) {
         __m512i vb[2];
+        _mm_prefetch((const char *)next_a, _MM_HINT_T1);
+        _mm_prefetch((const char *)next_b, _MM_HINT_T1);
+        next_a += B_MR;
+        next_b += step_b;
         B_UNROLL for (int j = 0; j < vecs; j++) vb[j] = _mm512_loadu_si512(b + j * B_LANES);
         B_UNROLL for (int i = 0; i < rows; i++) {
             __m512i va = _mm512_set1_epi32((int)a[i]);
@@ -78,12 +83,14 @@ BFN void b_tile(const int rows, const int vecs, const bf16_piece *g, const uint3
 }
 
 typedef void b_tile_fn(const bf16_piece *g, const uint32_t *a, const uint32_t *b, float *sums, uint16_t *c,
-                       const float *bias_row, const float *bias_col, int64_t lanes);
+                       const float *bias_row, const float *bias_col, int64_t lanes, const uint32_t *next_a,
+                       const uint32_t *next_b, int64_t step_b);
 #define B_TILE(rows, vecs)                                                                                   \
     static void b_tile_##rows##_##vecs(const bf16_piece *g, const uint32_t *a, const uint32_t *b,            \
                                        float *sums, uint16_t *c, const float *bias_row,                      \
-                                       const float *bias_col, int64_t lanes) {                               \
-        b_tile(rows, vecs, g, a, b, sums, c, bias_row, bias_col, lanes);                                     \
+                                       const float *bias_col, int64_t lanes, const uint32_t *next_a,         \
+                                       const uint32_t *next_b, int64_t step_b) {                             \
+        b_tile(rows, vecs, g, a, b, sums, c, bias_row, bias_col, lanes, next_a, next_b, step_b);             \
     }
 #define B_DEFINE(rows) B_TILE(rows, 1) B_TILE(rows, 2)
 #define B_EACH(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
@@ -96,12 +103,16 @@ static void b_tiles(const bf16_piece *g) {
         int64_t cols = g->n - j < B_NR ? g->n - j : B_NR;
         int wide = cols > B_LANES;
         const uint32_t *b = g->b + j / B_NR * g->panel_step;
+        /* While a tile is computed, the next tile of A comes nearer, and a part of the next panel of B. */
+        int64_t tiles = (g->m + g->tile_rows - 1) / g->tile_rows, part = (B_NR + tiles - 1) / tiles;
         for (int64_t i = 0; i < g->m; i += g->tile_rows) {
             int64_t rows = g->m - i < g->tile_rows ? g->m - i : g->tile_rows;
-            b_table[rows - 1][wide](g, g->a + i / g->tile_rows * g->tile_step, b,
-                                    g->sums + i * g->ld_sums + j, g->c + i * g->ldc + j,
+            const uint32_t *a = g->a + i / g->tile_rows * g->tile_step;
+            const uint32_t *next_b = b + g->panel_step + i / g->tile_rows * g->pairs * part;
+            b_table[rows - 1][wide](g, a, b, g->sums + i * g->ld_sums + j, g->c + i * g->ldc + j,
                                     g->bias_row ? g->bias_row + j : NULL,
-                                    g->bias_col ? g->bias_col + i : NULL, wide ? cols - B_LANES : cols);
+                                    g->bias_col ? g->bias_col + i : NULL, wide ? cols - B_LANES : cols,
+                                    a + g->tile_step, next_b, part);
         }
     }
 }

@@ -170,6 +170,7 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
                   .scale = RNN_ROW(at_scale),
                   .grad = RNN_ROW(at_grad),
                   .choose = RNN_ROW(at_choose),
+                  .add = RNN_ROW(at_add),
                   .dot = RNN_ROW(at_dot)},
 #undef RNN_ROW
     .gemm = {&g_kernels_f32, &g_kernels_f64, NULL},

@@ -312,17 +312,21 @@ static void VN(pool_sums)(int64_t n, const void *pline, const int64_t *lo, const
                           const int64_t *cols, int64_t rows, int64_t all, void *pout) {
     const T *line = pline;
     T *out = pout;
+#if CT_FLOAT
+    for (int64_t j = 0; j < n; j++) { /* divided afterwards, in vectors */
+        T s = hi[j] > lo[j] ? line[lo[j]] : 0;
+        for (int64_t i = lo[j] + 1; i < hi[j]; i++) s += line[i];
+        out[j] = s;
+    }
+    for (int64_t j = 0; j < n; j++) out[j] /= (T)(all ? all : rows * cols[j]);
+#else
     for (int64_t j = 0; j < n; j++) {
         T s = 0;
         T d = (T)(all ? all : rows * cols[j]);
-#if CT_FLOAT
-        for (int64_t i = lo[j]; i < hi[j]; i++) s += line[i];
-        out[j] = s / d;
-#else
         for (int64_t i = lo[j]; i < hi[j]; i++) s = (T)((TU)s + (TU)line[i]);
         out[j] = d == -1 ? (T)(0 - (TU)s) : s / d;
-#endif
     }
+#endif
 }
 #if CT_FLOAT
 /* Its adjoint: adds g[j] / (rows cols[j]) to line[lo[j] .. hi[j]). */

@@ -76,11 +76,12 @@ typedef struct resample_line_taps {
     int64_t taps;  /* how many each has, or 0 */
     bool doubling; /* linear to twice the size */
 } resample_line_taps;
-/* Planes that are sampled at places of a grid. */
+/* Planes, or volumes, that are sampled at places of a grid. */
 typedef struct grid_plane {
-    int64_t width, height, plane, channels,
-        samples;        /* plane, samples: elements from one channel to the next */
-    int padding, align; /* 0: zeros, 1: border, 2: reflection */
+    int dims; /* 2 or 3 */
+    int64_t width, height, depth, channels;
+    int64_t plane, samples;   /* elements from one channel to the next */
+    int mode, padding, align; /* bilinear, nearest, bicubic; zeros, border, reflection */
 } grid_plane;
 typedef void (*pool_sums_kernel)(int64_t n, const void *x, const int64_t *lo, const int64_t *hi,
                                  const int64_t *cols, int64_t rows, int64_t all, void *out);
@@ -122,6 +123,7 @@ typedef struct attention_kernels {
                     double scale);
     void (*choose[2])(int64_t rows, int64_t cols, int64_t ld, void *s, const uint8_t *bytes, double factor,
                       double other);
+    void (*add[2])(int64_t rows, int64_t cols, int64_t ld, void *s, int64_t ldx, const void *x);
     double (*dot[2])(int64_t n, const void *a, const void *b);
 } attention_kernels;
 

@@ -309,27 +309,22 @@ static void apply_bool(const attention *a, const block *b, const char *p, int64_
     if (any) choose(a, b, a->mask, 1, -INFINITY, s);
 }
 
-#define MASK_ROWS(T)                                                                                         \
-    for (int64_t i = b->c0; i < b->nq; i++) {                                                                \
-        const char *m = p + ((b->q0 + i) * rs + b->k0 * cs) * size;                                          \
-        T *score = (T *)s + i;                                                                               \
-        if (cs == 1 && !memcmp(m, nothing, (size_t)(b->nk * size))) continue;                                \
-        for (int64_t j = 0; j < b->nk; j++, m += cs * size, score += QUERIES) *score += *(const T *)m;       \
-    }
-
+/* A mask that is added: a panel of queries at a time is turned as the packing of a matrix turns it. */
 static void apply_added(const attention *a, const block *b, const char *p, int64_t rs, int64_t cs, char *s) {
     static const double nothing[KEYS];
-    int64_t size = (int64_t)a->es;
-    if (rs == 0) {
-        for (int64_t j = 0; j < b->nk; j++) {
-            const char *m = p + (b->k0 + j) * cs * size, *line = s + (j * QUERIES + b->c0) * size;
-            if (a->ct == CT_F32 && *(const float *)m != 0)
-                for (int64_t i = 0; i < b->cols; i++) ((float *)line)[i] += *(const float *)m;
-            if (a->ct == CT_F64 && *(const double *)m != 0)
-                for (int64_t i = 0; i < b->cols; i++) ((double *)line)[i] += *(const double *)m;
-        }
-    } else if (a->ct == CT_F32) MASK_ROWS(float)
-    else MASK_ROWS(double)
+    const gemm_kernels *kernels = kern->gemm[a->ct];
+    int64_t size = (int64_t)a->es, nr = kernels->nr;
+    bool any = cs != 1 || rs == 0;
+    for (int64_t i = b->c0; i < b->nq && !any; i++)
+        any = memcmp(p + ((b->q0 + i) * rs + b->k0) * size, nothing, (size_t)(b->nk * size)) != 0;
+    if (!any) return;
+    char panel[KEYS * QUERIES * 8] __attribute__((aligned(64)));
+    for (int64_t i = b->c0; i < b->nq; i += nr) {
+        int64_t cols = least(nr, b->c0 + b->cols - i);
+        kernels->pack_b(least(nr, b->nq - i), b->nk, p + ((b->q0 + i) * rs + b->k0 * cs) * size, rs, cs,
+                        panel);
+        kern->attention.add[a->ct](b->nk, cols, QUERIES, s + i * size, nr, panel);
+    }
 }
 
 /* The mask and what lies behind a causal query, on scores of a block; s is its first row. */

@@ -219,6 +219,19 @@ static void walk_run(int kind, int64_t dim, const ad_tensor *x, const ad_tensor 
         w.stride = x->strides[w.dim];
         w.cstride = cstrides[w.dim];
     }
+    int kept = 0, along = -1; /* dimensions of one position are left out: the inner loop becomes a long one */
+    for (int d = 0; d < w.ndim; d++) {
+        if (w.sizes[d] == 1) continue;
+        if (d == w.dim) along = kept;
+        w.sizes[kept] = w.sizes[d], w.is[kept] = w.is[d], w.xs[kept] = w.xs[d];
+        w.vs[kept] = w.vs[d], w.cs[kept++] = w.cs[d];
+    }
+    w.dim = along;
+    w.ndim = kept;
+    if (!kept) {
+        w.ndim = w.sizes[0] = 1;
+        w.is[0] = w.xs[0] = w.vs[0] = w.cs[0] = 0;
+    }
     /* two positions along dim may meet: any other dimension can be shared out */
     int64_t most = 1;
     for (int d = 0; d < w.ndim; d++)

@@ -1,6 +1,5 @@
 /* grid_sample(x, grid): x (N, C, *) read at the places that grid (N, *, n) gives, n = 2 or 3, as coordinates
- * in
- * [-1, 1]; and its gradients.
+ * in [-1, 1]; and its gradients.
  *
  * Attributes: i[0] = mode, i[1] = padding, i[2] = align_corners. Each sample is a weighted sum of up to 16
  * elements (its taps); both gradients go over the same taps. Each row may have a direction as its last input,
@@ -148,14 +147,15 @@ static job job_of(const ad_call *c, int ndim, const int64_t *sizes, const ad_ten
     }
     return j;
 }
-/* ---- bilinear samples of planes: kernels/grid.h ---- */
+/* ---- without a direction: kernels/grid.h ---- */
 
-static bool flat(const job *j) {
-    return j->n == 2 && j->mode == MODE_BILINEAR && !j->u && j->plane < 1 << 30;
-}
+static bool flat(const job *j) { return !j->u && j->plane < 1 << 30; }
 static grid_plane plane_of(const job *j, int64_t channels) {
-    return (grid_plane){.width = j->size[2],
+    return (grid_plane){.dims = j->n,
+                        .width = j->size[2],
                         .height = j->size[1],
+                        .depth = j->size[0],
+                        .mode = j->mode,
                         .plane = j->plane,
                         .channels = channels,
                         .samples = j->samples,
@@ -171,7 +171,7 @@ static void flat_read(int64_t begin, int64_t end, void *ctx) {
     for (int64_t s = begin, m; s < end; s += m) {
         int64_t b = s / j->samples, o = s % j->samples;
         m = j->samples - o < end - s ? j->samples - o : end - s;
-        kern->grid_read[j->ct](&p, m, step(j, j->grid, 2 * s), step(j, j->x, b * j->channels * j->plane),
+        kern->grid_read[j->ct](&p, m, step(j, j->grid, j->n * s), step(j, j->x, b * j->channels * j->plane),
                                (void *)step(j, j->out, b * j->channels * j->samples + o));
     }
 }
@@ -182,7 +182,7 @@ static void flat_write(int64_t begin, int64_t end, void *ctx) {
         int64_t b = c / j->channels;
         m = (b + 1) * j->channels < end ? (b + 1) * j->channels - c : end - c;
         grid_plane p = plane_of(j, m);
-        kern->grid_write[j->ct](&p, j->samples, step(j, j->grid, 2 * b * j->samples),
+        kern->grid_write[j->ct](&p, j->samples, step(j, j->grid, j->n * b * j->samples),
                                 step(j, j->g, c * j->samples), (void *)step(j, j->out, c * j->plane));
     }
 }
@@ -192,9 +192,9 @@ static void flat_slopes(int64_t begin, int64_t end, void *ctx) {
     for (int64_t s = begin, m; s < end; s += m) {
         int64_t b = s / j->samples, o = s % j->samples;
         m = j->samples - o < end - s ? j->samples - o : end - s;
-        kern->grid_slopes[j->ct](&p, m, step(j, j->grid, 2 * s),
-                                 step(j, j->g, b * j->channels * j->samples + o),
-                                 step(j, j->x, b * j->channels * j->plane), (void *)step(j, j->out, 2 * s));
+        kern->grid_slopes[j->ct](
+            &p, m, step(j, j->grid, j->n * s), step(j, j->g, b * j->channels * j->samples + o),
+            step(j, j->x, b * j->channels * j->plane), (void *)step(j, j->out, j->n * s));
     }
 }
 
@@ -225,9 +225,9 @@ void grid_sample_grad_input_run(const ad_call *c) {
     j.grid = p.in[1];
     j.u = p.in[2];
     j.out = p.out;
-    /* planes in groups of 8 or more, so that the taps are not found anew for each */
-    int64_t grain = grain_of(4 * j.samples + j.plane);
-    pool_parallel_for(out->sizes[0] * j.channels, grain < 8 ? 8 : grain,
+    /* some planes together, so that the taps are not found anew for each */
+    int64_t grain = grain_of(4 * j.samples + j.plane), few = j.channels < 8 ? j.channels : 8;
+    pool_parallel_for(out->sizes[0] * j.channels, grain < few ? few : grain,
                       flat(&j)         ? flat_write
                       : j.ct == CT_F64 ? write_f64
                                        : write_f32,

@@ -46,8 +46,13 @@ int max_unpool_infer(ad_call *c) {
     int64_t row = 1, at;
     for (int d = 0; d < where->ndim; d++) row *= where->sizes[d];
     const int64_t *p = tensor_data(where);
-    bool dense = tensor_is_contiguous(where);
-    for (int64_t i = 0; i < row; i++) {
+    bool dense = tensor_is_contiguous(where), good = dense;
+    if (dense) {
+        int64_t outside = 0; /* all of them before any is named: negative where one is */
+        for (int64_t i = 0; i < row; i++) outside |= p[i] | (int64_t)((uint64_t)(plane - 1) - (uint64_t)p[i]);
+        good = outside >= 0;
+    }
+    for (int64_t i = 0; i < row && !good; i++) {
         if (dense) at = p[i];
         else {
             int64_t rest = i, offset = 0;
@@ -79,7 +84,9 @@ static void unpool_planes(int64_t begin, int64_t end, void *ctx) {
         for (int64_t i = p * j->small; i < (p + 1) * j->small; i++) {
             int64_t at = j->where[i];
             if (at < 0 || at >= j->big) continue; /* a replayed program may meet what infer would refuse */
-            memcpy(out + at * j->size, j->x + i * j->size, (size_t)j->size);
+            if (j->size == 4) memcpy(out + at * 4, j->x + i * 4, 4);
+            else if (j->size == 8) memcpy(out + at * 8, j->x + i * 8, 8);
+            else memcpy(out + at * 2, j->x + i * 2, 2);
         }
     }
 }
