@@ -17,8 +17,8 @@
 #define BINS 256
 #define PAGE ((size_t)4096)
 #define HUGE_PAGE ((size_t)2 << 20)
-#define LARGE ((size_t)256 << 10)  /* blocks from here on are cut from segments */
-#define SEGMENT ((size_t)64 << 20) /* of address space, at least, where the system allows it */
+#define LARGE ((size_t)256 << 10)   /* blocks from here on are cut from segments */
+#define SEGMENT ((size_t)256 << 20) /* of address space, at least, where the system allows it */
 #define CACHE_FLOOR                                                                                          \
     ((int64_t)256 << 20) /* the cache keeps this much, or half of the peak if that is more                   \
                           */

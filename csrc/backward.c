@@ -154,7 +154,7 @@ static int64_t walk_visit(walk *w, ad_node *node, ad_tensor *leaf) {
 /* Adds g (borrowed) to what a node's output, or a leaf, has received. */
 static int walk_send(walk *w, ad_node *node, ad_tensor *leaf, uint32_t nr, ad_tensor *g) {
     if (AD_UNLIKELY(g->batch != NULL)) {
-        ad_tensor *out = batch_outside(g, node, leaf);
+        ad_tensor *out = batch_outside(g, node, nr, leaf);
         int status = !out ? -1 : out->batch == g->batch ? 0 : walk_send(w, node, leaf, nr, out);
         bool same = out && out->batch == g->batch;
         tensor_unref(out);

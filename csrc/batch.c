@@ -390,12 +390,14 @@ static bool level_open(uint64_t level) {
     return false;
 }
 
-ad_tensor *batch_outside(ad_tensor *g, const ad_node *node, const ad_tensor *leaf) {
+ad_tensor *batch_outside(ad_tensor *g, const ad_node *node, uint32_t nr, const ad_tensor *leaf) {
     ad_em E = {0};
     ad_tensor *y = g;
     for (int k = g->batch->n - 1; k >= 0 && y; k--) {
         const batch_dim *d = &g->batch->dim[k];
-        if (level_open(d->level) || (node ? node->seq >= d->level : find(leaf, d->level) != NULL)) continue;
+        if (level_open(d->level) ||
+            (node ? node->seq >= d->level && node->mout[nr].batched : find(leaf, d->level) != NULL))
+            continue;
         int64_t first = 0;
         ad_attr over_first = {.i = {0, -1}, .list = &first, .nlist = 1}; /* no keepdim, no dtype */
         ad_tensor *all = em1i(&E, OP_vmap_out, y, 0, (int64_t)d->level, d->size);

@@ -48,7 +48,7 @@ bool batch_covers(const ad_tensor *t, const ad_tensor *g);
 bool batch_shares(const ad_tensor *t); /* samples on the same memory */
 /* A gradient on its way to a node or leaf: summed over the levels that have ended, where the target is from
  * outside of them. A new reference. */
-ad_tensor *batch_outside(ad_tensor *g, const ad_node *node, const ad_tensor *leaf);
+ad_tensor *batch_outside(ad_tensor *g, const ad_node *node, uint32_t nr, const ad_tensor *leaf);
 /* A tensor of the strides of `like`, for a value that is batched as g is. */
 ad_tensor *batch_new_like(const ad_tensor *like, const ad_tensor *g);
 

@@ -420,6 +420,7 @@ void em_done(ad_em *E);
 
 typedef struct ad_meta {
     uint8_t dtype, ndim;
+    bool batched;
     int64_t *sizes;
 } ad_meta;
 

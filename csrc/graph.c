@@ -76,6 +76,7 @@ uint64_t graph_mark(void) { return next_seq++; }
 int64_t *meta_set(ad_meta *m, int64_t *room, const ad_tensor *t) {
     m->dtype = t->dtype;
     m->ndim = t->ndim;
+    m->batched = t->batch != NULL;
     m->sizes = room;
     memcpy(room, t->sizes, (size_t)t->ndim * sizeof *room);
     return room + t->ndim;

@@ -64,7 +64,7 @@ def matrix_calculus(n):
 
 
 def policy(n):
-    assert n["reward"] >= 475 and len(n["curve"]) == 60 and n["curve"][0] < 100
+    assert n["reward"] >= 475 and n["curve"][0] < 100 < 475 < n["curve"][-1]
 
 
 def chargpt(n):

@@ -169,6 +169,28 @@ def test_softmax_and_cross_entropy(sizes):
     np.testing.assert_allclose(each, -(one * logp).sum(1), rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("n", [64, 65, 129, 1000])
+@pytest.mark.parametrize("k", [1, 2, 7, 8])
+@pytest.mark.parametrize("kind", ["plain", "equal ones", "NaN", "infinite", "rising", "falling"])
+def test_topk(n, k, kind):
+    a = drawn((6, n), "float32")
+    if kind == "equal ones":
+        a = np.round(a * 4)
+    elif kind == "NaN":
+        a[:, :: n // 3] = np.nan
+    elif kind == "infinite":
+        a[:, 3] = np.inf
+        a[:, 5:40] = -np.inf
+    elif kind in ("rising", "falling"):
+        a = np.sort(a, 1)[:, :: 1 if kind == "rising" else -1].copy()
+    for largest in (True, False):
+        values, at = T.topk(T.from_numpy(a), k, 1, largest=largest)
+        order = np.sort(a, 1)  # NaN last: the greatest
+        np.testing.assert_array_equal(values.numpy(), order[:, ::-1][:, :k] if largest else order[:, :k])
+        np.testing.assert_array_equal(np.take_along_axis(a, at.numpy(), 1), values.numpy())
+        assert all(len(set(row)) == k for row in at.tolist())
+
+
 @pytest.mark.parametrize("cols", [1, 3, 8, 9, 64, 65, 130])
 @pytest.mark.parametrize("n", [1, 2, 17, 70])
 def test_triangular_systems(n, cols):

@@ -246,3 +246,15 @@ def test_random_numbers_are_drawn_for_the_batch():
     d = vmap(lambda x: nn.functional.dropout(x, 0.5), randomness="different")(A + 1)
     ad.manual_seed(1)
     assert d.equal(nn.functional.dropout(A + 1, 0.5))
+
+
+def test_gradients_of_what_all_samples_share_are_summed_where_they_leave():
+    """A node made under vmap whose result does not differ between samples, and whose rule reads values."""
+    m = ad.eye(3) * 2 + 0.1
+
+    def f(m):
+        return vmap(lambda x: (ad.linalg.cholesky(m) * x).sum())(A).sum()
+
+    by_loop = grad(lambda m: sum((ad.linalg.cholesky(m) * x).sum() for x in A))(m)
+    assert grad(f)(m).allclose(by_loop, atol=1e-5)
+    assert vmap(grad(f))(ad.stack([m, m]))[1].allclose(by_loop, atol=1e-5)

@@ -435,7 +435,7 @@ VFN void VN(g_dots_rows)(const int rows, const gemm_piece *g, int64_t i0, int64_
 
 static void VN(g_dots)(const gemm_piece *g) {
     int64_t i = 0;
-    for (; i + 4 <= g->m; i += 4) VN(g_dots_rows)(4, g, i, 8 * g->rsa);
+    for (; i + 4 <= g->m; i += 4) VN(g_dots_rows)(4, g, i, 16 * g->rsa);
     for (; i < g->m; i++) VN(g_dots_rows)(1, g, i, 0);
 }
 

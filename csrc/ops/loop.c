@@ -27,7 +27,9 @@ enum { LINE, ONE, PACKED, TURNED };
 int64_t loop_grain(int64_t n, int64_t about) {
     int64_t chunks = (n + about - 1) / about;
     if (chunks <= 1) return about;
-    if (chunks < 64) chunks = (chunks + 3) / 4 * 4;
+    /* A multiple of what threads there are likely to be, and finer than a thread is worth: where two meet
+     * changes from call to call, and what changes hands there is data that the other one's cache holds. */
+    if (chunks < 64) chunks = (chunks + 3) / 4 * 8;
     int64_t grain = (n + chunks - 1) / chunks;
     return (grain + EW_TILE - 1) / EW_TILE * EW_TILE;
 }
@@ -390,8 +392,9 @@ void loop_run(loop *l, int64_t grain) {
         int64_t width = block_width(l), columns = (l->sizes[last] + width - 1) / width;
         int64_t blocks = (l->sizes[l->block_dim] + LINES - 1) / LINES * columns;
         blocks *= n / l->sizes[l->block_dim] / l->sizes[last];
-        int64_t chunks = (n + grain - 1) / grain;
-        if (chunks > 1) chunks = (chunks + 1) / 2 * 2;
+        /* Fine chunks: where threads meet in the middle changes from call to call, and what changes hands
+         * with it is data that the other one's cache holds. */
+        int64_t chunks = n < grain ? 1 : n / (grain / 8);
         pool_parallel_for(blocks, (blocks + chunks - 1) / chunks, blocks_range, l);
         return;
     }

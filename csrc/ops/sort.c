@@ -349,6 +349,7 @@ static void sort_pairs(pair *p, pair *tmp, int64_t n) {
 /* ---- what is made of sorted lines ---- */
 
 enum { SORT, TOPK, KTH, MEDIAN, MODE };
+enum { QUICK = 64, QUICK_BLOCK = 64 }; /* topk: up to how many; elements whose extreme is taken at once */
 
 typedef struct sorting {
     lines l;
@@ -377,6 +378,36 @@ static bool any_equal(const pair *p, int64_t n) { /* of a sorted line */
     return false;
 }
 
+/* The k first of a line in order, where k is small: most blocks are left out by their extreme alone. False
+ * where equal elements are among them or at their border, whose order is another matter. */
+static bool quick_top(const float *x, int64_t n, int64_t k, bool largest, pair *p) {
+    uint64_t turn = largest ? UINT32_MAX : 0, tied = UINT64_MAX;
+    fold_kernel extreme = kern->fold[largest ? RED_max : RED_min][CT_F32];
+    float worst = 0, best;
+    int64_t have = 0;
+    for (int64_t at = 0; at < n; at += QUICK_BLOCK) {
+        int64_t m = n - at < QUICK_BLOCK ? n - at : QUICK_BLOCK;
+        if (have == k) {
+            extreme(m, x + at, NULL, &best);
+            if (largest ? best < worst : best > worst) continue; /* not where one is NaN */
+        }
+        for (int64_t j = at; j < at + m; j++) {
+            uint64_t key = key_f32(x[j]) ^ turn, gone = UINT64_MAX;
+            if (have == k) {
+                gone = p[k - 1].key;
+                if (key == gone) tied = key;
+                if (key >= gone) continue;
+            } else have++;
+            int64_t i = have - 1;
+            for (; i > 0 && p[i - 1].key > key; i--) p[i] = p[i - 1];
+            p[i] = (pair){key, j};
+            if (gone == p[have - 1].key) tied = gone;
+        }
+        if (have == k) worst = x[p[k - 1].at];
+    }
+    return tied != p[k - 1].key && !any_equal(p, k);
+}
+
 static void sort_lines(int64_t begin, int64_t end, void *ctx) {
     const sorting *s = ctx;
     const lines *l = &s->l;
@@ -386,10 +417,14 @@ static void sort_lines(int64_t begin, int64_t end, void *ctx) {
     int64_t *index = tensor_data(s->index);
     for (int64_t i = begin; i < end; i++) {
         const char *base = (char *)tensor_data(s->x) + line_start(l, i, n) * es;
-        uint64_t nan = keys_of(s->x, base, n, step, (s->what == SORT || s->what == TOPK) && s->flag, p);
         int64_t outs = s->what == SORT ? n : s->what == TOPK ? s->k : 1, first = 0;
-        if (s->what == TOPK) order_least(p, s->k, n, s->plain);
-        else if (s->what == KTH) order_kth(p, first = s->k, n);
+        bool quick = s->what == TOPK && s->plain && s->x->dtype == AD_F32 && l->inner == 1 && s->k > 0 &&
+                     s->k <= QUICK && n >= 8 * s->k && quick_top((const float *)base, n, s->k, s->flag, p);
+        uint64_t nan = 0;
+        if (!quick) nan = keys_of(s->x, base, n, step, (s->what == SORT || s->what == TOPK) && s->flag, p);
+        if (s->what == TOPK) {
+            if (!quick) order_least(p, s->k, n, s->plain);
+        } else if (s->what == KTH) order_kth(p, first = s->k, n);
         else {
             sort_pairs(p, tmp, n);
             if (s->what == MEDIAN) {
