@@ -133,7 +133,8 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
     def rule(g, x, y):
         a, p, d = x[0], y[0], g[0]
         pt = _flip(p)
-        spaces = p @ (pt @ (d - d @ a @ p)) + (d - p @ a @ d) @ pt @ p  # the row and column spaces turn with A
+        # the row and column spaces turn with A; of A, hermitian reads one triangle, which makes these transposes matter
+        spaces = p @ (pt @ (d - d @ _flip(a @ p))) + (d - _flip(p @ a) @ d) @ pt @ p
         return [_flip(spaces) - pt @ d @ pt]
 
     return _to(_computed("linalg.pinv", [A], compute, rule)[0], out)

@@ -3,6 +3,9 @@
 # ruff: noqa: B023
 import numpy as np
 import pytest
+import torch
+
+import autodiffc
 
 from .both import EDGES, RNG, X, Y, check, tensor, value_and_grads
 
@@ -243,3 +246,14 @@ def test_distances_bilinear_embedding():
         return [T.nn.functional.embedding(tensor(T, index[:1]), w, max_norm=0.5, norm_type=1.0), w]
 
     check(renormed)
+
+
+def test_hermitian_pinv_of_a_matrix_that_is_not():
+    """One triangle is read, and the gradient follows PyTorch's formula, which takes the matrix as it is."""
+    a, w = np.random.default_rng(0).standard_normal((2, 5, 5))
+    grads = []
+    for T in (autodiffc, torch):
+        x = T.tensor(a, requires_grad=True)
+        (T.linalg.pinv(x, hermitian=True) * T.tensor(w)).sum().backward()
+        grads.append(np.array(x.grad.tolist()))
+    np.testing.assert_allclose(grads[0], grads[1], rtol=1e-9, atol=1e-9 * np.abs(grads[1]).max())
