@@ -10,6 +10,7 @@ from . import examples
 HERE = pathlib.Path(__file__).parent
 
 
+@pytest.mark.slow  # as a whole
 @pytest.mark.parametrize("check", examples.NUMPY_ALONE, ids=lambda check: check.__name__)
 def test_example(check, tmp_path):
     check(examples.run(check.__name__, tmp_path))
