@@ -198,7 +198,7 @@ VFN V grid_gather(const T *x, const TI *at) {
     __m256i i = _mm256_loadu_si256((const void *)at);
     return (V)_mm256_mask_i64gather_pd(_mm256_setzero_pd(), x, i, (__m256d)~i, 8);
 #else
-    V v;
+    V v = {0};
     for (int k = 0; k < VL; k++) v[k] = at[k] < 0 ? 0 : x[at[k]];
     return v;
 #endif
