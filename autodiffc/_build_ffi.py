@@ -117,7 +117,9 @@ ffibuilder = cffi.FFI()
 ffibuilder.cdef(cdef())
 flags = ["-std=gnu11", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-g0", "-Wall", "-Wextra",
          "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
-flags += os.environ.get("AUTODIFFC_CFLAGS", "").split()
+own_flags = os.environ.get("AUTODIFFC_CFLAGS", "").split()
+# Symbols and unwind tables would be half a megabyte; they are for debuggers, and flags of one's own keep them.
+flags += own_flags or ["-fno-asynchronous-unwind-tables"]
 ffibuilder.set_source(
     "autodiffc._native",
     SOURCE,
@@ -126,6 +128,6 @@ ffibuilder.set_source(
     depends=[os.path.relpath(p, ROOT) for p in CSRC.rglob("*") if p.suffix in (".h", ".def")],
     extra_compile_args=flags,
     extra_link_args=os.environ.get("AUTODIFFC_LDFLAGS", "").split()
-    + ([] if sys.platform == "darwin" else ["-lm", "-lpthread"]),
+    + ([] if sys.platform == "darwin" else ["-lm", "-lpthread"] + ([] if own_flags else ["-Wl,--strip-all"])),
     py_limited_api=True,
 )

@@ -1,4 +1,5 @@
-/* The kernels for SSE2, the baseline of x86-64. */
+/* The kernels for SSE2, the baseline of x86-64. They are compiled for size: processors without AVX2 are older
+ * than 2013 or made to be small, and a quarter of a megabyte weighs in every package. */
 #ifdef __x86_64__
 #include <immintrin.h>
 #include <math.h>
@@ -11,6 +12,7 @@
 #else
 #pragma GCC push_options
 #pragma GCC target("sse2")
+#pragma GCC optimize("Os")
 #endif
 
 #define AD_ISA_SSE2
