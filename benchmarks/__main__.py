@@ -170,8 +170,11 @@ def main():
     tables.picture(table.rows, args.out / "ratios.png")
     print(f"saved {saved} and its picture")
     if args.write:
-        options = [*(["--compile"] if args.compile else []), "--write", str(args.write)]
-        command = shlex.join(["python", "-m", "benchmarks", *options])
+        options = [o for o, given in (("--quick", args.quick), ("--compile", args.compile)) if given]
+        command = shlex.join(["python", "-m", "benchmarks", *options, "--write", str(args.write)])
+        if args.sections:
+            command += "` for each of these sections, one after another, with its name before the options: `"
+            command += " ".join(tables.sections(table.rows))
         args.write.write_text(tables.markdown(table.rows, roofs, described, command))
         print(f"wrote {args.write}")
 
