@@ -58,20 +58,21 @@ def _argnums(argnums, args):
     return seen
 
 
+def _exchanged(argnums, nums, args, picked):
+    """args as a list, with those that argnums names exchanged for picked: one of them, or a tuple."""
+    args = list(args)
+    for k, x in zip(nums, (picked,) if isinstance(argnums, int) else picked):
+        args[k] = x
+    return args
+
+
 def _chosen(argnums, args):
     """The arguments that argnums names, opened to be differentiated by: (args, the chosen ones, leaves, spec)."""
     nums = _argnums(argnums, args)
-    args = list(args)
     picked = args[nums[0]] if isinstance(argnums, int) else tuple(args[k] for k in nums)
     leaves, spec = tree_flatten(picked)
     leaves = [_entering(x) for x in leaves]
-    picked = tree_unflatten(leaves, spec)
-    if isinstance(argnums, int):
-        args[nums[0]] = picked
-    else:
-        for k, x in zip(nums, picked):
-            args[k] = x
-    return args, leaves, spec
+    return _exchanged(argnums, nums, args, tree_unflatten(leaves, spec)), leaves, spec
 
 
 def grad_and_value(func, argnums=0, has_aux=False):
@@ -349,14 +350,7 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
         leaves, spec = tree_flatten(picked)
 
         def partial(*inner):
-            given = list(args)
-            one = tree_unflatten(inner, spec)
-            if isinstance(argnums, int):
-                given[nums[0]] = one
-            else:
-                for k, v in zip(nums, one):
-                    given[k] = v
-            return func(*given, **kwargs)
+            return func(*_exchanged(argnums, nums, args, tree_unflatten(inner, spec)), **kwargs)
 
         seen = {}
 
