@@ -1,8 +1,9 @@
 /* A recorded function with its backward pass: a replayed call is one node of the tape.
  *
- * The node's rule runs the program's second part. What lies between the parts is the program's memory, so that a
- * program has one call at a time: it is busy until that call's node has been through its backward pass, or is
- * gone. The node keeps the program; the program knows the node of its last call, and does not keep it. */
+ * The node's rule runs the program's second part. What lies between the parts is the program's memory, so
+ * that a program has one call at a time: it is busy until that call's node has been through its backward
+ * pass, or is gone. The node keeps the program; the program knows the node of its last call, and does not
+ * keep it. */
 #include "joint.h"
 
 static void joint_vjp(ad_vjp *v);
@@ -17,8 +18,8 @@ typedef struct joint_end {
     int64_t from;
 } joint_end;
 
-/* Says what is differentiated: for each of the n ends an argument's number or -1 and then a leaf, and where its
- * gradient comes from; and for each result of the first part whether it carries gradients. */
+/* Says what is differentiated: for each of the n ends an argument's number or -1 and then a leaf, and where
+ * its gradient comes from; and for each result of the first part whether it carries gradients. */
 int ad_program_join(intptr_t h, const int64_t *args, const ad_handle *leaves, const int64_t *from, int64_t n,
                     const int64_t *carries, int64_t nresults) {
     ad_program *p = (ad_program *)h;
@@ -93,8 +94,9 @@ static ad_tensor *incoming(ad_vjp *v, int k) {
     const ad_meta *m = &v->node->mout[k];
     if (!g) return em_zeros(&v->E, m->dtype, m->ndim, m->sizes);
     if (g->batch) {
-        ad_fail(AD_ERR_BATCH, "the backward pass of a compiled function under vmap: call the function that was "
-                              "compiled instead");
+        ad_fail(AD_ERR_BATCH,
+                "the backward pass of a compiled function under vmap: call the function that was "
+                "compiled instead");
         return NULL;
     }
     return tensor_is_contiguous(g) ? g : em1(&v->E, OP_contiguous, g);

@@ -118,8 +118,9 @@ bool program_enter(ad_program *p) {
     return true;
 }
 
-/* Begins a run: 1, or 0 when the arguments are not of the recorded sizes, strides and dtypes, or when the program
- * waits for the backward pass of another call. What begins is ended by ad_program_run() or ad_program_leave(). */
+/* Begins a run: 1, or 0 when the arguments are not of the recorded sizes, strides and dtypes, or when the
+ * program waits for the backward pass of another call. What begins is ended by ad_program_run() or
+ * ad_program_leave(). */
 int ad_program_begin(intptr_t h, const ad_handle *args, int64_t nargs) {
     ad_program *p = (ad_program *)h;
     if (!program_enter(p)) return 0;

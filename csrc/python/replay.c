@@ -1,6 +1,6 @@
-/* A call of a compiled function, in one go: are the arguments, the modules, the Python values and the gradients what
- * they were when it was recorded? Then the program runs. Anything else is for CompiledStep (_capture/step.py), which
- * gets NotImplemented. */
+/* A call of a compiled function, in one go: are the arguments, the modules, the Python values and the
+ * gradients what they were when it was recorded? Then the program runs. Anything else is for CompiledStep
+ * (_capture/step.py), which gets NotImplemented. */
 #include "python.h"
 
 #define FEW 32
@@ -9,12 +9,13 @@
 enum {
     PROGRAM, /* a Program of _capture/record.py, kept */
     HANDLE,
-    PATTERN,  /* of each argument what it must be: Ellipsis for a tensor, else the object itself */
-    CHANGES,  /* a list that counts in item 0 what happened to modules, or None */
-    COUNTED,  /* what it said */
-    GUARDS,   /* a function that tests Python values, or None */
-    REFRESH,  /* a function that reads the slots and runs the actions, or None */
-    FINISH,   /* None when the result is one tensor; else a function of the results and arguments that makes it */
+    PATTERN, /* of each argument what it must be: Ellipsis for a tensor, else the object itself */
+    CHANGES, /* a list that counts in item 0 what happened to modules, or None */
+    COUNTED, /* what it said */
+    GUARDS,  /* a function that tests Python values, or None */
+    REFRESH, /* a function that reads the slots and runs the actions, or None */
+    FINISH,  /* None when the result is one tensor; else a function of the results and arguments that makes it
+              */
     NRESULTS,
     ITEMS
 };
