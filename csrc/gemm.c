@@ -28,8 +28,8 @@
 /* A row times a matrix of this many columns and elements takes the matrix row by row. */
 #define ROW_STREAM 256
 #define ROW_STREAM_MIN 32768
-/* A matrix times a vector: elements of the matrix from which a second thread helps, as it brings a cache, and in
- * a block of work. */
+/* A matrix times a vector: elements of the matrix from which a second thread helps, as it brings a cache, and
+ * in a block of work. */
 #define PARALLEL_VECTOR ((int64_t)1 << 17)
 #define VECTOR_BLOCK ((int64_t)1 << 16)
 /* Packed elements of A and of B held at once: beyond, the product is done in slabs. */
