@@ -1,6 +1,6 @@
 """Measures autodiffc beside PyTorch, NumPy's OpenBLAS and JAX, where they are installed.
 
-Prints ratios and shares of the roofline, and saves a table (CSV), a picture and, with --write, a page.
+Prints ratios and shares of the roofline, and saves a table (CSV), a picture and, with --write, a page with its picture.
 
     python -m benchmarks [SECTION ...] [--threads 2] [--quick] [--only TEXT] [--compile] [--out benchmarks/out]
                          [--write docs/performance.md]
@@ -151,7 +151,8 @@ def main():
     print("\n".join(described.values()), "ratios in brackets: the peer's figure over autodiffc's", sep="\n")
     roofs = roofline.measure([x for x in ("autodiffc", "torch", "numpy") if available(x)], args.threads, environment)
     roof = roofs[args.threads]
-    print("roofline: " + ", ".join(f"{w} {r[0]:.0f} {'GB' if w == 'memory' else 'GFLOP'}/s" for w, r in roof.items()))
+    rates = (f"{what} {rate:.0f} {'GB' if what in roofline.SIZES else 'GFLOP'}/s" for what, (rate, _) in roof.items())
+    print("roofline: " + ", ".join(rates))
     table = Table()
     for section in chosen:
         if section in MODULES:
@@ -175,7 +176,10 @@ def main():
         if args.sections:
             command += "` for each of these sections, one after another, with its name before the options: `"
             command += " ".join(tables.sections(table.rows))
-        args.write.write_text(tables.markdown(table.rows, roofs, described, command))
+        drawn = args.write.with_suffix(".svg")
+        tables.picture(table.rows, drawn)
+        page = tables.markdown(table.rows, roofs, described, command, drawn.name if drawn.exists() else None)
+        args.write.write_text(page)
         print(f"wrote {args.write}")
 
 
