@@ -1,29 +1,32 @@
 /* Small calls of a captured program side by side.
  *
- * A loop of a few microseconds is not worth sharing: handing it over and waiting for it cost as much. So calls on
- * small tensors run on one thread while the others idle. But a program is known as a whole, and many of its calls
- * do not depend on each other: the nets of an actor and a critic, the gradients of a layer's weights and of its
- * input. Such calls form a group, for which the threads are woken once: each takes the next call whose operands are
- * there, and runs it alone. There is no barrier inside; a call waits for those that it depends on and for no others.
+ * A loop of a few microseconds is not worth sharing: handing it over and waiting for it cost as much. So
+ * calls on small tensors run on one thread while the others idle. But a program is known as a whole, and many
+ * of its calls do not depend on each other: the nets of an actor and a critic, the gradients of a layer's
+ * weights and of its input. Such calls form a group, for which the threads are woken once: each takes the
+ * next call whose operands are there, and runs it alone. There is no barrier inside; a call waits for those
+ * that it depends on and for no others.
  *
- * What a call computes does not depend on where and when it runs: partitions depend on shapes alone, and calls that
- * touch the same memory, or draw from a generator, keep their order. Each lane has a workspace of its own.
+ * What a call computes does not depend on where and when it runs: partitions depend on shapes alone, and
+ * calls that touch the same memory, or draw from a generator, keep their order. Each lane has a workspace of
+ * its own.
  *
- * Whether a group pays is predicted: list scheduling (Graham 1969; the call with the longest way to the end first) of
- * rough times of its calls, with what a hand-over costs. A group that would not gain a quarter and 4 us stays a
- * sequence, and so do calls that are large enough to share. Then both ways are timed as the program is used, and the
- * faster one is taken: where another process keeps a core busy, that is one after the other.
+ * Whether a group pays is predicted: list scheduling (Graham 1969; the call with the longest way to the end
+ * first) of rough times of its calls, with what a hand-over costs. A group that would not gain a quarter and
+ * 4 us stays a sequence, and so do calls that are large enough to share. Then both ways are timed as the
+ * program is used, and the faster one is taken: where another process keeps a core busy, that is one after
+ * the other.
  *
- * Measured on 2 cores: PPO's update of two nets (50 calls, 55 us) 36 us. Steps without branches of that size gain
- * nothing and are left alone: MLP 64-128-10 (11 calls, 9 us), moons (16 calls, 3 us). */
+ * Measured on 2 cores: PPO's update of two nets (50 calls, 55 us) 36 us. Steps without branches of that size
+ * gain nothing and are left alone: MLP 64-128-10 (11 calls, 9 us), moons (16 calls, 3 us). */
 #include "lanes.h"
 #include <sched.h>
 #include <time.h>
 #include "fuse.h"
 #include "pool.h"
 
-#define LARGE 8000.0     /* nanoseconds: a call that threads share with profit */
-#define HAND_OVER 150.0  /* to take a call and to see that another is done */
+#define LARGE 8000.0    /* nanoseconds: a call that threads share with profit */
+#define HAND_OVER 150.0 /* to take a call and to see that another is done */
 #define LEAST_GAIN 4000.0
 #define LEAST_SHARE 0.25
 #define TRIAL 64 /* every so many runs */
@@ -237,7 +240,8 @@ static double schedule(const ad_program *p, const lane_group *g, int lanes) {
 
 /* ---- finding groups ---- */
 
-/* Whether a call that refuses some values can be asked before the group begins: none of its calls writes them. */
+/* Whether a call that refuses some values can be asked before the group begins: none of its calls writes
+ * them. */
 static bool asks_early(const ad_program *p, int64_t from, int64_t k) {
     const ad_call *c = &p->code[k].call;
     for (int i = 0; i < c->nin; i++) {
@@ -300,8 +304,8 @@ int lanes_find(ad_program *p) {
         if (fits) {
             ns = time_of(&p->code[k]);
             fits = ns < LARGE;
-            if (from >= 0 && (live == LANE_CALLS || (call_reads_values(&p->code[k].call) &&
-                                                     !asks_early(p, from, k))))
+            if (from >= 0 &&
+                (live == LANE_CALLS || (call_reads_values(&p->code[k].call) && !asks_early(p, from, k))))
                 ends = true;
         }
         if (from >= 0 && (ends || !fits)) {
@@ -370,8 +374,8 @@ static int next_call(const lane_group *g, uint64_t open, uint64_t done) {
     return -1;
 }
 
-/* Takes calls until none is left. Whoever comes late finds nothing to do, and nobody waits for a thread that has not
- * begun. */
+/* Takes calls until none is left. Whoever comes late finds nothing to do, and nobody waits for a thread that
+ * has not begun. */
 static void run_lane(int64_t lane, int64_t end, void *ctx) {
     lane_state *s = ctx;
     const lane_group *g = s->g;
@@ -406,8 +410,8 @@ static double now_ns(void) {
     return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
 }
 
-/* Side by side or one after the other, whichever took less time of late; now and then the other way, in case that
- * has changed. */
+/* Side by side or one after the other, whichever took less time of late; now and then the other way, in case
+ * that has changed. */
 int lanes_run(const ad_program *p, lane_group *g) {
     for (int k = 0; k < g->n; k++) {
         const instr *i = &p->code[g->call[k]];

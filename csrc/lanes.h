@@ -6,7 +6,8 @@
 
 enum { LANE_CALLS = 64, MOST_LANES = 4 };
 
-/* Calls [from, to) of a program, which threads take one by one as soon as those that they wait for are done. */
+/* Calls [from, to) of a program, which threads take one by one as soon as those that they wait for are done.
+ */
 typedef struct lane_group {
     int64_t from, to;
     int n, lanes;
