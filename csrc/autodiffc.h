@@ -280,7 +280,8 @@ void ad_program_free(intptr_t program);
 int ad_program_set_floats(intptr_t program, int64_t call, const double *f, int64_t n);
 void ad_program_stats(intptr_t program, int64_t *out); /* 6 values */
 int64_t ad_program_length(intptr_t program);
-int ad_program_shape(intptr_t program, int64_t call, int64_t *out);              /* 12 values */
+int64_t ad_program_groups(intptr_t program, int64_t *out, int64_t room); /* 6 values a group (lanes.c) */
+int ad_program_shape(intptr_t program, int64_t call, int64_t *out);      /* 12 values */
 int ad_program_operand(intptr_t program, int64_t call, int64_t o, int64_t *out); /* 70 values */
 const char *ad_program_rows(intptr_t program, int64_t call);
 int ad_program_measure(intptr_t program, const ad_handle *args, int64_t nargs, int rounds, double *ns);

@@ -4,6 +4,7 @@
 #include "fuse.h"
 #include "generator.h"
 #include "joint.h"
+#include "lanes.h"
 #include "reach.h"
 
 /* ---- growing arrays ---- */
@@ -217,6 +218,7 @@ void program_free(ad_program *p) {
     }
     if (p->watched) mem_free(p->watched, (size_t)p->watched_cap * sizeof *p->watched);
     joint_free(p);
+    lanes_free(p);
     if (p->cap) mem_free(p->code, (size_t)p->cap * sizeof *p->code);
     if (p->effects_cap) mem_free(p->effects, (size_t)p->effects_cap * sizeof *p->effects);
     if (p->args_cap) mem_free(p->args, (size_t)p->args_cap * sizeof *p->args);

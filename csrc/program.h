@@ -72,7 +72,10 @@ typedef struct ad_program {
     uint32_t id;
     int64_t mode;
     bool aliased; /* an argument shared memory that the step writes: its calls keep their order */
-    char *arena, *scratch;
+    char *arena, *scratch, *lane_scratch;
+    size_t lane_bytes;         /* of the workspace of each lane */
+    struct lane_group *groups; /* calls that run side by side (lanes.c), by place */
+    int64_t ngroups;
     size_t arena_bytes, scratch_bytes, unplanned_bytes;
     int64_t recorded, fused;
     bool is_long;              /* worth giving up the interpreter's lock for */

@@ -3,6 +3,7 @@
 #include <time.h>
 #include "fuse.h"
 #include "joint.h"
+#include "lanes.h"
 #include "pool.h"
 
 /* ---- whether it fits ---- */
@@ -134,8 +135,15 @@ static int run_calls(ad_program *p, int64_t from, int64_t to) {
     int shield = pool_shield(1); /* a step that began is finished: Ctrl-C waits for it */
     void *interpreter = p->is_long ? interpreter_release() : NULL;
     int64_t done = from;
+    lane_group *group = p->groups, *end = group + p->ngroups;
+    while (group < end && group->from < from) group++;
     for (; done < to; done++) {
         const instr *i = &p->code[done];
+        if (group < end && done == group->from) {
+            if (lanes_run(p, group)) break;
+            done = group++->to - 1;
+            continue;
+        }
         if (i->dead) continue;
         if (AD_UNLIKELY(i->checked) && program_check_values(&i->call)) break;
         i->call.op->run(&i->call);
