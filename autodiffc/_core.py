@@ -85,7 +85,7 @@ def location():
 
 
 # written in C: set by make_handle_class()
-Handle = wrap = unary = binary = ints = listed = joined = filled = apply = None
+Handle = wrap = unary = binary = ints = listed = joined = filled = apply = program_call = None
 if lib.make_handle_class():
     raise ImportError("the class of tensors could not be made")
 

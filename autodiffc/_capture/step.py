@@ -29,12 +29,23 @@ class CompiledStep:
         self.warned = set()
         self.reasons = []
         self.attempts = {}  # by signature: recordings that the step itself made worthless
+        self.again = None  # what the last call would do, in C
         functools.update_wrapper(self, fn)
 
     def __get__(self, instance, owner=None):
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args, **kwargs):
+        again = self.again
+        if again is not None and not kwargs:
+            done = again(*args)
+            if done is not NotImplemented:
+                return done
+        return self.call(args, kwargs)
+
+    def call(self, args, kwargs):
+        """A call that is not just like the last one."""
+        self.again = None
         if _capture.recording is not None and _capture.here() is not None:
             return self.fn(*args, **kwargs)  # part of an outer step
         tensors, key = args, len(args)
@@ -56,6 +67,7 @@ class CompiledStep:
             if fits > 0:
                 done = p.replay(tensors)
                 if done is not None:
+                    self.again = None if kwargs else p.call_of(args)
                     return done[0]
             elif fits < 0:
                 stale = (*stale, p)

@@ -37,6 +37,11 @@ def flatten(x, tensors):
     return Held(x)
 
 
+def is_atom(x):
+    """Whether x is told by its value or identity alone: nothing in it can change or be a Tensor."""
+    return type(x) in _PLAIN or type(flatten(x, [])) is Held
+
+
 class Held:
     """An object that is told by identity; kept, so that its id is not reused."""
 

@@ -193,6 +193,8 @@ static PyMethodDef functions[] = {
      "apply(op, tensors, ints=(), floats=(), dims=()): any operation; tensors (None for an absent one), "
      "integer and "
      "float attributes, a list of integers."},
+    {"program_call", program_call, METH_O,
+     "program_call(items): a function that calls a recorded program; its items are named in replay.c."},
 };
 
 int add_functions(PyObject *module) {
