@@ -179,16 +179,15 @@ VFN V VN(v_one_and_exp)(V x, V *lo, V *n) {
 /* On AVX-512 and in float32, for the fewest instructions: 1 + e^-x = (c + t (1 + q)) / c, where n + j / 16 is
  * x / ln 2 rounded, c = 2^(n + 40) comes from its bits, t = 2^(40 - j / 16) / (1 + kappa) from a permutation,
  * and q = (1 + kappa) e^-r - 1 is a cubic on |r| <= ln 2 / 32. kappa was searched for (tests/c/fit_vmath.py):
- * with it all sixteen t are within 0.14 units of floats, which else would take a second table. 40 keeps the
+ * with it all sixteen t are within 0.27 * 2^-24 of floats, which else would take a second table. 40 keeps the
  * powers of 2 normal from -SILU_FAR to 20.
  *
  * 25 instructions a vector for sigmoid, 28 for silu, load and store aside. 11 of them multiply and 9 add or
  * compare, and Zen 5 starts two of each kind in a cycle: 5.5 cycles at least. Measured are 10.5 and 12.5
  * (17.5 and 20.5 with e^-x reduced by ln 2 alone and its words kept), as the schedulers hold no more of the
- * vectors that follow: two or four of them interleaved by the compiler bring 8.7, which the rest of the loop
- * does not show. PyTorch's takes 14. So at 10^5 elements, where reading and writing alone are a fifth of
- * PyTorch's time, 2.5 times its speed would leave 3 cycles a vector, fewer than the polynomial has
- * instructions. */
+ * vectors that follow; four vectors interleaved take 8.7 each, in four times the code. PyTorch's sigmoid
+ * takes 14. At 10^5 elements reading and writing alone are a fifth of PyTorch's time: to be 2.5 times as fast
+ * would leave 3 cycles a vector, fewer than the polynomial and the quotient have instructions. */
 #define SIGMOID_KAPPA 0.0184969212859869
 #define SIGMOID_MAGIC (1.5 * (1 << 19) + 127 + 40)
 static const T SIGMOID_Q_f32[] = {SIGMOID_KAPPA, -1.01849687, 0.509264946, -0.169755116};
