@@ -93,7 +93,7 @@ def callers_level():
 
 
 # written in C: set by make_handle_class()
-Handle = wrap = unary = binary = ints = listed = joined = filled = apply = program_call = None
+Handle = wrap = unary = binary = ints = listed = joined = filled = apply = program_call = profile_filter = None
 if lib.make_handle_class():
     raise ImportError("the class of tensors could not be made")
 
