@@ -1,19 +1,20 @@
 /* What a recording of Python's calls lets through (_capture/reads.py).
  *
- * The interpreter tells a profile function of each call and return, of C functions as well: some thousands in one
- * training step, most of them this package's own. Nearly all are of no interest, and it takes a function in Python
- * longer to find that out than the call took. */
+ * The interpreter tells a profile function of each call and return, of C functions as well: some thousands in
+ * one training step, most of them this package's own. Nearly all are of no interest, and it takes a function
+ * in Python longer to find that out than the call took. */
 #include "python.h"
 
 enum { OTHER, CALL, RETURN, C_CALL };
 
-/* Which event it is. The interpreter gives the same few strings each time, which are remembered by address. */
+/* Which event it is. The interpreter gives the same few strings each time, which are remembered by address.
+ */
 static int event_of(PyObject *text) {
     static PyObject *seen[8];
     static int means[8], n;
     for (int k = 0; k < n; k++)
         if (seen[k] == text) return means[k];
-    int event = !PyUnicode_Check(text)                                      ? OTHER
+    int event = !PyUnicode_Check(text)                              ? OTHER
                 : !PyUnicode_CompareWithASCIIString(text, "call")   ? CALL
                 : !PyUnicode_CompareWithASCIIString(text, "return") ? RETURN
                 : !PyUnicode_CompareWithASCIIString(text, "c_call") ? C_CALL
@@ -26,15 +27,16 @@ static int event_of(PyObject *text) {
     return event;
 }
 
-static int known_as(PyObject *dict, const void *address, PyObject **value) { /* borrowed; 1 found, 0 not, -1 error */
+static int known_as(PyObject *dict, const void *address,
+                    PyObject **value) { /* borrowed; 1 found, 0 not, -1 error */
     PyObject *key = PyLong_FromVoidPtr((void *)address);
     *value = key ? PyDict_GetItemWithError(dict, key) : NULL;
     Py_XDECREF(key);
     return *value ? 1 : PyErr_Occurred() ? -1 : 0;
 }
 
-/* self: what is known of code objects by address (None: nothing to see), harmless C functions and classes of objects
- * whose C methods are harmless by address, and the function that looks at the rest. */
+/* self: what is known of code objects by address (None: nothing to see), harmless C functions and classes of
+ * objects whose C methods are harmless by address, and the function that looks at the rest. */
 static PyObject *event(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     PyObject *found = NULL;
     int status = 1, what;
