@@ -332,8 +332,7 @@ def test_batches_of_several_sizes(make):
     both(make, programs=12)
 
 
-@pytest.mark.parametrize("make", [mlp, vae, cnn, resnet, lstm, gru, rnn, packed, gpt, transformer, ppo, gan, bag, average],
-                         ids=lambda f: f.__name__)
+@pytest.mark.parametrize("make", [f for f in WORKLOADS if f is not penalty], ids=lambda f: f.__name__)
 def test_modules_alone_have_the_bits_of_eager(make):
     """Modules compiled in their places: both passes are replayed, all else runs as it is."""
     called = {ppo: lambda m: m.values(), gan: list, average: list}.get(make, lambda m: [m])

@@ -436,7 +436,8 @@ def _note_harmless(function):
     owner = getattr(function, "__self__", None)
     if owner is None or isinstance(owner, types.ModuleType):
         _harmless[id(function)] = function
-    elif not isinstance(owner, (type, random.Random, io.IOBase)) and not type(owner).__module__.startswith("numpy.random"):
+    elif not (isinstance(owner, (type, random.Random, io.IOBase))
+              or type(owner).__module__.startswith("numpy.random")):
         _harmless[id(type(owner))] = type(owner)
 
 

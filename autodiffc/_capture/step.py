@@ -208,8 +208,8 @@ def why_not(r):
 def hides(structure):
     """What of a result a replay could not make anew, in words, or ""."""
     held = hidden(structure, lambda t: lib.ad_capture_made(t._h)) if lib.ad_capturing() else None
-    return "" if held is None else (f"its result holds tensors in an object of class {type(held).__qualname__}, which a "
-                                    "replay would not make anew: return tensors, tuples, lists, dicts or dataclasses")
+    return "" if held is None else (f"its result holds tensors in an object of class {type(held).__qualname__}, which "
+                                    "a replay would not make anew: return tensors, tuples, lists, dicts or dataclasses")
 
 
 def _source(t, stand_ins):
