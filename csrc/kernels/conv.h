@@ -243,6 +243,53 @@ VFN void VN(c_plane_block)(const int rows, const int whole, const conv_plane *p,
     G_UNROLL for (int r = 0; r < rows; r++) { VN(g_store)(out + r * p->ldo, sum[r], whole ? VL : lanes); }
 }
 
+#if defined(AD_ISA_AVX512)
+/* A kernel of k by k on an image without its padding, which loads under masks put round it. Rows of the result at
+ * once share the rows of the image they see; a column of the kernel at a time, so that its taps and the sums are in
+ * registers. Seven or eight sums hide the latency of the multiplications, and the last rows overlap those before
+ * rather than being few. */
+VFN void VN(c_plane_rows)(const int k, const int rows, const M *masks, const conv_plane *p, int64_t i,
+                          const T *x, T *out, M lanes) {
+    V sum[8];
+    const T *taps = p->taps;
+    G_UNROLL for (int r = 0; r < rows; r++) sum[r] = v_splat((T)p->bias);
+    for (int b = 0; b < k; b++, x++, taps++) {
+        V tap[5];
+        M m = masks[b];
+        G_UNROLL for (int t = 0; t < k; t++) tap[t] = v_splat(taps[t * k]);
+        G_UNROLL for (int a = 0; a < rows + k - 1; a++) {
+            if ((uint64_t)(i + a) >= (uint64_t)p->in[0]) continue;
+            V v = (V)VX(maskz_loadu)(m, (const void *)(x + a * p->ldx));
+            G_UNROLL for (int r = 0; r < rows; r++) {
+                if (a - r >= 0 && a - r < k) sum[r] = v_fma(tap[a - r], v, sum[r]);
+            }
+        }
+    }
+    G_UNROLL for (int r = 0; r < rows; r++) VX(mask_storeu)((void *)(out + r * p->ldo), lanes, (VXV)sum[r]);
+}
+
+VFN void VN(c_plane_of)(const int k, const conv_plane *p) {
+    int64_t rows = p->rows, block = rows < 4 ? 1 : rows < 7 ? 4 : (rows + 7) / 8 * 8 <= (rows + 6) / 7 * 7 ? 8 : 7;
+    for (int64_t j = 0; j < p->cols; j += VL) {
+        int64_t n = p->cols - j < VL ? p->cols - j : VL;
+        M masks[5];
+        for (int b = 0; b < k; b++) { /* lane 0 meets column `at` of the image */
+            int64_t at = j + b - p->pad[1], lo = at < 0 ? -at : 0, hi = p->in[1] - at < n ? p->in[1] - at : n;
+            masks[b] = lo < hi ? VN(c_lanes)(lo, hi - lo) : 0;
+        }
+        for (int64_t i = 0; i < rows; i += block) {
+            int64_t first = i < rows - block ? i : rows - block, above = first - p->pad[0];
+            const T *x = (const T *)p->x + above * p->ldx + j - p->pad[1];
+            T *out = (T *)p->out + first * p->ldo + j;
+            M lanes = VN(c_lanes)(0, n);
+            if (block == 8) VN(c_plane_rows)(k, 8, masks, p, above, x, out, lanes);
+            else if (block == 7) VN(c_plane_rows)(k, 7, masks, p, above, x, out, lanes);
+            else if (block == 4) VN(c_plane_rows)(k, 4, masks, p, above, x, out, lanes);
+            else VN(c_plane_rows)(k, 1, masks, p, above, x, out, lanes);
+        }
+    }
+}
+#else
 /* Rows of the result at once that share the rows of the image they see, a kernel of k by k. */
 VFN void VN(c_plane_kernel)(const int k, const int rows, const int whole, const V *taps, const conv_plane *p,
                             const T *x, T *out, int64_t lanes) {
@@ -279,6 +326,7 @@ VFN void VN(c_plane_of)(const int k, const conv_plane *p) {
         }
     }
 }
+#endif
 static void VN(c_plane3)(const conv_plane *p) { VN(c_plane_of)(3, p); }
 #if defined(AD_ISA_AVX512) || defined(AD_ISA_NEON)
 static void VN(c_plane5)(const conv_plane *p) { VN(c_plane_of)(5, p); }
@@ -377,6 +425,9 @@ static void VN(c_plane_sums)(const conv_plane *p, void *part, int last) {
 static const conv_kernels VN(c_kernels) = {
     .vl = VL,
     .most_vecs = C_VECS,
+#if defined(AD_ISA_AVX512)
+    .masks = 1,
+#endif
     .sum_rows = {0, CONV_SUM_ROWS, C_LONG == 2 ? CONV_SUM_ROWS : C_SHORT_ROWS, C_SHORT_ROWS, C_SHORT_ROWS},
     .pack = VN(c_pack),
     .tiles = VN(d_tiles),

@@ -58,12 +58,14 @@ typedef struct conv_plane {
     /* when set: the taps are the rows and columns of a kernel of this size, in order, and off[0] tells it all
      */
     int kernel;
+    int64_t in[2], pad[2]; /* with conv_kernels.masks, and a kernel: x is the image as it is, and its padding */
 } conv_plane;
 
 typedef struct conv_kernels {
     int vl;          /* elements of a vector */
     int most_vecs;   /* of `sums` */
     int sum_rows[5]; /* of `sums`, by vectors */
+    int masks;       /* `plane` pads the image itself */
 
     /* panel[k * nr + lane] for k < n, nr the matrix product's: what the runs, in the order of their lanes,
      * read at off[k]. Lanes after the last span, up to a whole vector, become 0; `lanes` of them all are in
