@@ -152,7 +152,11 @@ static void planes_x(int64_t begin, int64_t end, void *ctx) {
                         memcpy(taps + to * size,
                                at(j->w, (channel * s->co + q / n) * all + tap[q % n], s->type), (size_t)size);
                     }
-                    if (kernel) off[0] = off[n - 1];
+                    for (int64_t q = 0; kernel && q < n / 2; q++) {
+                        int64_t last = off[n - 1 - q];
+                        off[n - 1 - q] = off[q];
+                        off[q] = last;
+                    }
                     conv_plane p = {.rows = pos[1],
                                     .cols = pos[2],
                                     .ntaps = count,
