@@ -515,3 +515,51 @@ def test_backward_under_vmap():
     want = ad.diag(data(5) * (data(5) * w.detach()).exp())
     got = ad.vmap(lambda g: ad.autograd.grad(y, w, g, retain_graph=True)[0])(rows)
     np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-6)
+
+
+def test_distributions_are_results():
+    net = nn.Linear(3, 4)
+
+    def policy(x):
+        mean, scale = net(x).chunk(2, 1)
+        return ad.distributions.Independent(ad.distributions.Normal(mean, F.softplus(scale)), 1)
+
+    step, kept = ad.compile(policy, fullgraph=True), []
+    for k in range(4):
+        x, grads = data(5, 3, seed=k), []
+        for f in (policy, step):
+            net.zero_grad()
+            p = f(x)
+            ad.manual_seed(k)
+            action = p.sample()
+            (p.log_prob(action).sum() + p.entropy().sum()).backward()
+            grads.append([action, net.weight.grad.clone(), p.mean.detach().clone()])
+        assert all(same(a, b) for a, b in zip(*grads))
+        kept.append((p, grads[0][2]))
+    assert programs(step) == 1 and all(same(p.mean.detach(), mean) for p, mean in kept)
+
+
+class Result:
+    def __init__(self, inner):
+        self.inner = inner
+
+
+@pytest.mark.parametrize("wrap", [Result, lambda t: iter([t]), lambda t: lambda: t, lambda t: Result({"deep": [t]})],
+                         ids=["object", "iterator", "function", "deeper"])
+@pytest.mark.parametrize("grad", [False, True])
+def test_objects_that_hide_results(wrap, grad):
+    w = data(5).requires_grad_(grad)
+    step, kept = ad.compile(lambda x: (wrap(x * w), x + 1)), []
+    with pytest.warns(UserWarning, match="its result holds tensors in an object of class") as caught:
+        kept = [step(data(5, seed=k))[0] for k in range(4)]
+    assert caught[0].filename == __file__
+
+    def inside(x):
+        x = x() if callable(x) else next(x) if hasattr(x, "__next__") else x.inner
+        return x["deep"][0] if isinstance(x, dict) else x
+
+    for k, r in enumerate(kept):
+        assert same(inside(r).detach(), (data(5, seed=k) * w).detach())
+    state = Result(data(3))
+    plain = ad.compile(lambda x: (x + state.inner[0], state), fullgraph=True)
+    assert all(plain(data(2))[1] is state for _ in range(3)) and programs(plain) == 1

@@ -66,9 +66,7 @@ class Recording:
         nn = sys.modules.get(_PARENT + ".nn")
         if nn is None:
             return lambda: None
-        from ..nn.modules.module import register_module_forward_pre_hook
-
-        return register_module_forward_pre_hook(lambda module, args: self.note_module(module)).remove
+        return sys.modules[_PARENT + ".nn._hooks"].watch(self.note_module)
 
 
 def _members(module):
