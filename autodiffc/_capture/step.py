@@ -24,13 +24,18 @@ class CompiledStep:
         self.fn = fn
         self.lenient = lenient
         self.limit = limit or LIMIT
+        self.forget()
+        _capture.steps.add(self)
+        functools.update_wrapper(self, fn)
+
+    def forget(self):
+        """Starts over."""
         self.programs = {}
         self.eager = set()  # the signatures that cannot be recorded
         self.warned = set()
         self.reasons = []
         self.attempts = {}  # by signature: recordings that the step itself made worthless
         self.again = None  # what the last call would do, in C
-        functools.update_wrapper(self, fn)
 
     def __get__(self, instance, owner=None):
         return self if instance is None else functools.partial(self, instance)
@@ -48,6 +53,8 @@ class CompiledStep:
         self.again = None
         if _capture.recording is not None and _capture.here() is not None:
             return self.fn(*args, **kwargs)  # part of an outer step
+        if _capture.stance == "force_eager":
+            return self.fn(*args, **kwargs)
         tensors, key = args, len(args)
         if kwargs or not all([isinstance(a, TensorBase) for a in args]):
             tensors = []
@@ -67,7 +74,7 @@ class CompiledStep:
             if fits > 0:
                 done = p.replay(tensors)
                 if done is not None:
-                    self.again = None if kwargs else p.call_of(args)
+                    self.again = None if kwargs or _capture.stance == "force_eager" else p.call_of(args)
                     return done[0]
             elif fits < 0:
                 stale = (*stale, p)
@@ -82,6 +89,11 @@ class CompiledStep:
                           "tensor")
             else:
                 self._say("sizes", f"it was recorded for {len(programs)} different sizes of its arguments")
+            return self.fn(*args, **kwargs)
+        if _capture.stance == "fail_on_recompile" and programs:
+            raise RuntimeError("Detected recompile when torch.compile stance is 'fail_on_recompile': " +
+                               (programs[-1].changed() or "the arguments, modes or gradients are others"))
+        if _capture.stance == "eager_on_recompile" and programs:
             return self.fn(*args, **kwargs)
         if sum(p.busy() for p in programs) >= self.limit:
             return self.fn(*args, **kwargs)  # results of so many calls wait for their backward pass
