@@ -32,6 +32,7 @@ class CompiledStep:
         """Starts over."""
         self.programs = {}
         self.eager = set()  # the signatures that cannot be recorded
+        self.full = set()  # those that have been recorded often enough
         self.warned = set()
         self.reasons = []
         self.attempts = {}  # by signature: recordings that the step itself made worthless
@@ -68,7 +69,7 @@ class CompiledStep:
                           "what changes as a tensor")
                 return self.fn(*args, **kwargs)
             programs = self.programs[key] = []
-        stale, others = (), 0
+        stale = ()
         for p in tuple(programs):
             fits = p.fits()
             if fits > 0:
@@ -78,12 +79,14 @@ class CompiledStep:
                     return done[0]
             elif fits < 0:
                 stale = (*stale, p)
-            elif others < self.limit and p.changed():
-                others += 1
         for p in stale:  # another thread may have dropped it already
             if p in programs:
                 programs.remove(p)
+        if len(programs) >= self.limit and key in self.full:
+            return self.fn(*args, **kwargs)
+        others = sum(bool(p.changed()) for p in programs) if len(programs) >= self.limit else 0
         if others >= self.limit or len(programs) >= 4 * self.limit:
+            self.full.add(key)
             if others >= self.limit:
                 self._say("values", f"it was recorded {others} times, and {programs[-1].changed()} again: pass it as a "
                           "tensor")
