@@ -102,4 +102,4 @@ def test_whether_a_step_is_being_recorded():
     np.testing.assert_array_equal(compiled(ad.ones(2)).numpy(), [2, 2])
     assert ad.compiler.list_backends() == ["inductor"]
     with pytest.raises(AttributeError):
-        ad.compiler.no_such_name
+        _ = ad.compiler.no_such_name
