@@ -360,7 +360,7 @@ bool graph_wants(const ad_call *c) { return !tls.no_grad && any_wants(c); }
 static void bump(ad_tensor *t) {
     ad_storage *s = t->storage;
     if (!(t->flags & AD_T_NO_VERSION)) atomic_fetch_add_explicit(&s->version, 1, memory_order_relaxed);
-    else if (atomic_fetch_add_explicit(&s->unseen, 1, memory_order_relaxed) == UINT16_MAX) s->exposed = true;
+    else if (atomic_fetch_add_explicit(&s->unseen, 1, memory_order_relaxed) == UINT8_MAX) s->exposed = true;
 }
 
 /* A retained gradient is that of the latest history: its hook moves along. */
