@@ -125,7 +125,7 @@ typedef struct ad_storage {
     bool exposed : 1;       /* its address was given away: it may be written without our knowing */
     bool recorded : 1;      /* the result of a call that a program records: a replay computes it anew */
     _Atomic uint8_t unseen; /* writes through .data, which version does not count; `exposed` when too many */
-    int16_t graded;         /* references of programs to tensors on it, as gradients that they find or leave */
+    int16_t graded; /* references of programs to tensors on it, as gradients that they find or leave */
     _Atomic int32_t pinned; /* how many of the references are captured programs' */
     /* whose memory this is: set where a captured step's argument stands in for another */
     struct ad_storage *backing;
