@@ -1,10 +1,10 @@
 /* gather, and the loop that it shares with scatter.
  *
- * The loop goes over the index tensor's sizes; the indexed tensor's stride along `dim` is applied to the index
- * instead of to the position. Indices are looked at in tiles of 256: one vector comparison says that all of
- * them are in range, and the loops that follow do without (a gather instruction, 8 elements in 24 or more
- * micro-operations here, was slower than plain loads). Where `dim` is not the last dimension, threads take
- * columns, few enough that what they reach of the indexed tensor stays in the second-level cache.
+ * The loop goes over the index tensor's sizes; the indexed tensor's stride along `dim` is applied to the
+ * index instead of to the position. Indices are looked at in tiles of 256: one vector comparison says that
+ * all of them are in range, and the loops that follow do without (a gather instruction, 8 elements in 24 or
+ * more micro-operations here, was slower than plain loads). Where `dim` is not the last dimension, threads
+ * take columns, few enough that what they reach of the indexed tensor stays in the second-level cache.
  *
  * An index that is the same all along the other dimensions (a vector that was expanded) moves whole rows:
  * index_move() does that. */
@@ -230,7 +230,10 @@ static void move_rows(int kind, int64_t dim, const ad_tensor *x, const ad_tensor
     index_offsets(&p, &part, 1, &idx, &dim, scratch);
     index_group_room(&p, &part, 1, &idx, &dim, scratch);
     stretched_strides(v, p.ndim, p.sizes, vstrides);
-    index_move(&p, kind == PUT_READ ? MOVE_READ : kind == PUT_ADD || kind == PUT_MEAN ? MOVE_ADD : MOVE_WRITE,
+    index_move(&p,
+               kind == PUT_READ                      ? MOVE_READ
+               : kind == PUT_ADD || kind == PUT_MEAN ? MOVE_ADD
+                                                     : MOVE_WRITE,
                scratch, &part, v, vstrides);
 }
 
@@ -320,7 +323,8 @@ int gather_check(const ad_call *c, const char *name, int64_t dim) {
     if (!index->numel) return 0; /* of any dtype, as PyTorch has it */
     if (index->dtype != AD_I64 && index->dtype != AD_I32)
         return ad_fail(AD_ERR_RUNTIME, "%s(): Expected dtype int32/int64 for index", name);
-    if (c->strayed && x->numel && index->numel > 4096 && !by_rows(PUT_READ, dim, index)) return 0; /* run tells */
+    if (c->strayed && x->numel && index->numel > 4096 && !by_rows(PUT_READ, dim, index))
+        return 0; /* run tells */
     if (index_bad(index, 0, size, &bad))
         return ad_fail(AD_ERR_RUNTIME, "index %lld is out of bounds for dimension %lld with size %lld",
                        (long long)bad, (long long)dim, (long long)size);
@@ -398,4 +402,3 @@ void gather_grad_vjp(ad_vjp *v) {
     ad_attr at = {.i = {v->at->i[0]}};
     if (in[1]) v->gin[0] = em_op(&v->E, OP_gather, 2, in, &at);
 }
-

@@ -376,7 +376,8 @@ static void move_read_range(int64_t begin, int64_t end, void *ctx) {
         if (p1 > m->npos) p1 = m->npos;
         outer_at(m, outer, &xat, &vat);
         if (m->span && m->nouter == 1 && outer + 1 < m->outer) /* what comes next */
-            for (int64_t k = 0; k < m->span; k += 64) __builtin_prefetch(m->x + (xat + m->ox[0]) * m->size + k);
+            for (int64_t k = 0; k < m->span; k += 64)
+                __builtin_prefetch(m->x + (xat + m->ox[0]) * m->size + k);
         move_positions(m, xat, vat, p0, p1, m->n);
         begin += p1 - p0;
     }

@@ -88,7 +88,8 @@ static void divide_range(int64_t begin, int64_t end, void *ctx) {
     else
         for (int64_t k = begin; k < end; k++) {
             int64_t n = q->counts[k] + q->own, off = 0, rest = k;
-            for (int d = x->ndim - 1; d >= 0; rest /= x->sizes[d--]) off += rest % x->sizes[d] * x->strides[d];
+            for (int d = x->ndim - 1; d >= 0; rest /= x->sizes[d--])
+                off += rest % x->sizes[d] * x->strides[d];
             char *p = (char *)tensor_data(x) + off * b;
             if (n < 2) continue;
             if (dtype_is_float(x->dtype)) {
@@ -123,13 +124,8 @@ void scatter_run(const ad_call *c) {
         tensor_copy_data(&one, src);
         src = &one;
     }
-    gather_walk(&(gather_job){.kind = kind,
-                              .dim = dim,
-                              .x = x,
-                              .index = index,
-                              .v = src,
-                              .scratch = room,
-                              .strayed = c->strayed});
+    gather_walk(&(gather_job){
+        .kind = kind, .dim = dim, .x = x, .index = index, .v = src, .scratch = room, .strayed = c->strayed});
     if (kind != PUT_MEAN) return;
     quotient q = {.x = x, .counts = c->scratch, .own = !c->at->i[2]};
     memset(c->scratch, 0, (size_t)x->numel * sizeof(int64_t));
@@ -340,4 +336,3 @@ void scatter_jvp(ad_jvp *j) {
                         j->t[2] ? j->t[2] : em_zeros(E, src->dtype, src->ndim, src->sizes)};
     if (in[0] && in[2]) j->tout[0] = em_op(E, OP_scatter, 3, in, c->at);
 }
-

@@ -91,9 +91,10 @@ void take_run(const ad_call *c) {
         flat_move(MOVE_READ, c->in[0], c->in[1], c->out[0], c->scratch);
         return;
     }
-    static const pool_fn by_size[] = {[1] = take_uint8_t, [2] = take_uint16_t, [4] = take_uint32_t,
-                                      [8] = take_uint64_t};
-    taking j = {tensor_data(c->in[1]), tensor_data(c->in[0]), tensor_data(c->out[0]), c->in[0]->numel, c->strayed};
+    static const pool_fn by_size[] = {
+        [1] = take_uint8_t, [2] = take_uint16_t, [4] = take_uint32_t, [8] = take_uint64_t};
+    taking j = {tensor_data(c->in[1]), tensor_data(c->in[0]), tensor_data(c->out[0]), c->in[0]->numel,
+                c->strayed};
     pool_parallel_for(c->in[1]->numel, 1 << 12, by_size[dtype_size[c->in[0]->dtype]], &j);
 }
 void take_vjp(ad_vjp *v) {
