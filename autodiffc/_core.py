@@ -84,8 +84,16 @@ def location():
     return f" ({frame.f_code.co_filename}, line {frame.f_lineno})" if frame is not None else ""
 
 
+def callers_level():
+    """The stacklevel, for a warning of the function that asks, of the innermost caller outside this package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 # written in C: set by make_handle_class()
-Handle = wrap = unary = binary = ints = listed = joined = filled = apply = None
+Handle = wrap = unary = binary = ints = listed = joined = filled = apply = program_call = profile_filter = None
 if lib.make_handle_class():
     raise ImportError("the class of tensors could not be made")
 

@@ -1,6 +1,6 @@
 """Measures autodiffc beside PyTorch, NumPy's OpenBLAS and JAX, where they are installed.
 
-Prints ratios and shares of the roofline, and saves a table (CSV), a picture and, with --write, a page.
+Prints ratios and shares of the roofline, and saves a table (CSV), a picture and, with --write, a page with its picture.
 
     python -m benchmarks [SECTION ...] [--threads 2] [--quick] [--only TEXT] [--compile] [--out benchmarks/out]
                          [--write docs/performance.md]
@@ -19,6 +19,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+import time
 
 import autodiffc
 
@@ -54,8 +55,10 @@ def available(name):
 
 
 def environment(threads):
-    """Of a process with so many threads: OpenMP's and OpenBLAS's are set before their libraries are loaded."""
-    return {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+    """Of a process with so many threads: OpenMP's and OpenBLAS's are set before their libraries are loaded, and
+    OpenBLAS's threads sleep soon after a product (2**22 cycles), so that they are not in the others' way."""
+    return {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads),
+            "OPENBLAS_THREAD_TIMEOUT": "22"}
 
 
 def output(module, *arguments, threads):
@@ -64,19 +67,50 @@ def output(module, *arguments, threads):
     return done.stdout
 
 
+def outputs(module, libraries, arguments, threads):
+    """(library, line) of all libraries' processes at once, which take turns case by case."""
+    env = {**environment(threads), "BENCHMARKS_TURNS": "1"}
+    running = dict.fromkeys(libraries)
+    while running:
+        for library in list(running):
+            process = running[library]
+            if process is None:
+                command = [sys.executable, "-m", f"benchmarks.{module}", library, str(threads), *arguments]
+                pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+                process = running[library] = subprocess.Popen(command, text=True, env=env, **pipes)
+            else:
+                time.sleep(0.01)  # for the threads of the library before to fall asleep
+                process.stdin.write("\n")
+                process.stdin.flush()
+            line = process.stdout.readline()
+            if line.strip():
+                yield library, line
+            elif not line:
+                process.communicate()
+                del running[library]
+                if process.returncode:
+                    raise subprocess.CalledProcessError(process.returncode, process.args)
+
+
 def run_module(section, table, args, roof):
-    """Each library in processes of its own, taking turns."""
-    libraries = getattr(importlib.import_module(f"benchmarks.{section}"), "LIBRARIES", ("autodiffc", "torch"))
+    """Each library in processes of its own, taking turns: round by round, or case by case (a module's TURNS)."""
+    module = importlib.import_module(f"benchmarks.{section}")
+    libraries = getattr(module, "LIBRARIES", ("autodiffc", "torch"))
     libraries = [x for x in libraries if available(x.split("-")[0])]
     samples, needs = {}, {}
     for _ in range(args.rounds):
-        for library in libraries:
-            text = output(section, library, str(args.threads), *args.only, threads=args.threads)
-            for line in text.splitlines():
-                case, unit, value, *need = line.split("\t")
-                samples.setdefault((case, unit), {}).setdefault(library, []).append(float(value))
-                if library == "autodiffc":
-                    needs[case] = need
+        if getattr(module, "TURNS", False):
+            lines = outputs(section, libraries, args.only, args.threads)
+        else:
+            texts = (
+                (x, output(section, x, str(args.threads), *args.only, threads=args.threads)) for x in libraries
+            )
+            lines = ((library, line) for library, text in texts for line in text.splitlines())
+        for library, line in lines:
+            case, unit, value, *need = line.rstrip("\n").split("\t")
+            samples.setdefault((case, unit), {}).setdefault(library, []).append(float(value))
+            if library == "autodiffc":
+                needs[case] = need
     for (case, unit), by in samples.items():
         t = {library: statistics.median(values) for library, values in by.items()}
         ours = t.pop("autodiffc")
@@ -143,6 +177,8 @@ def main():
     parser.add_argument("--write", type=pathlib.Path, help="write this page, as docs/performance.md")
     args = parser.parse_args()
     args.rounds = 1 if args.quick else 3
+    if args.quick:
+        os.environ["BENCHMARKS_QUICK"] = "1"
     unknown = set(args.sections) - set(SECTIONS)
     if unknown:
         parser.error(f"unknown section {', '.join(sorted(unknown))}")
@@ -151,7 +187,8 @@ def main():
     print("\n".join(described.values()), "ratios in brackets: the peer's figure over autodiffc's", sep="\n")
     roofs = roofline.measure([x for x in ("autodiffc", "torch", "numpy") if available(x)], args.threads, environment)
     roof = roofs[args.threads]
-    print("roofline: " + ", ".join(f"{w} {r[0]:.0f} {'GB' if w == 'memory' else 'GFLOP'}/s" for w, r in roof.items()))
+    rates = (f"{what} {rate:.0f} {'GB' if what in roofline.SIZES else 'GFLOP'}/s" for what, (rate, _) in roof.items())
+    print("roofline: " + ", ".join(rates))
     table = Table()
     for section in chosen:
         if section in MODULES:
@@ -175,7 +212,10 @@ def main():
         if args.sections:
             command += "` for each of these sections, one after another, with its name before the options: `"
             command += " ".join(tables.sections(table.rows))
-        args.write.write_text(tables.markdown(table.rows, roofs, described, command))
+        drawn = args.write.with_suffix(".svg")
+        tables.picture(table.rows, drawn)
+        page = tables.markdown(table.rows, roofs, described, command, drawn.name if drawn.exists() else None)
+        args.write.write_text(page)
         print(f"wrote {args.write}")
 
 

@@ -1,12 +1,12 @@
-"""What the machine can do at best: the peak rate of multiply-adds and the bandwidth of memory.
+"""What the machine can do at best: the peak rate of multiply-adds and the bandwidths of memory and caches.
 
     python -m benchmarks.roofline LIBRARY THREADS
 
 prints what one library reaches, in a process of its own. The peak is the rate of a product of which nothing leaves
 the first-level cache: of operands that are one row, read again and again (strides of 0), where a library multiplies
-them where they lie; of products of a few hundred rows, where it copies them first. The bandwidth is that of a copy
-and of an addition that move 400 MB, from and to memory that is there already, each byte read or written counted once.
-The best of all libraries and ways is the roof.
+them where they lie; of products of a few hundred rows, where it copies them first. The bandwidths are those of a copy
+and of an addition that move 400 MB (memory) and 0.4 MB (the second-level caches), from and to memory that is there
+already, each byte read or written counted once. The best of all libraries and ways is the roof.
 """
 
 import importlib
@@ -15,11 +15,12 @@ import sys
 
 from .timing import best_call
 
-FLOAT = 33_000_000  # elements of a vector: three of them are 400 MB of float32
+SIZES = {"memory": 33_000_000, "cache": 33_000}  # elements of a vector: three of them are 400 MB and 0.4 MB of float32
+CACHED = 1e6  # bytes; what moves fewer is held against the caches' rate
 
 
 def rates(library, threads):
-    """Yields (what, value): GFLOP/s of each dtype, GB/s of memory."""
+    """Yields (what, value): GFLOP/s of each dtype, GB/s of memory and of caches."""
     import numpy as np
 
     torch = None if library == "numpy" else importlib.import_module(library)
@@ -37,13 +38,14 @@ def rates(library, threads):
                 a, b = np.ones((m, k), dtype), np.ones((k, n), dtype)
             best = max(best, 2e-3 * m * n * k / best_call(lambda a=a, b=b: a @ b, 0.02, 5))
         yield dtype, best
-    if torch:
-        x, y, z = torch.ones(FLOAT), torch.ones(FLOAT), torch.ones(FLOAT)
-        copy, add = (lambda: z.copy_(x)), (lambda: torch.add(x, y, out=z))
-    else:
-        x, y, z = (np.ones(FLOAT, "float32") for _ in range(3))
-        copy, add = (lambda: np.copyto(z, x)), (lambda: np.add(x, y, out=z))
-    yield "memory", max(2 * 4e-3 * FLOAT / best_call(copy, 0.1, 5), 3 * 4e-3 * FLOAT / best_call(add, 0.1, 5))
+    for what, n in SIZES.items():
+        if torch:
+            x, y, z = torch.ones(n), torch.ones(n), torch.ones(n)
+            copy, add = (lambda x=x, z=z: z.copy_(x)), (lambda x=x, y=y, z=z: torch.add(x, y, out=z))
+        else:
+            x, y, z = (np.ones(n, "float32") for _ in range(3))
+            copy, add = (lambda x=x, z=z: np.copyto(z, x)), (lambda x=x, y=y, z=z: np.add(x, y, out=z))
+        yield what, max(2 * 4e-3 * n / best_call(copy, 0.1, 5), 3 * 4e-3 * n / best_call(add, 0.1, 5))
 
 
 def measure(libraries, threads, environment):
@@ -66,7 +68,8 @@ def share(roof, microseconds, flops, moved, dtype):
     Above 1 where the data stays in the caches, which are faster than memory."""
     if not flops and not moved:
         return None
-    least = max(flops / roof[dtype][0] if flops else 0.0, moved / roof["memory"][0]) * 1e-3
+    bandwidth = roof["cache" if moved < CACHED else "memory"][0]
+    least = max(flops / roof[dtype][0] if flops else 0.0, moved / bandwidth) * 1e-3
     return least / microseconds
 
 

@@ -63,7 +63,7 @@ def summary(rows):
 
 
 def picture(rows, path):
-    """The ratios as bars on a logarithmic scale."""
+    """Every case as a dot on a logarithmic scale, a line for each section; the geometric means as bars."""
     try:
         import matplotlib
     except ImportError:
@@ -72,23 +72,24 @@ def picture(rows, path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    shown = [r for r in rows if ratios(r)]
+    matplotlib.rcParams["svg.hashsalt"] = "autodiffc"  # the same rows give the same file
+    shown = {name: s for name, members in sections(rows).items() if (s := [r for r in map(best_ratio, members) if r])}
     if not shown:
         return
-    peers = list(dict.fromkeys(p for r in shown for p in ratios(r)))
-    fig, ax = plt.subplots(figsize=(10, 0.22 * len(shown) + 1.5), layout="constrained")
-    high = 0.8 / len(peers)
-    for k, peer in enumerate(peers):
-        at = [i + high * k for i, r in enumerate(shown) if peer in ratios(r)]
-        ax.barh(at, [ratios(r)[peer] for r in shown if peer in ratios(r)], high, label=peer)
-    ax.set_yticks(range(len(shown)), [r["case"] for r in shown], fontsize=7)
-    ax.set_ylim(len(shown), -1)
+    fig, ax = plt.subplots(figsize=(9, 0.36 * len(shown) + 1.2), layout="constrained")
+    for k, values in enumerate(shown.values()):
+        # side by side rather than on top of each other, in an order that does not follow the values
+        height = [k + 0.3 * ((7 * i % 11) / 5 - 1) for i in range(len(values))]
+        ax.scatter(values, height, s=9, alpha=0.55, color="tab:blue", linewidth=0)
+        ax.plot([statistics.geometric_mean(values)] * 2, [k - 0.38, k + 0.38], color="tab:red", linewidth=2)
+    ax.set_yticks(range(len(shown)), [f"{name} ({len(values)})" for name, values in shown.items()])
+    ax.set_ylim(len(shown) - 0.4, -0.6)
     ax.set_xscale("log")
     ax.axvline(1, color="black", linewidth=0.8)
-    ax.set_xlabel("times faster than the peer")
-    ax.legend()
+    ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    ax.set_xlabel("times faster (or smaller) than the best peer; red: geometric mean")
     ax.grid(axis="x", alpha=0.3)
-    fig.savefig(path, dpi=110)
+    fig.savefig(path, dpi=110, metadata={"Date": None} if str(path).endswith("svg") else None)
 
 
 METHOD = """\
@@ -99,8 +100,9 @@ to the fastest of the peers shown.
 
 The roofline share is the least time that the machine could need over the time taken: the larger of the case's
 floating-point operations over the peak rate and its bytes over the memory's bandwidth, both measured on this machine
-in the same run (`benchmarks/roofline.py`; the table below names the library that reached each). It can pass 100 % where
-the data stays in the caches, which are faster than memory.
+in the same run (`benchmarks/roofline.py`; the table below names the library that reached each). What moves less than
+1 MB is held against the second-level caches' rate instead. A share can pass 100 % where the data stays in a cache that
+is faster than what it is held against, or where an algorithm gets by with fewer operations (Winograd's convolution).
 """
 
 
@@ -108,19 +110,27 @@ def figure(x):
     return f"{x:.3g}" if abs(x) < 100 else f"{x:,.0f}"
 
 
-def markdown(rows, roofs, machine, command):
-    """The text of docs/performance.md."""
-    lines = ["# Performance", "", f"Made by `{command}`; not edited by hand.", "", METHOD, "## Machine", ""]
+def markdown(rows, roofs, machine, command, drawn=None):
+    """The text of docs/performance.md; `drawn` is the picture's file name."""
+    from . import headlines  # it reads rows as this module does
+
+    lines = ["# Performance", "", f"Made by `{command}`; not edited by hand.", "", METHOD]
+    lines += ["## At a glance", "", "Ratios to the best peer, unless one is named.", "", *headlines.lines(rows), ""]
+    if shared := headlines.neighbours(rows):
+        lines += ["Training steps that share the two processors with another process:", "", *shared, ""]
+    lines += [f"![every case, a line for each section]({drawn})", ""] if drawn else []
+    lines += ["## Machine", ""]
     lines += [f"- {what}: {value}" for what, value in machine.items()]
     if roofs:
         names = [n for n in next(iter(roofs.values()))]
         lines += ["", "| best rate reached | " + " | ".join(f"{n} thread{'s' * (n > 1)}" for n in roofs) + " |"]
         lines += ["|---|" + "---|" * len(roofs)]
+        labels = {"memory": "copy or add, 400 MB", "cache": "copy or add, 0.4 MB"}
         for what in names:
-            unit, label = ("GB/s", "copy or add, 400 MB") if what == "memory" else ("GFLOP/s", what + " multiply-adds")
+            unit = "GB/s" if what in labels else "GFLOP/s"
             cells = [f"{r[what][0]:,.0f} {unit} ({r[what][1]})" for r in roofs.values()]
-            lines += [f"| {label} | " + " | ".join(cells) + " |"]
-    lines += ["", "## Summary", "", "Ratios to the best peer.", ""]
+            lines += [f"| {labels.get(what, what + ' multiply-adds')} | " + " | ".join(cells) + " |"]
+    lines += ["", "## Sections", "", "Ratios to the best peer.", ""]
     lines += ["| section | cases | geometric mean | smallest |", "|---|---|---|---|"]
     for section, members in sections(rows).items():
         s = summary(members)

@@ -268,17 +268,20 @@ void ad_capture_nodes(void);
 int64_t ad_capture_leaves(const ad_handle *roots, int64_t nroots, const ad_handle *stand_ins, int64_t n,
                           ad_handle *out, int64_t room);
 int ad_node_released(intptr_t node);
-int ad_program_backward(intptr_t program, const ad_handle *grads, int64_t n, ad_handle *outs);
 int ad_program_fits(intptr_t program);
-int ad_program_takes(intptr_t program, const ad_handle *args, int64_t nargs);
-/* 0, -1 for an error, or 1 when the arguments are not of the recorded sizes, strides and dtypes */
-int ad_program_replay(intptr_t program, const ad_handle *args, int64_t nargs, ad_handle *outs);
+int ad_program_begin(intptr_t program, const ad_handle *args, int64_t nargs); /* 1: run or leave it */
+void ad_program_leave(intptr_t program);
+int ad_program_run(intptr_t program, const ad_handle *args, int64_t nargs, ad_handle *outs);
+int ad_program_join(intptr_t program, const int64_t *args, const ad_handle *leaves, const int64_t *from,
+                    int64_t n, const int64_t *carries, int64_t nresults);
+int ad_program_busy(intptr_t program); /* whether the backward pass of its last call may still come */
 ad_handle ad_program_output(intptr_t program, int64_t k); /* a copy of what the last run returned */
 void ad_program_free(intptr_t program);
 int ad_program_set_floats(intptr_t program, int64_t call, const double *f, int64_t n);
 void ad_program_stats(intptr_t program, int64_t *out); /* 6 values */
 int64_t ad_program_length(intptr_t program);
-int ad_program_shape(intptr_t program, int64_t call, int64_t *out);              /* 12 values */
+int64_t ad_program_groups(intptr_t program, int64_t *out, int64_t room); /* 6 values a group (lanes.c) */
+int ad_program_shape(intptr_t program, int64_t call, int64_t *out);      /* 12 values */
 int ad_program_operand(intptr_t program, int64_t call, int64_t o, int64_t *out); /* 70 values */
 const char *ad_program_rows(intptr_t program, int64_t call);
 int ad_program_measure(intptr_t program, const ad_handle *args, int64_t nargs, int rounds, double *ns);

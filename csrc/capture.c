@@ -3,6 +3,8 @@
 #include <string.h>
 #include "fuse.h"
 #include "generator.h"
+#include "joint.h"
+#include "lanes.h"
 #include "reach.h"
 
 /* ---- growing arrays ---- */
@@ -215,6 +217,8 @@ void program_free(ad_program *p) {
         storage_release(p->watched[k].s);
     }
     if (p->watched) mem_free(p->watched, (size_t)p->watched_cap * sizeof *p->watched);
+    joint_free(p);
+    lanes_free(p);
     if (p->cap) mem_free(p->code, (size_t)p->cap * sizeof *p->code);
     if (p->effects_cap) mem_free(p->effects, (size_t)p->effects_cap * sizeof *p->effects);
     if (p->args_cap) mem_free(p->args, (size_t)p->args_cap * sizeof *p->args);
@@ -235,6 +239,7 @@ int ad_capture_begin(int lenient) {
     memset(p, 0, sizeof *p);
     static _Atomic uint32_t recordings;
     p->lenient = lenient;
+    p->refs = 1;
     refused[0] = 0;
     p->first_node = graph_mark();
     p->mode = program_mode();

@@ -112,11 +112,11 @@ static void put_back(const ad_program *p, kept *list) {
 }
 
 /* Nanoseconds of each call, the least of `rounds` runs on the given arguments (of both parts), with what the
- * program writes of others, and its generators, left as they were. Returns as ad_program_replay(). */
+ * program writes of others, and its generators, left as they were. Returns 0, or -1 with the error set, or 1
+ * when the arguments do not fit. */
 int ad_program_measure(intptr_t h, const ad_handle *args, int64_t nargs, int rounds, double *ns) {
     ad_program *p = (ad_program *)h;
-    if (atomic_exchange(&p->running, 1))
-        return ad_fail(AD_ERR_RUNTIME, "the captured step is already running in another thread");
+    if (!program_enter(p)) return ad_fail(AD_ERR_RUNTIME, "the captured step is running already");
     kept *state = NULL;
     rng_state *draws = NULL;
     int status = program_bind(p, 0, p->nargs, args, nargs) ? -1 : 1;
@@ -150,6 +150,6 @@ int ad_program_measure(intptr_t h, const ad_handle *args, int64_t nargs, int rou
         p->made[k] = NULL;
         p->outs[k]->storage->data = NULL;
     }
-    atomic_store(&p->running, 0);
+    program_leave(p);
     return status;
 }

@@ -248,6 +248,13 @@ bool fused_in_place(const instr *call, int o, const ad_storage *s) {
     return writer < f->n;
 }
 
+double fused_dear(const instr *i, bool (*dear)(int op)) {
+    const fused_code *f = fused_code_of(i);
+    double ns = 0;
+    for (int k = 0; k < f->n; k++) ns += dear((int)(f->rows[k].op - ad_ops)) ? 0.4 : 0.1;
+    return ns / (i->call.nin + i->call.nout);
+}
+
 void fused_names(const fused_code *f, char *text, size_t room) {
     size_t used = 0;
     text[0] = 0;

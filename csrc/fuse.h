@@ -13,6 +13,8 @@ void fused_free(fused_code *f);
 /* Whether output o of a fused call may be computed in the memory of its inputs on storage s: each element is
  * read before it is written. */
 bool fused_in_place(const instr *i, int o, const ad_storage *s);
+/* Nanoseconds for each operand's element, roughly, given which rows are dear. */
+double fused_dear(const instr *i, bool (*dear)(int op));
 void fused_names(const fused_code *f, char *text, size_t room); /* "mul, add, tanh" */
 /* Replaces runs of elementwise calls by fused ones; -1 with the error set when memory runs out. */
 int fuse_elementwise(ad_program *p);

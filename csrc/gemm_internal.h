@@ -44,7 +44,7 @@ static inline grid make_grid(int64_t m, int64_t n, int64_t k, int64_t most_rows,
     for (;;) {
         int64_t r = rows * row_unit, c = cols * col_unit;
         grid g = {r, c, ceil_div(m, r), ceil_div(m, r) * ceil_div(n, c)};
-        if (g.blocks >= 32 || product(r, c, k) < 2 * BLOCK_MIN || (rows == 1 && cols == 1)) return g;
+        if (g.blocks >= 32 || product(r, c, k) < 3 * BLOCK_MIN / 2 || (rows == 1 && cols == 1)) return g;
         if (cols > 1 && (tall || c >= r || rows == 1)) cols = (cols + 1) / 2;
         else rows = (rows + 1) / 2;
     }

@@ -2,7 +2,7 @@
  * The backward walk is in backward.c. */
 #include <stdio.h>
 #include <string.h>
-#include "program.h"
+#include "joint.h"
 
 ad_callbacks graph_callbacks;
 
@@ -106,6 +106,7 @@ void node_unref(ad_node *n) {
         doomed = (ad_node *)(uintptr_t)n->seq;
         hooks_free(n->hooks);
         saved_release(n);
+        joint_node_gone(n);
         for (int i = 0; i < n->nin; i++) {
             node_unref(n->edges[i].node);
             tensor_unref(n->edges[i].leaf);

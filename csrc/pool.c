@@ -105,14 +105,6 @@ static void wake(atomic_uint *word, int count) {
 }
 #endif
 
-static inline void relax(void) {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("isb" ::: "memory"); /* a pause that does pause, unlike yield */
-#endif
-}
-
 static int64_t now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -125,7 +117,7 @@ static int spin_while(atomic_uint *word, unsigned value, int64_t ns) {
     for (int64_t end = 0;;) {
         for (int i = 0; i < 32; i++) {
             if (atomic_load_explicit(word, memory_order_acquire) != value) return 1;
-            relax();
+            pool_pause();
         }
         int64_t t = now_ns();
         if (!end) end = t + ns;

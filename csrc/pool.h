@@ -19,6 +19,15 @@ int pool_cancelled(void);      /* asks, at most every 100 ms */
 int pool_take_cancelled(void); /* whether the thread's loops were cut short; and forgets it */
 int pool_shield(int on);       /* on: this thread's loops always finish. Returns what it was. */
 
+/* In a loop that waits for another thread. */
+static inline void pool_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory"); /* a pause that does pause, unlike yield */
+#endif
+}
+
 int pool_num_threads(void);         /* the caller included */
 int pool_set_num_threads(int n);    /* n >= 1; returns 0, or -1 for a bad n */
 int pool_default_num_threads(void); /* from affinity and the cgroup quota */

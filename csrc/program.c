@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "fuse.h"
+#include "lanes.h"
 #include "plan.h"
 
 /* ---- values ---- */
@@ -331,6 +332,12 @@ static int lay_out(plan *w) {
     for (int64_t k = 0; k < w->n && p->has_split; k++) /* a backward pass may be run again */
         if (w->v[k].first < p->split && w->v[k].last >= p->split) w->v[k].last = p->n;
     take_over(w);
+    for (int64_t k = 0; k < w->n && p->ngroups; k++) { /* the calls of a group have no order */
+        value *v = &w->v[k];
+        if (v->last < 0) continue;
+        v->first = lanes_first(p, v->first);
+        v->last = lanes_last(p, v->last);
+    }
     for (int64_t k = 0; k < w->n; k++) {
         if (!w->v[k].internal || w->v[k].returned || w->v[k].last < 0) continue;
         p->unplanned_bytes += padded(w->v[k].s->nbytes);
@@ -488,7 +495,8 @@ int plan_program(ad_program *p) {
         fold_activations(&w);
         if (fuse_elementwise(p)) goto done;
     }
-    if (place_results(&w) || lay_out(&w) || finish(&w)) goto done;
+    if (place_results(&w) || (!p->aliased && lanes_find(p))) goto done;
+    if (lay_out(&w) || finish(&w) || lanes_prepare(p)) goto done;
     status = 0;
 done:
     if (w.v) mem_free(w.v, (size_t)w.cap * sizeof *w.v);

@@ -72,14 +72,31 @@ typedef struct ad_program {
     uint32_t id;
     int64_t mode;
     bool aliased; /* an argument shared memory that the step writes: its calls keep their order */
-    char *arena, *scratch;
+    char *arena, *scratch, *lane_scratch;
+    size_t lane_bytes;         /* of the workspace of each lane */
+    struct lane_group *groups; /* calls that run side by side (lanes.c), by place */
+    int64_t ngroups;
     size_t arena_bytes, scratch_bytes, unplanned_bytes;
     int64_t recorded, fused;
-    bool is_long; /* worth giving up the interpreter's lock for */
-    _Atomic int running;
+    bool is_long;              /* worth giving up the interpreter's lock for */
+    _Atomic uintptr_t running; /* the thread that runs it, by the address of its state; 0 for none */
+    /* of a function that is differentiated (joint.c) */
+    struct joint_end *ends; /* what it is differentiated by */
+    int64_t nends, ncarries;
+    bool *carries; /* which results carry gradients */
+    ad_node *open; /* of its last call; not counted */
+    _Atomic int32_t refs;
 } ad_program;
 
 void program_free(ad_program *p);
+static inline void program_unref(ad_program *p) {
+    if (count_down(&p->refs)) program_free(p);
+}
+/* One run at a time: waits for another thread's. False when this thread is running the program already. */
+bool program_enter(ad_program *p);
+static inline void program_leave(ad_program *p) {
+    atomic_store_explicit(&p->running, 0, memory_order_release);
+}
 /* Appends an executed call to the program that the thread captures; -1 with the error set. */
 int program_append(ad_call *c);
 /* Refuses what cannot be replayed; returns -1 with the error set. */

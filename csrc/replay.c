@@ -1,6 +1,9 @@
 /* Replay: running a recorded program again on other arguments. */
 #include <string.h>
+#include <time.h>
 #include "fuse.h"
+#include "joint.h"
+#include "lanes.h"
 #include "pool.h"
 
 /* ---- whether it fits ---- */
@@ -105,21 +108,42 @@ static bool bind_step(ad_program *p, const ad_handle *args, int64_t nargs) {
            (p->aliased || !program_aliases(p));
 }
 
-/* Whether a replay would take the arguments: for a caller that has something to do before it. */
-int ad_program_takes(intptr_t h, const ad_handle *args, int64_t nargs) {
-    ad_program *p = (ad_program *)h;
-    if (atomic_exchange(&p->running, 1)) return 0;
-    bool fits = bind_step(p, args, nargs);
-    atomic_store(&p->running, 0);
-    return fits;
+bool program_enter(ad_program *p) {
+    uintptr_t me = (uintptr_t)&tls, now = 0;
+    if (AD_LIKELY(atomic_compare_exchange_strong(&p->running, &now, me))) return true;
+    if (now == me) return false;
+    void *interpreter = interpreter_release();
+    for (now = 0; !atomic_compare_exchange_strong(&p->running, &now, me); now = 0)
+        nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+    interpreter_take(interpreter);
+    return true;
 }
+
+/* Begins a run: 1, or 0 when the arguments are not of the recorded sizes, strides and dtypes, or when the
+ * program waits for the backward pass of another call. What begins is ended by ad_program_run() or
+ * ad_program_leave(). */
+int ad_program_begin(intptr_t h, const ad_handle *args, int64_t nargs) {
+    ad_program *p = (ad_program *)h;
+    if (!program_enter(p)) return 0;
+    if (!joint_busy(p) && bind_step(p, args, nargs)) return 1;
+    program_leave(p);
+    return 0;
+}
+void ad_program_leave(intptr_t h) { program_leave((ad_program *)h); }
 
 static int run_calls(ad_program *p, int64_t from, int64_t to) {
     int shield = pool_shield(1); /* a step that began is finished: Ctrl-C waits for it */
     void *interpreter = p->is_long ? interpreter_release() : NULL;
     int64_t done = from;
+    lane_group *group = p->groups, *end = group + p->ngroups;
+    while (group < end && group->from < from) group++;
     for (; done < to; done++) {
         const instr *i = &p->code[done];
+        if (group < end && done == group->from) {
+            if (lanes_run(p, group)) break;
+            done = group++->to - 1;
+            continue;
+        }
         if (i->dead) continue;
         if (AD_UNLIKELY(i->checked) && program_check_values(&i->call)) break;
         i->call.op->run(&i->call);
@@ -182,42 +206,39 @@ static int check_versions(const ad_program *p) {
     return 0;
 }
 
-/* A step, or the first part of a function that is differentiated. */
-int ad_program_replay(intptr_t h, const ad_handle *args, int64_t nargs, ad_handle *outs) {
+/* A step, or the first part of a function that is differentiated; it has begun. */
+int ad_program_run(intptr_t h, const ad_handle *args, int64_t nargs, ad_handle *outs) {
     ad_program *p = (ad_program *)h;
-    if (atomic_exchange(&p->running, 1))
-        return ad_fail(AD_ERR_RUNTIME, "the captured step is already running in another thread");
-    int status = 1;
-    if (bind_step(p, args, nargs)) {
-        int64_t nouts = p->has_split ? p->nouts_forward : p->nouts;
-        for (int64_t k = 0; k < p->nlaid; k++) tensor_copy_data(p->laid[k].before, p->laid[k].now);
-        status =
-            program_make_outputs(p, 0, nouts) || run_calls(p, 0, p->has_split ? p->split : p->n) ? -1 : 0;
-        count_writes(p, args, nargs);
-        if (!status && p->has_split) note_versions(p, args);
-        if (!status) set_gradients(p);
-        if (!status) status = take_outputs(p, 0, nouts, outs);
+    int64_t nouts = p->has_split ? p->nouts_forward : p->nouts;
+    for (int64_t k = 0; k < p->nlaid; k++) tensor_copy_data(p->laid[k].before, p->laid[k].now);
+    int status =
+        program_make_outputs(p, 0, nouts) || run_calls(p, 0, p->has_split ? p->split : p->n) ? -1 : 0;
+    count_writes(p, args, nargs);
+    if (!status && p->has_split) note_versions(p, args);
+    if (!status) set_gradients(p);
+    if (!status) status = take_outputs(p, 0, nouts, outs);
+    if (!status && p->ends && joint_record(p, args, outs)) {
+        for (int64_t k = 0; k < nouts; k++) tensor_unref((ad_tensor *)outs[k]);
+        status = -1;
     }
-    atomic_store(&p->running, 0);
+    program_leave(p);
     return status;
 }
 
 /* The second part: gradients of the results in, of what was differentiated out. */
-int ad_program_backward(intptr_t h, const ad_handle *grads, int64_t n, ad_handle *outs) {
-    ad_program *p = (ad_program *)h;
-    if (atomic_exchange(&p->running, 1))
-        return ad_fail(AD_ERR_RUNTIME, "the compiled function is already running in another thread");
+int program_backward(ad_program *p, const ad_handle *grads, int64_t n, ad_handle *outs) {
+    if (!program_enter(p)) return ad_fail(AD_ERR_RUNTIME, "the compiled function is running already");
     int status = -1;
     if (!program_bind(p, p->nargs_forward, p->nargs, grads, n))
         ad_fail(AD_ERR_RUNTIME, "the gradients of a compiled function are not of its results' sizes");
     else if (!check_versions(p) && !program_make_outputs(p, p->nouts_forward, p->nouts) &&
              !run_calls(p, p->split, p->n))
         status = take_outputs(p, p->nouts_forward, p->nouts, outs);
-    atomic_store(&p->running, 0);
+    program_leave(p);
     return status;
 }
 
-void ad_program_free(intptr_t h) { program_free((ad_program *)h); }
+void ad_program_free(intptr_t h) { program_unref((ad_program *)h); }
 
 /* Replaces the float attributes of a recorded call: the learning rate and its kin. */
 int ad_program_set_floats(intptr_t h, int64_t index, const double *f, int64_t n) {

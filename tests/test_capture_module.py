@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+import threading
 import warnings
 
 import numpy as np
@@ -391,3 +392,174 @@ def test_autocast_and_double():
         net.zero_grad()
         z.float().sum().backward()
         assert same(g, net.weight.grad)
+
+
+def test_arguments_that_are_no_tensors():
+    w = data(5).requires_grad_()
+    big = 10**6
+    step = ad.compile(lambda x, n, kind, scales: (x * w * n).exp() if kind == "exp" else x * w * scales[0])
+    scales = [2.0]
+    for n, kind in [(1, "exp"), (1, "exp"), (big, "mul"), (big, "mul"), (1, "exp"), (2, "exp"), (2, "exp")]:
+        for scale in (2.0, 3.0, 3.0):
+            scales[0] = scale
+            x, y = data(5), step(data(5), n, kind, scales)
+            assert same(y.detach(), ((x * w * n).exp() if kind == "exp" else x * w * scale).detach())
+            y.sum().backward()
+    held = ad.compile(lambda x, net: net(x))
+    nets = [nn.Linear(5, 2), nn.Linear(5, 2)]
+    for net in (nets[0], nets[0], nets[1], nets[1], nets[0]):
+        assert same(held(data(3, 5), net).detach(), net(data(3, 5)).detach())
+    assert programs(held) == 2
+
+
+def test_results_in_structures():
+    w = data(5).requires_grad_()
+    step = ad.compile(lambda x, y: {"sum": x * w, "as it came": y, "n": 3, "more": (x + 1, None)})
+    for k in range(4):
+        x, y = data(5, seed=k), data(2, seed=k)
+        r = step(x, y)
+        assert r["as it came"] is y and r["n"] == 3 and r["more"][1] is None
+        assert same(r["sum"].detach(), (x * w).detach()) and same(r["more"][0], x + 1)
+    nothing = ad.compile(lambda x: None)
+    assert [nothing(x) for _ in range(3)] == [None] * 3
+
+
+def test_threads_that_call_one_compiled_module():
+    net = nn.Sequential(nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 64))
+    model, errors = ad.compile(net), []
+    inputs = [data(256, 256, seed=k) for k in range(4)]
+    with ad.no_grad():
+        model(inputs[0])
+        want = [net(x) for x in inputs]
+
+    def work(k):
+        try:
+            with ad.no_grad():
+                for _ in range(20):
+                    assert same(model(inputs[k]), want[k])
+        except BaseException as e:
+            errors.append(e)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not errors and programs(model) == 1
+
+
+def test_an_error_before_a_replay_leaves_the_program_usable():
+    w = data(5).requires_grad_()
+    opt = optim.SGD([w], 0.1)
+
+    @ad.compile(fullgraph=True)
+    def step(x):
+        opt.zero_grad()
+        (x * w).sum().backward()
+        opt.step()
+
+    for lr in (0.1, 0.1, "much", 0.2):
+        opt.param_groups[0]["lr"] = lr
+        before = w.detach().clone()
+        if lr == "much":
+            with pytest.raises(TypeError):
+                step(data(5))
+            assert same(w.detach(), before)
+        else:
+            step(data(5))
+            np.testing.assert_allclose(w.detach().numpy(), (before - lr * data(5)).numpy(), rtol=1e-6)
+
+
+def test_the_node_outlives_the_compiled_function():
+    w = data(5).requires_grad_()
+    step = ad.compile(lambda x: (x * w).exp())
+    for _ in range(2):
+        step(data(5)).sum().backward()
+    y = step(data(5))
+    assert y.grad_fn.name() == "CompiledFunctionBackward" and y.grad_fn.next_functions[0][0].variable is w
+    del step
+    gc.collect()
+    w.grad = None
+    y.sum().backward()
+    assert same(w.grad, data(5) * (data(5) * w.detach()).exp())
+
+
+def test_hooks_on_the_compiled_module_run():
+    layer, seen = nn.Linear(3, 2), []
+    model, x = ad.compile(layer), data(4, 3)
+    for _ in range(3):
+        model(x)
+    handle = model.register_forward_hook(lambda m, args, y: seen.append(type(m).__name__))
+    model(x)
+    model(x)
+    handle.remove()
+    model(x)
+    assert seen == ["OptimizedModule"] * 2
+    every = nn.modules.module.register_module_forward_hook(lambda m, args, y: seen.append("every"))
+    try:
+        model(x)
+    finally:
+        every.remove()
+    count = len(seen)
+    model(x)
+    assert count > 2 and len(seen) == count
+
+
+def test_backward_under_vmap():
+    w = data(5).requires_grad_()
+    step = ad.compile(lambda x: (x * w).exp())
+    for _ in range(2):
+        step(data(5)).sum().backward()
+    y = step(data(5))
+    rows = ad.eye(5)
+    want = ad.diag(data(5) * (data(5) * w.detach()).exp())
+    got = ad.vmap(lambda g: ad.autograd.grad(y, w, g, retain_graph=True)[0])(rows)
+    np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-6)
+
+
+def test_distributions_are_results():
+    net = nn.Linear(3, 4)
+
+    def policy(x):
+        mean, scale = net(x).chunk(2, 1)
+        return ad.distributions.Independent(ad.distributions.Normal(mean, F.softplus(scale)), 1)
+
+    step, kept = ad.compile(policy, fullgraph=True), []
+    for k in range(4):
+        x, grads = data(5, 3, seed=k), []
+        for f in (policy, step):
+            net.zero_grad()
+            p = f(x)
+            ad.manual_seed(k)
+            action = p.sample()
+            (p.log_prob(action).sum() + p.entropy().sum()).backward()
+            grads.append([action, net.weight.grad.clone(), p.mean.detach().clone()])
+        assert all(same(a, b) for a, b in zip(*grads))
+        kept.append((p, grads[0][2]))
+    assert programs(step) == 1 and all(same(p.mean.detach(), mean) for p, mean in kept)
+
+
+class Result:
+    def __init__(self, inner):
+        self.inner = inner
+
+
+@pytest.mark.parametrize("wrap", [Result, lambda t: iter([t]), lambda t: lambda: t, lambda t: Result({"deep": [t]})],
+                         ids=["object", "iterator", "function", "deeper"])
+@pytest.mark.parametrize("grad", [False, True])
+def test_objects_that_hide_results(wrap, grad):
+    w = data(5).requires_grad_(grad)
+    step, kept = ad.compile(lambda x: (wrap(x * w), x + 1)), []
+    with pytest.warns(UserWarning, match="its result holds tensors in an object of class") as caught:
+        kept = [step(data(5, seed=k))[0] for k in range(4)]
+    assert caught[0].filename == __file__
+
+    def inside(x):
+        x = x() if callable(x) else next(x) if hasattr(x, "__next__") else x.inner
+        return x["deep"][0] if isinstance(x, dict) else x
+
+    for k, r in enumerate(kept):
+        assert same(inside(r).detach(), (data(5, seed=k) * w).detach())
+    state = Result(data(3))
+    plain = ad.compile(lambda x: (x + state.inner[0], state), fullgraph=True)
+    assert all(plain(data(2))[1] is state for _ in range(3)) and programs(plain) == 1

@@ -286,7 +286,7 @@ def average():
 WORKLOADS = [mlp, vae, cnn, resnet, lstm, gru, rnn, packed, gpt, transformer, ppo, gan, bag, penalty, average]
 
 
-def both(make, steps=STEPS, after=None):
+def both(make, steps=STEPS, after=None, programs=3):
     runs = []
     for captured in (False, True):
         ad.manual_seed(0)
@@ -301,7 +301,7 @@ def both(make, steps=STEPS, after=None):
         runs.append((losses, model, step))
     (want, a, _), (got, b, step) = runs
     assert want == got and np.isfinite(want).all()
-    assert len(step.stats()) <= 3  # state that is made by the first step
+    assert len(step.stats()) <= programs  # state that is made by the first step
     for (name, x), (_, y) in zip(a.state_dict().items(), b.state_dict().items()):
         assert x.numpy().tobytes() == y.numpy().tobytes(), name
 
@@ -309,6 +309,51 @@ def both(make, steps=STEPS, after=None):
 @pytest.mark.parametrize("make", WORKLOADS, ids=lambda f: f.__name__)
 def test_a_captured_workload_has_the_bits_of_eager(make):
     both(make)
+
+
+def words():
+    """A last batch that is shorter, and shapes that come back."""
+    model, step, _ = recurrent("LSTM")
+    return model, step, lambda k: (labels(11, 5 + k % 3, 3 - k % 2, seed=k), labels(11, (5 + k % 3) * (3 - k % 2)))
+
+
+def epochs(make, count):
+    """A workload whose every fifth batch holds `count` samples."""
+    def shorter():
+        model, step, batch = make()
+        return model, step, lambda k: batch(k) if k % 5 < 4 else [t[:count] for t in batch(k)]
+
+    return shorter
+
+
+@pytest.mark.parametrize("make", [words, epochs(mlp, 5), epochs(cnn, 2), epochs(resnet, 3), epochs(vae, 1)],
+                         ids=["words", "mlp", "cnn", "resnet", "vae"])
+def test_batches_of_several_sizes(make):
+    both(make, programs=12)
+
+
+@pytest.mark.parametrize("make", [f for f in WORKLOADS if f is not penalty], ids=lambda f: f.__name__)
+def test_modules_alone_have_the_bits_of_eager(make):
+    """Modules compiled in their places: both passes are replayed, all else runs as it is."""
+    called = {ppo: lambda m: m.values(), gan: list, average: list}.get(make, lambda m: [m])
+    runs = []
+    for compiled in (False, True):
+        ad.manual_seed(0)
+        model, step, batch = make()
+        for m in called(model):
+            if compiled:
+                m.compile(fullgraph=True)
+        losses = []
+        for k in range(STEPS):
+            ad.manual_seed(k)
+            losses.append(float(step(*batch(k))))
+        runs.append((losses, model))
+    (want, a), (got, b) = runs
+    assert want == got and np.isfinite(want).all()
+    for (name, x), (_, y) in zip(a.state_dict().items(), b.state_dict().items()):
+        assert x.numpy().tobytes() == y.numpy().tobytes(), name
+    for m in called(b):
+        assert m._compiled_call_impl.stats()
 
 
 OPTIMIZERS = {

@@ -11,6 +11,7 @@ from .._native import ffi, lib
 _OTHERS, _ARGUMENT, _ARENA, _RESULT = range(4)
 _SHORT = {"float32": "f32", "float64": "f64", "bfloat16": "bf16", "float16": "f16", "int64": "i64", "int32": "i32",
           "int16": "i16", "int8": "i8", "uint8": "u8", "bool": "bool"}
+_GROUPS = 32  # that are shown
 _CALL = 60e-9
 """Seconds that a call takes beside its work."""
 
@@ -159,6 +160,8 @@ def _text(name, k, n, stats, lines):
         f"buffers between calls: {_size(stats['arena_bytes'])} ({_size(stats['unplanned_bytes'])} if none were "
         f"shared); one run: predicted {_time(sum(x.predicted for x in lines))}"
         + (f", measured {_time(total)}" if measured else ""),
+        *(f"side by side: calls {a} to {b} ({n} of them), on {lanes} threads predicted {_time(together)} instead of "
+          f"{_time(alone)}" for a, b, n, lanes, alone, together in stats["groups"]),
         f"{'':4}  {'result':30} {'buffer':>12} {'moved':>9} {'GFLOP/s':>8} {'predicted':>11} {'measured':>11}  share",
     ]
     second = False
@@ -211,9 +214,17 @@ def explain(step, args, kwargs):
             if not shape[2]:
                 lines.append(Line(p, k, list(shape), measured))
             k += 1
-        programs.append((step.stats_of(p), lines))
+        programs.append((step.stats_of(p) | {"groups": _groups(p)}, lines))
     notes = [f"runs as it is: {why}" for why in step.reasons]
     return Explanation(name, programs, notes)
+
+
+def _groups(p):
+    """The calls that run side by side: (first, last, calls, threads, predicted seconds on one, and on these)."""
+    room = ffi.new("int64_t[]", 6 * _GROUPS)
+    n = min(lib.ad_program_groups(p.handle, room, _GROUPS), _GROUPS)
+    found = [list(room[6 * k : 6 * k + 6]) for k in range(n)]
+    return [(a, b - 1, n, lanes, alone * 1e-9, together * 1e-9) for a, b, n, lanes, alone, together in found]
 
 
 def _measure(p, tensors):

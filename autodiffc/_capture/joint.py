@@ -2,30 +2,28 @@
 
 The first call records the forward part; the backward pass that it gets records the rest. The tape of that call is kept
 until nothing can ask it again, then the program is planned. From then on a call replays the first part and leaves one
-node on the tape, whose rule replays the second. The values between them lie in the program's own memory, so that a
-program has one call at a time: while its backward pass is still to come, the next call uses, or records, another.
+node on the tape, whose rule replays the second (csrc/joint.c). The values between them lie in the program's own memory,
+so that a program has one call at a time: while its backward pass is still to come, the next call uses, or records,
+another.
 """
 
-import threading
 import weakref
 
 from .. import _capture, _core
 from .._core import CaptureError, TensorBase, check, fail, wrap
 from .._native import ffi, lib
 from .record import Program, resolve
-from .structure import fill
 
 MOST_LEAVES = 65536
+_NOWHERE, _COMPUTED = -1, -2  # as in joint.c
 _TITLE = ffi.new("char[]", b"CompiledFunctionBackward")
 _STAND_IN = ffi.new("char[]", b"AliasBackward0")
 _SECOND = ("Trying to backward through the graph a second time (or directly access saved tensors after they have "
            "already been freed). Specify retain_graph=True if you need to backward through the graph a second time.")
-_AGAIN = ("gradients of gradients are asked for of a compiled function whose first call did not have them: compile "
-          "with disable=True, or the function that computes the gradients instead")
 
 
 class Call:
-    """One run of the first part: the Python side of its node."""
+    """The first call: the Python side of its node."""
 
     __slots__ = ("__weakref__", "joint", "node", "tensors")
 
@@ -76,7 +74,6 @@ class Joint(Program):
         self.seconds = None  # where the gradients come from, once the second part is recorded
         self.broken = ""
         self.current = lambda: None
-        self.lock = threading.RLock()
 
     # ---- the first call
 
@@ -152,7 +149,7 @@ class Joint(Program):
         return [None if g is None else grads[s[1]] if s[0] == "grad" else g.clone()
                 for g, s in zip(got, self.seconds or [("", None)] * len(got))]
 
-    # ---- a call's backward pass
+    # ---- its backward pass
 
     def backward(self, call, grads):
         if _capture.recording is not None:
@@ -160,26 +157,16 @@ class Joint(Program):
         if lib.ad_node_released(call.node):
             raise RuntimeError(_SECOND)
         twice = lib.ad_grad_enabled()
-        if self.handle and twice:
-            raise RuntimeError(_AGAIN)
         grads = [self._like(k) if g is None else g if twice else g.contiguous()
                  for k, g in enumerate(grads) if self.kinds[k]]
-        if not self.handle:
-            from ..autograd import grad
+        from ..autograd import grad
 
-            if twice and not self.broken:
-                self.broken = "gradients of gradients are asked for"
-                self.step.give_up(self.key, self.broken, self)
-            if self.seconds is None and self.pending and not self.broken:
-                return self._record_backward(grads)
-            return grad(*self.tape, grads, create_graph=bool(twice), retain_graph=True, allow_unused=True)
-        outs = ffi.new("ad_handle[]", max(len(self.seconds), 1))
-        with self.lock:
-            if lib.ad_program_backward(self.handle, [g._h for g in grads], len(grads), outs):
-                fail()
-        made = iter(outs)
-        return [None if kind == "none" else grads[what] if kind == "grad" else wrap(next(made))
-                for kind, what in self.seconds]
+        if twice and not self.broken:
+            self.broken = "gradients of gradients are asked for"
+            self.step.give_up(self.key, self.broken, self)
+        if self.seconds is None and self.pending and not self.broken:
+            return self._record_backward(grads)
+        return grad(*self.tape, grads, create_graph=bool(twice), retain_graph=True, allow_unused=True)
 
     def _like(self, k):
         dtype, sizes = self.likes[k]
@@ -188,10 +175,7 @@ class Joint(Program):
     # ---- later calls
 
     def fits(self):
-        call = self.current()
-        if call is not None and not call.over() or self.broken:
-            return 0
-        if not self.handle and not self._plan():
+        if self.busy() or self.broken or (not self.handle and not self._plan()):
             return 0
         return super().fits()
 
@@ -204,7 +188,7 @@ class Joint(Program):
     def busy(self):
         """Whether the backward pass of its last call may still come."""
         call = self.current()
-        return call is not None and not call.over()
+        return bool(call is not None and not call.over() or self.handle and lib.ad_program_busy(self.handle))
 
     def _plan(self):
         """Makes the program when both parts are recorded and nobody can ask the tape again."""
@@ -224,32 +208,13 @@ class Joint(Program):
             return False
         single, result, sources = self.rest
         super().__init__(handle, self.recording, single, result, sources)
-        self.lock = threading.RLock()
-        self.recording = self.second_outs = self.rest = None
+        n, origins = len(self.inputs), {"none": _NOWHERE, "out": _COMPUTED}
+        check(lib.ad_program_join(
+            handle, [w if kind == "arg" else -1 for kind, w in self.inputs],
+            [0 if kind == "arg" else w._h for kind, w in self.inputs],
+            [what if kind == "grad" else origins[kind] for kind, what in self.seconds], n, self.kinds, len(self.kinds)))
+        self.recording = self.second_outs = self.rest = self.inputs = None
         return True
-
-    def replay(self, tensors):
-        """As Program.replay(), with one node as the results' history."""
-        handles = [t._h for t in tensors] if tensors else ffi.NULL
-        with self.lock:
-            if self.busy():
-                return None
-            if self.events:
-                if lib.ad_program_takes(self.handle, handles, len(tensors)) != 1:
-                    return None
-                self.refresh()
-            status = lib.ad_program_replay(self.handle, handles, len(tensors), self.outs)
-            if status:
-                if status == 1:
-                    return None
-                fail()
-            made = [wrap(h) for h in self.outs[0 : self.nouts]]
-            call = Call(self, tensors)
-            self.current = weakref.ref(call)
-            self._attach(made, call, tensors)
-        if self.single:
-            return (made[0],)
-        return (fill(self.result, iter(resolve(self.sources, iter(made), tensors))),)
 
 
 def _discard(pending):

@@ -12,6 +12,7 @@ Not seen are values behind properties and getattr(), in containers longer than 6
 
 import collections
 import dis
+import functools
 import gc
 import io
 import os
@@ -21,7 +22,7 @@ import sysconfig
 import time
 import types
 
-from .._core import TensorBase
+from .._core import TensorBase, profile_filter
 
 SIMPLE = frozenset({int, float, bool, str, bytes, complex, type(None)})
 _CONTAINERS = frozenset({list, tuple, dict, set, collections.OrderedDict, collections.defaultdict, collections.deque})
@@ -39,6 +40,7 @@ _IMPURE = {
     time.perf_counter_ns: "reading the clock", time.process_time: "reading the clock", os.urandom: "os.urandom()",
 }
 _missing = object()
+_harmless = {}  # by address: C functions, and classes whose objects' C methods are harmless
 
 
 def whose(code):
@@ -57,6 +59,7 @@ def _line(instruction, last):
     return number or (instruction.starts_line if type(instruction.starts_line) is int else 0) or last
 
 
+@functools.lru_cache(4096)
 def chains(code):
     """What a function reads: (root, name, attributes, line) with root "global", "cell" or "local"."""
     found, aliases, at, line = {}, {}, None, code.co_firstlineno
@@ -173,7 +176,8 @@ class Reads:
         self.fn, self.note_module = fn, note_module
         self.guards = {}
         self.impure = ""
-        self.known = {}  # code: None, or its chains, whether it is the user's own, and the names of its arguments
+        self.known = {}  # by address of code: None, or its chains, whose it is, and the names of its arguments
+        self.executed = {}  # by address: the code, which keeps its address while it is here
         self.cells = {}  # (code, name): the value of a variable of an enclosing function
         self.module_class = getattr(sys.modules.get(__package__.rpartition(".")[0] + ".nn"), "Module", ())
 
@@ -185,7 +189,7 @@ class Reads:
         self.before = sys.getprofile()
         if hasattr(self.before, "disable"):
             self.before.disable()
-        sys.setprofile(self._event)
+        sys.setprofile(profile_filter((self.known, _harmless, self._event)))
         return self
 
     def __exit__(self, *error):
@@ -211,15 +215,18 @@ class Reads:
     def _look(self, frame, event, arg):
         code = frame.f_code
         if event == "call" or event == "return":
-            info = self.known.get(code, _missing)
+            info = self.known.get(id(code), _missing)
             if info is _missing:
-                info = self.known[code] = self._inspect(code)
+                info = self.known[id(code)] = self._inspect(code)
+                self.executed[id(code)] = code
             if info is not None:
                 self._read(frame, info, event == "call")
         elif event == "c_call" and not self.impure:
             what = _impure(arg)
             if what and not _is_quiet(frame):
                 self.impure = what + _place(frame)
+            elif not what:
+                _note_harmless(arg)
 
     @staticmethod
     def _inspect(code):
@@ -303,7 +310,7 @@ class Reads:
 
     def _resolve_cells(self):
         """Guards of variables of enclosing functions: finds the functions, whose cells hold them."""
-        executed = set(self.known)
+        executed = set(self.executed.values())
         inner = {}  # code: the executed one that it is written in
         for code in executed:
             for c in code.co_consts:
@@ -422,6 +429,16 @@ def _impure(function):
     if function.__name__ in ("now", "utcnow", "today") and isinstance(owner, type):
         return "reading the clock"
     return "drawing from NumPy's random numbers" if type(owner).__module__.startswith("numpy.random") else ""
+
+
+def _note_harmless(function):
+    """Remembers a builtin whose calls need not be looked at, by the names that profile_filter() goes by."""
+    owner = getattr(function, "__self__", None)
+    if owner is None or isinstance(owner, types.ModuleType):
+        _harmless[id(function)] = function
+    elif not (isinstance(owner, (type, random.Random, io.IOBase))
+              or type(owner).__module__.startswith("numpy.random")):
+        _harmless[id(type(owner))] = type(owner)
 
 
 def _is_quiet(frame):

@@ -4,10 +4,10 @@ import sys
 import threading
 import weakref
 
-from .._core import CaptureError, TensorBase, check, fail, wrap
+from .._core import CaptureError, TensorBase, check, fail, program_call, wrap
 from .._native import ffi, lib
 from . import reads
-from .structure import PLACE, fill
+from .structure import PLACE, fill, is_atom
 
 _PARENT = __package__.rpartition(".")[0]
 
@@ -66,9 +66,7 @@ class Recording:
         nn = sys.modules.get(_PARENT + ".nn")
         if nn is None:
             return lambda: None
-        from ..nn.modules.module import register_module_forward_pre_hook
-
-        return register_module_forward_pre_hook(lambda module, args: self.note_module(module)).remove
+        return sys.modules[_PARENT + ".nn._hooks"].watch(self.note_module)
 
 
 def _members(module):
@@ -116,8 +114,6 @@ class Program:
         self.result, self.sources = result if not single else PLACE, sources
         self.nouts = sum(s[0] == "out" for s in sources)
         self.single = single and sources[0][0] == "out"
-        self.outs = ffi.new("ad_handle[]", max(self.nouts, 1))
-        self.lock = threading.Lock()  # one replay at a time: they share the buffers
 
     def fits(self):
         """1 when modes, Python values and gradients are as they were when the step was recorded, 0 when they are not,
@@ -178,21 +174,38 @@ class Program:
     def replay(self, tensors):
         """Runs the program. Returns None when the tensors are of other sizes, else a tuple with the result."""
         handles = [t._h for t in tensors] if tensors else ffi.NULL
-        outs = self.outs
-        with self.lock:
-            if self.events:
-                if lib.ad_program_takes(self.handle, handles, len(tensors)) != 1:
-                    return None
+        outs = ffi.new("ad_handle[]", self.nouts)
+        if lib.ad_program_begin(self.handle, handles, len(tensors)) != 1:
+            return None
+        if self.events:
+            try:
                 self.refresh()
-            status = lib.ad_program_replay(self.handle, handles, len(tensors), outs)
-            if status:
-                if status == 1:
-                    return None
-                fail()
-            if self.single:
-                return (wrap(outs[0]),)
-            made = [wrap(h) for h in outs[0 : self.nouts]]
-        return (fill(self.result, iter(resolve(self.sources, iter(made), tensors))),)
+            except BaseException:
+                lib.ad_program_leave(self.handle)
+                raise
+        if lib.ad_program_run(self.handle, handles, len(tensors), outs):
+            fail()
+        if self.single:
+            return (wrap(outs[0]),)
+        return (self.finish([wrap(h) for h in outs], tensors),)
+
+    def finish(self, made, tensors):
+        """The result, of what the program computed and the arguments."""
+        return fill(self.result, iter(resolve(self.sources, iter(made), tensors)))
+
+    def call_of(self, args):
+        """A function that does all of this in C for arguments like these, and gives NotImplemented where it cannot."""
+        pattern = tuple([Ellipsis if isinstance(a, TensorBase) else a for a in args])
+        if self.guards or self.result is NotImplemented or not all(a is Ellipsis or is_atom(a) for a in pattern):
+            return None
+        finish = None
+        if not self.single:
+            tensor_places = [k for k, a in enumerate(pattern) if a is Ellipsis]
+
+            def finish(made, given):
+                return self.finish(made, [given[k] for k in tensor_places])
+        return program_call((self, self.handle, pattern, self.registries, self.changes, self.python_fits,
+                             self.refresh if self.events else None, finish, self.nouts))
 
 
 def resolve(sources, outputs, tensors):

@@ -9,7 +9,7 @@ from .._core import CaptureError, TensorBase, fail, wrap
 from .._native import ffi, lib
 from .joint import Joint, join
 from .record import Program, Recording, resolve
-from .structure import fill, flatten, template
+from .structure import fill, flatten, hidden, template
 
 LIMIT = 8
 """How many recordings a step gets for other numbers and Python values; four times as many for other sizes."""
@@ -29,12 +29,23 @@ class CompiledStep:
         self.warned = set()
         self.reasons = []
         self.attempts = {}  # by signature: recordings that the step itself made worthless
+        self.again = None  # what the last call would do, in C
         functools.update_wrapper(self, fn)
 
     def __get__(self, instance, owner=None):
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args, **kwargs):
+        again = self.again
+        if again is not None and not kwargs:
+            done = again(*args)
+            if done is not NotImplemented:
+                return done
+        return self.call(args, kwargs)
+
+    def call(self, args, kwargs):
+        """A call that is not just like the last one."""
+        self.again = None
         if _capture.recording is not None and _capture.here() is not None:
             return self.fn(*args, **kwargs)  # part of an outer step
         tensors, key = args, len(args)
@@ -56,6 +67,7 @@ class CompiledStep:
             if fits > 0:
                 done = p.replay(tensors)
                 if done is not None:
+                    self.again = None if kwargs else p.call_of(args)
                     return done[0]
             elif fits < 0:
                 stale = (*stale, p)
@@ -75,17 +87,18 @@ class CompiledStep:
             return self.fn(*args, **kwargs)  # results of so many calls wait for their backward pass
         return self._record(programs, tensors, args, kwargs, key)
 
-    def _say(self, kind, why, level=3):
+    def _say(self, kind, why):
         """Warns once that a call runs as it is."""
         if kind not in self.warned:
             self.warned.add(kind)
             name = getattr(self.fn, "__qualname__", type(self.fn).__name__)
             self.reasons.append(why)
-            warnings.warn(f"torch.compile: {name} runs as it is, without being recorded: {why}", stacklevel=level + 1)
+            warnings.warn(f"torch.compile: {name} runs as it is, without being recorded: {why}",
+                          stacklevel=_core.callers_level())
 
     def give_up(self, key, why, program=None):
         """From now on calls of this signature run as they are; the first time with a warning."""
-        self._say("refused", why, 4)
+        self._say("refused", why)
         self.eager.add(key)
         if program in self.programs.get(key, ()):
             self.programs[key].remove(program)
@@ -110,8 +123,8 @@ class CompiledStep:
                     result = self.fn(*call_args, **call_kwargs)
                 del call_args, call_kwargs
                 leaves = []
-                flatten(result, leaves)
-                why = why_not(r)
+                structure = flatten(result, leaves)
+                why = why_not(r) or hides(structure)
                 if why:
                     self.attempts[key] = self.attempts.get(key, 0) + 1
                     if not lib.ad_capturing() or r.reads.impure or self.attempts[key] > 1:  # not a first call's doing
@@ -190,6 +203,13 @@ def refused(r):
 def why_not(r):
     """Why the step that has just run cannot be replayed, or ""."""
     return refused(r) or r.changed()
+
+
+def hides(structure):
+    """What of a result a replay could not make anew, in words, or ""."""
+    held = hidden(structure, lambda t: lib.ad_capture_made(t._h)) if lib.ad_capturing() else None
+    return "" if held is None else (f"its result holds tensors in an object of class {type(held).__qualname__}, which "
+                                    "a replay would not make anew: return tensors, tuples, lists, dicts or dataclasses")
 
 
 def _source(t, stand_ins):

@@ -3,12 +3,15 @@
 import copy
 import dataclasses
 import functools
+import gc
+import types
 from collections import OrderedDict, UserDict, defaultdict
 
 from .._core import TensorBase
 
 _PLAIN = frozenset({int, float, bool, str, bytes, complex, type(None)})
 _DICTS = (dict, OrderedDict, defaultdict, UserDict)
+_EMPTY = types.CellType()
 
 
 @functools.cache
@@ -32,9 +35,16 @@ def flatten(x, tensors):
     names = _fields(kind)
     if names:
         return (kind, *[(n, flatten(getattr(x, n, None), tensors)) for n in names])
+    if getattr(kind, "_opened", False):
+        return (kind, *[(n, flatten(v, tensors)) for n, v in vars(x).items()])
     if kind.__module__ == "numpy" and hasattr(x, "item") and not hasattr(x, "__len__"):
         return (kind, x.item())  # a number of NumPy's
     return Held(x)
+
+
+def is_atom(x):
+    """Whether x is told by its value or identity alone: nothing in it can change or be a Tensor."""
+    return type(x) in _PLAIN or type(flatten(x, [])) is Held
 
 
 class Held:
@@ -84,7 +94,38 @@ def fill(x, tensors):
             if hasattr(x, n):
                 object.__setattr__(made, n, fill(getattr(x, n), tensors))
         return made
+    if getattr(kind, "_opened", False):
+        made = copy.copy(x)
+        for n, v in vars(x).items():
+            made.__dict__[n] = fill(v, tensors)
+        return made
     return x
+
+
+_CLOSED = (type, types.ModuleType, types.BuiltinFunctionType, types.CodeType, types.FrameType)
+
+
+def hidden(structure, is_one):
+    """The first object in a flattened structure that holds a Tensor for which is_one(), or None: what would not be
+    found when the structure is filled. Looks at most at 1000 objects that such an object refers to."""
+    if type(structure) is tuple:
+        return next((found for s in structure if (found := hidden(s, is_one)) is not None), None)
+    if type(structure) is not Held:
+        return None
+    seen, todo = set(), [structure.object]
+    while todo and len(seen) < 1000:
+        x = todo.pop()
+        if id(x) in seen or type(x) in _PLAIN or isinstance(x, _CLOSED):
+            continue
+        seen.add(id(x))
+        if isinstance(x, TensorBase):
+            if is_one(x):
+                return structure.object
+        elif isinstance(x, types.FunctionType):
+            todo.extend(c.cell_contents for c in x.__closure__ or () if c != _EMPTY)
+        else:
+            todo.extend(gc.get_referents(x))
+    return None
 
 
 class Place(TensorBase):

@@ -22,6 +22,7 @@ class Distribution:
     ``validate_args`` (on by default) checks both, with ValueError for what is outside; not while a step is recorded.
     """
 
+    _opened = True  # a compiled function takes and gives what is in it: _capture/structure.py
     has_rsample = False
     has_enumerate_support = False
     _validate_args = __debug__

@@ -21,6 +21,21 @@ _global: dict[str, HookDict] = {kind: HookDict() for kind in (
     "parameter", "buffer", "module")}
 
 
+_watcher: list[Callable] = []   # of the recording that is under way
+
+
+def watch(seen: Callable) -> Callable:
+    """Call ``seen(module)`` with every module that is called, before it runs. Returns what ends that."""
+    _watcher.append(seen)
+    any_global["watcher"] = True
+
+    def end() -> None:
+        _watcher.remove(seen)
+        if not _watcher:
+            del any_global["watcher"]
+    return end
+
+
 def _register_global(kind: str, hook: Callable, *also: str) -> RemovableHandle:
     extras = [_global[name] for name in also]
     if kind in ("forward_pre", "forward", "backward_pre", "backward"):
@@ -241,10 +256,12 @@ def call(module: Any, args: tuple, kwargs: dict, compiled: bool = False) -> Any:
     inner = module.__dict__.get("_compiled_call_impl")
     if inner is not None and not compiled:
         return inner(*args, **kwargs)
+    if _watcher:
+        _watcher[-1](module)
     if inner is None and not (module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
             or module._backward_pre_hooks):
-        module._hooked = False      # all were removed
-        if not any_global:
+        module.__dict__["_hooked"] = False      # all were removed
+        if len(any_global) == bool(_watcher):
             return module.forward(*args, **kwargs)
     done: set[int] = set()
     output = None

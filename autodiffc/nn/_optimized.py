@@ -1,6 +1,9 @@
 """What torch.compile returns for a module."""
 
+from . import _hooks
 from .modules.module import Module
+
+_any_global_hook = _hooks.any_global
 
 
 class OptimizedModule(Module):
@@ -12,6 +15,16 @@ class OptimizedModule(Module):
         self._orig_mod = mod
         self.training = mod.training
         self.__dict__["_options"] = (fullgraph, recompile_limit)
+
+    def __call__(self, *args, **kwargs):
+        names = self.__dict__
+        if not kwargs and "_step" in names and not names["_hooked"] and not _any_global_hook:
+            again = names["_step"].again
+            if again is not None:
+                done = again(*args)
+                if done is not NotImplemented:
+                    return done
+        return super().__call__(*args, **kwargs)
 
     def forward(self, *args, **kwargs):
         step = self.__dict__.get("_step")

@@ -153,7 +153,7 @@ static void VN(g_tile_main)(const gemm_piece *g, const T *a, const T *b, T *c, c
 /* c[0..n) += x[0] b[0][..] + ... in this order, `rows` rows of B. */
 VFN void VN(g_row_add)(const int rows, int first, const gemm_piece *g, const T *x, const T *b) {
     T *c = g->c;
-    V vx[4];
+    V vx[8];
     G_UNROLL for (int r = 0; r < rows; r++) vx[r] = v_splat(x[r * g->csa]);
     for (int64_t j = 0; j < g->n; j += VL) {
         int64_t lanes = g->n - j;
@@ -171,12 +171,12 @@ VFN void VN(g_row_add)(const int rows, int first, const gemm_piece *g, const T *
     }
 }
 
-/* One row of C and a matrix B from far away: reads B row by row, four at a time, as memory likes it, and
+/* One row of C and a matrix B from far away: reads B row by row, eight at a time, as memory likes it, and
  * keeps the sums in C. */
 static void VN(g_row_stream)(const gemm_piece *g) {
     const T *x = g->a, *b = g->b;
     int64_t k = 0;
-    for (; k + 4 <= g->k; k += 4) VN(g_row_add)(4, k == 0 && !g->add, g, x + k * g->csa, b + k * g->rsb);
+    for (; k + 8 <= g->k; k += 8) VN(g_row_add)(8, k == 0 && !g->add, g, x + k * g->csa, b + k * g->rsb);
     for (; k < g->k; k++) VN(g_row_add)(1, k == 0 && !g->add, g, x + k * g->csa, b + k * g->rsb);
     if (!g->bias_row && !g->bias_col && g->act == GEMM_ACT_NONE) return;
     for (int64_t j = 0; j < g->n; j += VL) {
@@ -414,7 +414,10 @@ VFN void VN(g_dots_rows)(const int rows, const gemm_piece *g, int64_t i0, int64_
     }
     for (; p + VL <= g->k; p += VL) {
         V vx = v_load(x + p);
-        G_UNROLL for (int i = 0; i < rows; i++) sum[i][0] = v_fma(v_load(a + i * rsa + p), vx, sum[i][0]);
+        G_UNROLL for (int i = 0; i < rows; i++) {
+            __builtin_prefetch(a + i * rsa + p + ahead);
+            sum[i][0] = v_fma(v_load(a + i * rsa + p), vx, sum[i][0]);
+        }
     }
     if (p < g->k) {
         V vx = VN(g_loadz)(x + p, g->k - p);

@@ -29,7 +29,7 @@ int64_t loop_grain(int64_t n, int64_t about) {
     if (chunks <= 1) return about;
     /* A multiple of what threads there are likely to be, and finer than a thread is worth: where two meet
      * changes from call to call, and what changes hands there is data that the other one's cache holds. */
-    if (chunks < 64) chunks = (chunks + 3) / 4 * 8;
+    if (chunks < 64) chunks = (chunks + 7) / 8 * 8;
     int64_t grain = (n + chunks - 1) / chunks;
     return (grain + EW_TILE - 1) / EW_TILE * EW_TILE;
 }

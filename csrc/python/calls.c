@@ -193,6 +193,11 @@ static PyMethodDef functions[] = {
      "apply(op, tensors, ints=(), floats=(), dims=()): any operation; tensors (None for an absent one), "
      "integer and "
      "float attributes, a list of integers."},
+    {"program_call", program_call, METH_O,
+     "program_call(items): a function that calls a recorded program; its items are named in replay.c."},
+    {"profile_filter", profile_filter, METH_O,
+     "profile_filter((known, harmless, look)): a profile function that calls look() with little of what "
+     "happens; see profile_filter.c."},
 };
 
 int add_functions(PyObject *module) {

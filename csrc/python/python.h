@@ -34,5 +34,7 @@ extern PyObject *in_python[IN_PYTHON_COUNT];
 ad_handle handle_of(PyObject *o); /* of a Tensor; 0 for anything else */
 PyObject *wrap(ad_handle h);      /* the Tensor of a new reference, or the core's error */
 int add_functions(PyObject *module);
+PyObject *program_call(PyObject *module, PyObject *items);
+PyObject *profile_filter(PyObject *module, PyObject *items);
 PyObject *get_item(PyObject *self, PyObject *index);
 int set_item(PyObject *self, PyObject *index, PyObject *value);

@@ -109,6 +109,69 @@ def exp2_whole(x):
     return mpf(2) ** x
 
 
+def nearest_kappa(tries=20000):
+    """kappa, a float below 0.02, for which all 2^(-j / 16) / (1 + kappa) are as near to floats as can be found."""
+    best = (1, 0)
+    for i in range(-tries, tries):
+        kappa = f32(0.02 * i / tries)
+        error = 0.0
+        for j in range(16):
+            t = 2.0 ** (-j / 16) / (1 + kappa)
+            error = max(error, abs(f32(t) / t - 1))
+            if error > best[0]:
+                break
+        else:
+            best = (error, kappa)
+    return best[1]
+
+
+def sigmoid_tables(kappa=0.0184969212859869):
+    """SIGMOID_Q and SIGMOID_T. nearest_kappa(6000000) finds this kappa or one as good."""
+    far = mp.ln(2) / 32 * mpf("1.0002")
+    c, err = remez(lambda r: (1 + mpf(kappa)) * -exp_tail1(-r), abs, -far, far, 2)
+    print(f"sigmoid: 2^{float(mp.log(err, 2)):.1f}")
+    print("   ", ", ".join(f"{f32(x):.9g}" for x in [kappa, *c]))
+    t = [struct.pack(">f", 2.0 ** (40 - j / 16) / (1 + kappa)).hex() for j in range(16)]
+    print("   ", ", ".join(f"0x{x}" for x in t))
+
+
+def exp_tail1(x):  # (exp(x) - 1) / x
+    return 1 + x * exp_tail(x)
+
+
+def gelu_tables(degree=8):
+    """GELU_BASE and GELU_NEAR: x erfc(x / sqrt(2)) / 2 in sixteen pieces of width 3 / 8."""
+
+    def tail(a):
+        return mp.erfc(a / mp.sqrt(2)) / 2
+
+    def whole(a):
+        return a * tail(a)
+
+    width, bases, rows = mpf(3) / 8, [], []
+    for j in range(16):
+        low, high = width * (j - mpf("0.5")) - mpf(2) ** -20, width * (j + mpf("0.5")) + mpf(2) ** -20
+        if j == 0:
+            base, c = mpf(0), remez(tail, lambda t: 1 / tail(t), 0, width / 2, degree - 1)[0]
+        else:  # the one of 400 floats below `at` whose value is nearest to a float
+            at = width * j if j == 1 else width * j + width / 4 if j == 2 else high
+            step = mpf(2) ** (mp.floor(mp.log(at, 2)) - 23)
+            near = (mpf(f32(at - k * step)) for k in range(400))
+            base = min(near, key=lambda b: abs(f32(whole(b)) / whole(b) - 1))
+            c = remez(
+                lambda t, base=base: (whole(base + t) - whole(base)) / t,
+                lambda t, base=base: t / whole(base + t),
+                low - base,
+                high - base,
+                degree - 1,
+            )[0]
+        bases.append(base)
+        rows.append([whole(base), *c])
+    print("gelu in pieces")
+    for line in [bases, *zip(*rows, strict=True)]:
+        print("   ", "{" + ", ".join(f"{f32(x):.9g}" for x in line) + "},")
+
+
 HALF_LN2 = mpf("0.3467")
 THIRD = mpf(1) / 3
 QUARTER_PI = mp.pi / 4 * mpf("1.0001")
@@ -144,3 +207,6 @@ if __name__ == "__main__":
             print(f"{name} {kind} degree {degree}: 2^{float(mp.log(err, 2)):.1f}")
             for x in c:
                 print("   ", f"{f32(x):.9g}," if kind == "float32" else f"{float(x)!r},")
+    for name, tables in (("sigmoid_tables", sigmoid_tables), ("gelu_tables", gelu_tables)):
+        if not sys.argv[1:] or name in sys.argv[1:]:
+            tables()
