@@ -1,5 +1,5 @@
-/* What the rows that order or choose along a dimension share. i[0] = dimension, i[1] = keepdim (or descending, or
- * largest). */
+/* What the rows that order or choose along a dimension share. i[0] = dimension, i[1] = keepdim (or
+ * descending, or largest). */
 #ifndef AD_OPS_ORDER_H
 #define AD_OPS_ORDER_H
 

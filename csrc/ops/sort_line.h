@@ -16,9 +16,11 @@ static void ORDER_FN(keys)(const sorting *s, const char *base, int64_t step, uin
             v = tile;
         }
         if (ct == CT_F32)
-            for (int64_t j = 0; j < m; j++) p[k + j] = ORDER_MAKE(turn ^ key_f32(((const float *)v)[j]), k + j);
+            for (int64_t j = 0; j < m; j++)
+                p[k + j] = ORDER_MAKE(turn ^ key_f32(((const float *)v)[j]), k + j);
         else if (ct == CT_F64)
-            for (int64_t j = 0; j < m; j++) p[k + j] = ORDER_MAKE(turn ^ key_f64(((const double *)v)[j]), k + j);
+            for (int64_t j = 0; j < m; j++)
+                p[k + j] = ORDER_MAKE(turn ^ key_f64(((const double *)v)[j]), k + j);
         else
             for (int64_t j = 0; j < m; j++)
                 p[k + j] = ORDER_MAKE(turn ^ ((uint64_t)((const int64_t *)v)[j] - least), k + j);
@@ -81,7 +83,7 @@ static void ORDER_FN(line)(const sorting *s, int64_t i, const char *base, int64_
     ORDER_FN(write)(s, i, base, step, q + first, 0, s->outs);
 }
 
-/* ---- a long line, by all threads: the first partitions one after the other, then the parts side by side ---- */
+/* ---- a long line: the first partitions one after the other, the parts by all threads ---- */
 
 typedef struct ORDER_FN(long_line) {
     const sorting *s;
@@ -109,7 +111,7 @@ static void ORDER_FN(long_part)(int64_t begin, int64_t end, void *ctx) {
         ORDER_FN(write)(j->s, 0, j->base, j->step, q - at, at, at + n);
     }
 }
-static void ORDER_FN(long_split)(ORDER_FN(long_line) *j, int64_t at, int64_t n, int64_t most, int levels) {
+static void ORDER_FN(long_split)(ORDER_FN(long_line) * j, int64_t at, int64_t n, int64_t most, int levels) {
     while (n > most && levels > 0 && j->parts < LONG_PARTS - 2 * 64) {
         levels--;
         int64_t cut = ORDER_FN(part)(j->p + at, n);
@@ -121,12 +123,13 @@ static void ORDER_FN(long_split)(ORDER_FN(long_line) *j, int64_t at, int64_t n, 
     j->part[j->parts++].levels = levels;
 }
 static void ORDER_FN(long)(const sorting *s, uint64_t least, ORDER_E *p, ORDER_E *tmp) {
-    ORDER_FN(long_line) j = {.s = s,
-                             .base = tensor_data(s->x),
-                             .step = dtype_size[s->x->dtype],
-                             .least = least,
-                             .p = p,
-                             .tmp = tmp};
+    ORDER_FN(long_line)
+    j = {.s = s,
+         .base = tensor_data(s->x),
+         .step = dtype_size[s->x->dtype],
+         .least = least,
+         .p = p,
+         .tmp = tmp};
     int64_t n = s->l.n;
     pool_parallel_for(n, 1 << 14, ORDER_FN(long_keys), &j);
     ORDER_FN(long_split)(&j, 0, n, n / 32, order_levels(n));
