@@ -51,6 +51,11 @@ static int dense(const conv_shape *s) {
     return s->k[0] == 1 && s->k[1] == s->k[2] && (s->k[1] == 3 || s->k[1] == 5) ? (int)s->k[1] : 0;
 }
 
+/* Whether the kernels of a plane put its padding round it. (Depth they do not know.) */
+static int padded_by_masks(const conv_shape *s) {
+    return kern->conv[s->type]->masks && dense(s) && !s->pad[0];
+}
+
 /* ---- y ---- */
 
 static void planes_y(int64_t begin, int64_t end, void *ctx) {
@@ -58,10 +63,10 @@ static void planes_y(int64_t begin, int64_t end, void *ctx) {
     const conv_shape *s = j->s;
     _Alignas(64) char room[STACK_BYTES];
     int64_t in = volume(s->in), out = volume(s->out), area = s->out[1] * s->out[2];
-    int staged = 0;
+    int staged = 0, as_it_is = padded_by_masks(s);
     for (int64_t u = begin; u < end; u++) {
         const void *x = at(j->x, u * in, s->type);
-        if (j->g.copied) {
+        if (j->g.copied && !as_it_is) {
             stage_plane(&j->g, x, room, staged);
             staged = 1;
             x = room;
@@ -73,12 +78,14 @@ static void planes_y(int64_t begin, int64_t end, void *ctx) {
                             .ntaps = j->taps,
                             .taps = at(j->w, channel * j->taps, s->type),
                             .off = j->off,
-                            .ldx = j->g.ext[2],
+                            .ldx = as_it_is ? s->in[2] : j->g.ext[2],
                             .ldo = s->out[2],
                             .kernel = dense(s),
+                            .in = {s->in[1], s->in[2]},
+                            .pad = {s->pad[1], s->pad[2]},
                             .bias = bias_of(s, j->bias, channel)};
             for (int64_t a = 0; a < s->out[0]; a++) {
-                p.x = at(x, a * j->g.ext[1] * j->g.ext[2], s->type);
+                p.x = at(x, a * (as_it_is ? s->in[1] * s->in[2] : j->g.ext[1] * j->g.ext[2]), s->type);
                 p.out = at(j->out, (u * s->co + o) * out + a * area, s->type);
                 kern->conv[s->type]->plane(&p);
             }
@@ -118,14 +125,14 @@ static void planes_x(int64_t begin, int64_t end, void *ctx) {
     int64_t off[MOST_TAPS], tap[MOST_TAPS], rests[3], rest[3], pos[3];
     _Alignas(64) char taps[MOST_TAPS * 8];
     int strided = s->stride[0] > 1 || s->stride[1] > 1 || s->stride[2] > 1, staged = 0;
-    int kernel = s->co == 1 ? dense(s) : 0;
+    int kernel = s->co == 1 ? dense(s) : 0, as_it_is = kernel && padded_by_masks(s);
     /* behind the planes of y: a plane for each rest of the last dimension, without gaps */
     char *parts = room + ((g->plane * s->co * size + 63) & ~(int64_t)63);
     for (int d = 0; d < 3; d++) rests[d] = min64(s->stride[d], s->in[d]);
     for (int64_t u = begin; u < end; u++) {
         int64_t channel = u % s->groups;
         const void *y = at(j->y, u * s->co * out, s->type);
-        if (g->copied) {
+        if (g->copied && !as_it_is) {
             for (int64_t o = 0; o < s->co; o++)
                 stage_plane(g, at(y, o * out, s->type), at(room, o * g->plane, s->type), staged);
             staged = 1;
@@ -145,19 +152,25 @@ static void planes_x(int64_t begin, int64_t end, void *ctx) {
                         memcpy(taps + to * size,
                                at(j->w, (channel * s->co + q / n) * all + tap[q % n], s->type), (size_t)size);
                     }
-                    if (kernel) off[0] = off[n - 1];
+                    for (int64_t q = 0; kernel && q < n / 2; q++) {
+                        int64_t last = off[n - 1 - q];
+                        off[n - 1 - q] = off[q];
+                        off[q] = last;
+                    }
                     conv_plane p = {.rows = pos[1],
                                     .cols = pos[2],
                                     .ntaps = count,
                                     .taps = taps,
                                     .off = off,
-                                    .ldx = g->ext[2],
+                                    .ldx = as_it_is ? s->out[2] : g->ext[2],
                                     .ldo = pos[2],
                                     .kernel = kernel,
+                                    .in = {s->out[1], s->out[2]},
+                                    .pad = {s->k[1] - 1 - s->pad[1], s->k[2] - 1 - s->pad[2]},
                                     .bias = bias_of(s, j->bias, channel)};
                     char *to = strided ? part[rest[2] & 1] : at(j->out, u * in, s->type);
                     for (int64_t a = 0; a < pos[0]; a++) {
-                        p.x = at(y, a * g->ext[1] * g->ext[2], s->type);
+                        p.x = at(y, a * (as_it_is ? s->out[1] * s->out[2] : g->ext[1] * g->ext[2]), s->type);
                         p.out = at(to, a * pos[1] * pos[2], s->type);
                         kernels->plane(&p);
                     }

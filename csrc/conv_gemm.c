@@ -2,6 +2,9 @@
  * whole: a piece of work packs the patches of some positions, panel by panel, on its stack, and multiplies
  * them.
  *
+ * Where the result has few channels, packing would take longer than multiplying: vectors of positions are
+ * then read out of the image as they are needed.
+ *
  * The image's gradient is a product of the same kind. With a stride, the positions of x that have the same
  * rest by it see the same taps of the weight: each rest is a product of its own. */
 #include "conv_internal.h"
@@ -109,7 +112,110 @@ static void multiply(int64_t begin, int64_t end, void *ctx) {
     }
 }
 
+/* ---- few rows ---- */
+
+#define SLOTS 64                /* of a piece of work */
+#define STAGED_BYTES (96 << 10) /* of the planes of a group */
+
+/* Whether the patches are not packed: few rows, and vectors of positions full enough. */
+static int product_few(const conv_product *p) {
+    int64_t vl = kern->conv[p->type]->vl, row = p->pos[2];
+    return p->m <= 8 && row * 5 >= ceil_div(row, vl) * vl * 2;
+}
+
+typedef struct few_job {
+    const conv_product *p;
+    int64_t tile, tiles, vectors, slots, blocks, reach;
+} few_job;
+
+/* A block of slots, for a tile of channels. x: the group's first plane; `exist` elements may be read from
+ * there. */
+static void multiply_slots(const few_job *w, int64_t group, int64_t image, int64_t tile, int64_t block,
+                           const void *x, int64_t exist) {
+    const conv_product *p = w->p;
+    int64_t mr = kern->gemm[p->type]->mr, vl = kern->conv[p->type]->vl, positions = volume(p->pos),
+            row = group * p->m + tile * w->tile, far = 0;
+    int64_t first = block * SLOTS, last = min64(w->slots, first + SLOTS);
+    conv_slot slot[SLOTS];
+    for (int64_t s = first; s < last; s++) {
+        int64_t j = s % w->vectors * vl, line = s / w->vectors, c1 = line % p->pos[1], c0 = line / p->pos[1];
+        conv_slot *to = &slot[s - first];
+        to->from = c0 * p->place[0] + c1 * p->place[1] + j;
+        to->to = line * p->pos[2] + j;
+        to->lanes = min64(vl, p->pos[2] - j);
+        far = max64(far, to->from);
+    }
+    conv_rows t = {.rows = (int)min64(w->tile, p->m - tile * w->tile),
+                   .whole = far + w->reach + vl <= exist,
+                   .n = p->k,
+                   .slots = last - first,
+                   .off = p->off,
+                   .a = at(p->a, (group * w->tiles + tile) * mr * p->k, p->type),
+                   .x = x,
+                   .bias = p->bias ? at(p->bias, row, p->type) : NULL,
+                   .slot = slot};
+    t.ldo = p->merged ? p->n * positions : positions;
+    t.out = at(p->c,
+               p->merged ? (row * p->n + image) * positions
+                         : image * p->c_image + group * p->c_group + tile * w->tile * positions,
+               p->type);
+    kern->conv[p->type]->rows(&t);
+}
+
+static void multiply_few(int64_t begin, int64_t end, void *ctx) {
+    const few_job *w = ctx;
+    const conv_product *p = w->p;
+    for (int64_t u = begin; u < end; u++) {
+        int64_t tile = u % w->tiles, block = u / w->tiles % w->blocks, outer = u / w->tiles / w->blocks;
+        int64_t image = outer % p->n, group = outer / p->n, before = image * p->x_image + group * p->x_group;
+        multiply_slots(w, group, image, tile, block, at(p->x, before, p->type), p->n * p->x_image - before);
+    }
+}
+
+/* The planes of a group are few: they are staged on the stack. */
+static void multiply_staged(int64_t begin, int64_t end, void *ctx) {
+    const few_job *w = ctx;
+    const conv_product *p = w->p;
+    const conv_stage *g = p->stage;
+    _Alignas(64) char room[STAGED_BYTES];
+    int64_t planes = g->planes / (p->n * p->groups), in = volume(g->size);
+    for (int64_t u = begin; u < end; u++) { /* images and their groups in order */
+        for (int64_t c = 0; c < planes; c++)
+            stage_plane(g, at(p->x, (u * planes + c) * in, p->type), at(room, c * g->plane, p->type),
+                        u > begin);
+        for (int64_t i = 0; i < w->tiles * w->blocks; i++)
+            multiply_slots(w, u % p->groups, u / p->groups, i % w->tiles, i / w->tiles, room,
+                           STAGED_BYTES / size_of(p->type));
+    }
+}
+
+static void product_run_few(const conv_product *p) {
+    few_job w = {.p = p,
+                 .tile = product_tile(p),
+                 .tiles = tiles_of(p),
+                 .vectors = ceil_div(p->pos[2], kern->conv[p->type]->vl)};
+    for (int64_t k = 0; k < p->k; k++) w.reach = max64(w.reach, p->off[k]);
+    w.slots = p->pos[0] * p->pos[1] * w.vectors;
+    w.blocks = ceil_div(w.slots, SLOTS);
+    int64_t total = p->groups * p->n * (p->stage ? 1 : w.blocks * w.tiles);
+    double all = (double)p->groups * (double)p->n * (double)volume(p->pos) * (double)p->m * (double)p->k,
+           each = all / (double)total;
+    int64_t grain = each >= CONV_PIECE ? 1 : max64(1, (int64_t)((double)CONV_PIECE / (each + 1)));
+    if (all < CONV_PARALLEL_MIN) grain = total;
+    pool_parallel_for(total, grain, p->stage ? multiply_staged : multiply_few, &w);
+}
+
+/* Whether the pieces of work stage what they read. */
+static int product_stages(const conv_product *p, const conv_stage *g) {
+    int64_t each = g->planes / (p->n * p->groups) * g->plane * size_of(p->type);
+    return product_few(p) && g->copied && p->n * p->groups >= 16 && each + 64 <= STAGED_BYTES;
+}
+
 void product_run(const conv_product *p) {
+    if (product_few(p)) {
+        product_run_few(p);
+        return;
+    }
     const gemm_kernels *gemm = kern->gemm[p->type];
     job w = {.p = p, .gemm = gemm, .conv = kern->conv[p->type], .images = p->merged ? 1 : p->n};
     int64_t positions = volume(p->pos);
@@ -188,10 +294,11 @@ void conv_y_product(const conv_shape *s, conv_room *r, const void *x, const void
                       .c_group = s->co * positions,
                       .pos = {s->out[0], s->out[1], s->out[2]},
                       .place = {g.ext[1] * g.ext[2], g.ext[2]},
-                      .bias = bias,
-                      .merged = product_merges(s->n, positions, s->type)};
+                      .bias = bias};
     if (p.place[1] == p.pos[2]) p.pos[2] *= p.pos[1], p.pos[1] = 1; /* rows that follow each other are one */
-    void *staged = room_take(r, stage_elements(&g), size);
+    p.merged = !product_few(&p) && product_merges(s->n, positions, s->type);
+    p.stage = product_stages(&p, &g) ? &g : NULL;
+    void *staged = room_take(r, p.stage ? 0 : stage_elements(&g), size);
     void *a = room_take(r, product_a_elements(&p), size);
     int64_t *off = room_take(r, p.k, 8);
     void *merged = p.merged ? room_take(r, s->n * p.c_image, size) : NULL;
@@ -202,7 +309,7 @@ void conv_y_product(const conv_shape *s, conv_room *r, const void *x, const void
             for (t[1] = 0; t[1] < s->k[1]; t[1]++)
                 for (t[2] = 0; t[2] < s->k[2]; t[2]++) *o++ = c * g.plane + stage_tap(&g, t);
     p.off = off;
-    p.x = stage_run(&g, x, staged);
+    p.x = p.stage ? x : stage_run(&g, x, staged);
     pack_job pack = {.p = &p, .w = w, .to = a};
     pool_parallel_for(s->groups * tiles_of(&p), max64(1, 32768 / (product_tile(&p) * p.k + 1)), pack_y,
                       &pack);
@@ -297,17 +404,19 @@ void conv_x_product(const conv_shape *s, conv_room *r, const void *y, const void
                       .x_group = s->co * g.plane,
                       .c_image = s->groups * s->ci * in,
                       .c_group = s->ci * in,
+                      .pos = {s->in[0], s->in[1], s->in[2]},
                       .place = {g.ext[1] * g.ext[2], g.ext[2]},
                       .bias = bias};
     int strided = s->stride[0] > 1 || s->stride[1] > 1 || s->stride[2] > 1;
     for (int d = 0; d < 3; d++) most *= with_rest(s, d, 0);
-    p.merged = strided || product_merges(s->n, in, s->type);
-    void *staged = room_take(r, stage_elements(&g), size);
+    p.merged = strided || (!product_few(&p) && product_merges(s->n, in, s->type));
+    p.stage = !strided && product_stages(&p, &g) ? &g : NULL;
+    void *staged = room_take(r, p.stage ? 0 : stage_elements(&g), size);
     void *a = room_take(r, product_a_elements(&p), size);
     int64_t *off = room_take(r, p.k, 8), *tap = room_take(r, all, 8);
     void *merged = p.merged ? room_take(r, s->n * s->groups * s->ci * most, size) : NULL;
     if (!r->base) return;
-    p.x = stage_run(&g, y, staged);
+    p.x = p.stage ? y : stage_run(&g, y, staged);
     p.a = a;
     p.off = off;
     p.c = p.merged ? merged : x;

@@ -91,6 +91,7 @@ typedef struct conv_product {
     int64_t c_image, c_group; /* one row after the other, all positions of an image in each */
     int merged;               /* c is [group, row, image, position] instead */
     const void *bias;         /* groups * m values, or NULL */
+    const conv_stage *stage;  /* set: x is the image before it is staged, which the pieces of work do */
 } conv_product;
 int64_t product_tile(const conv_product *p);
 int64_t product_a_elements(const conv_product *p); /* of the packed matrix */

@@ -154,6 +154,13 @@ WAYS = {   # input, weight, options: each is computed another way
     "direct-wide": ((1, 16, 2, 700), (16, 16, 1, 4), {"stride": (1, 3)}),
     "pointwise": ((3, 70, 9, 11), (60, 70, 1, 1), {"stride": 2}),
     "grouped": ((2, 24, 15, 15), (36, 6, 3, 3), {"groups": 4, "padding": 2, "dilation": 2}),
+    "few": ((5, 32, 14, 15), (48, 8, 3, 3), {"groups": 4, "padding": 1}),   # planes staged by the pieces of work
+    "few-strided": ((4, 40, 15, 30), (20, 8, 3, 3), {"groups": 5, "padding": 1, "stride": 2, "dilation": (1, 2)}),
+    "few-wide": ((2, 3, 40, 37), (3, 3, 4, 4), {"padding": 1, "stride": 2}),
+    "few-open": ((1, 5, 18, 33), (2, 5, 3, 2), {}),   # the last vector ends where x does
+    "depthwise-rows": ((3, 20, 14, 14), (20, 1, 5, 5), {"groups": 20, "padding": 2}),
+    "depthwise-low": ((2, 6, 3, 40), (6, 1, 3, 3), {"groups": 6, "padding": (1, 3)}),
+    "depthwise-narrow": ((2, 6, 9, 4), (6, 1, 5, 5), {"groups": 6, "padding": (0, 4)}),
     "depthwise": ((3, 20, 21, 37), (20, 1, 3, 3), {"groups": 20, "padding": 1}),
     "depthwise-strided": ((3, 9, 21, 38), (18, 1, 5, 5), {"groups": 9, "padding": 2, "stride": 2}),
     "linear": ((6, 30, 4, 4), (7, 30, 4, 4), {}),

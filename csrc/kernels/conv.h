@@ -47,8 +47,10 @@ static int VN(c_pack_few)(int64_t first, int64_t second, int64_t n, const int64_
 #define C_PACKS(a) C_PACK(a, 0) C_PACK(a, 1) C_PACK(a, 2) C_PACK(a, 3) C_PACK(a, 4)
     C_PACKS(1)
     C_PACKS(2)
+#if CT_IS(f32) /* vectors of float64 are short: more spans than two are rare */
     C_PACKS(3)
     C_PACKS(4)
+#endif
 #undef C_PACKS
 #undef C_PACK
     return 0;
@@ -148,6 +150,56 @@ static VN(c_sums_fn) *const
 
 static void VN(c_sums)(const conv_sums *s) { VN(c_sums_table)[s->rows - 1][s->vecs - 1](s); }
 
+/* ---- few channels of the result: positions in vectors ---- */
+
+#if G_MR >= 8
+#define C_MOST_ROWS 8
+#else
+#define C_MOST_ROWS G_MR
+#endif
+
+/* The image is read where it lies. Two vectors at once: at 4 rows that hides the latency of the
+ * multiplications. */
+VFN void VN(c_rows_tile)(const int rows, const int whole, const conv_rows *t, const conv_slot *s,
+                         const conv_slot *u) {
+    const T *a = t->a, *p = (const T *)t->x + s->from, *q = (const T *)t->x + u->from;
+    V sum[8][2];
+    G_UNROLL for (int i = 0; i < rows; i++) {
+        V v = t->bias && i < t->rows ? v_splat(((const T *)t->bias)[i]) : (V){0};
+        sum[i][0] = sum[i][1] = v;
+    }
+    for (int64_t k = 0; k < t->n; k++, a += G_MR) {
+        int64_t o = t->off[k];
+        V vp = whole ? v_load(p + o) : VN(g_loadz)(p + o, s->lanes);
+        V vq = whole ? v_load(q + o) : VN(g_loadz)(q + o, u->lanes);
+        G_UNROLL for (int i = 0; i < rows; i++) {
+            V va = v_splat(a[i]);
+            sum[i][0] = v_fma(va, vp, sum[i][0]);
+            sum[i][1] = v_fma(va, vq, sum[i][1]);
+        }
+    }
+    G_UNROLL for (int i = 0; i < rows; i++) {
+        if (i >= t->rows) break;
+        VN(g_store)((T *)t->out + s->to + i * t->ldo, sum[i][0], s->lanes);
+        VN(g_store)((T *)t->out + u->to + i * t->ldo, sum[i][1], u->lanes);
+    }
+}
+
+static void VN(c_rows)(const conv_rows *t) {
+    for (int64_t i = 0; i < t->slots; i += 2) {
+        const conv_slot *s = t->slot + i, *u = i + 1 < t->slots ? s + 1 : s;
+#if !defined(AD_ISA_AVX512) && !defined(AD_ISA_AVX2) /* there masks cost little */
+        if (t->whole) {
+            if (t->rows <= 4) VN(c_rows_tile)(4, 1, t, s, u);
+            else VN(c_rows_tile)(C_MOST_ROWS, 1, t, s, u);
+            continue;
+        }
+#endif
+        if (t->rows <= 4) VN(c_rows_tile)(4, 0, t, s, u);
+        else VN(c_rows_tile)(C_MOST_ROWS, 0, t, s, u);
+    }
+}
+
 /* ---- transposition ---- */
 
 static void VN(c_transpose)(int64_t rows, int64_t cols, int64_t fill, const void *x, int64_t ldx, void *out,
@@ -243,6 +295,56 @@ VFN void VN(c_plane_block)(const int rows, const int whole, const conv_plane *p,
     G_UNROLL for (int r = 0; r < rows; r++) { VN(g_store)(out + r * p->ldo, sum[r], whole ? VL : lanes); }
 }
 
+#if defined(AD_ISA_AVX512)
+/* A kernel of k by k on an image without its padding, which loads under masks put round it. Rows of the
+ * result at once share the rows of the image they see; a column of the kernel at a time, so that its taps and
+ * the sums are in registers. Seven or eight sums hide the latency of the multiplications, and the last rows
+ * overlap those before rather than being few. */
+VFN void VN(c_plane_rows)(const int k, const int rows, const M *masks, const conv_plane *p, int64_t i,
+                          const T *x, T *out, M lanes) {
+    V sum[8];
+    const T *taps = p->taps;
+    G_UNROLL for (int r = 0; r < rows; r++) sum[r] = v_splat((T)p->bias);
+    for (int b = 0; b < k; b++, x++, taps++) {
+        V tap[5];
+        M m = masks[b];
+        G_UNROLL for (int t = 0; t < k; t++) tap[t] = v_splat(taps[t * k]);
+        G_UNROLL for (int a = 0; a < rows + k - 1; a++) {
+            if ((uint64_t)(i + a) >= (uint64_t)p->in[0]) continue;
+            V v = (V)VX(maskz_loadu)(m, (const void *)(x + a * p->ldx));
+            G_UNROLL for (int r = 0; r < rows; r++) {
+                if (a - r >= 0 && a - r < k) sum[r] = v_fma(tap[a - r], v, sum[r]);
+            }
+        }
+    }
+    G_UNROLL for (int r = 0; r < rows; r++) VX(mask_storeu)((void *)(out + r * p->ldo), lanes, (VXV)sum[r]);
+}
+
+VFN void VN(c_plane_of)(const int k, const conv_plane *p) {
+    int64_t rows = p->rows, block = rows < 4                                   ? 1
+                                    : rows < 7                                 ? 4
+                                    : (rows + 7) / 8 * 8 <= (rows + 6) / 7 * 7 ? 8
+                                                                               : 7;
+    for (int64_t j = 0; j < p->cols; j += VL) {
+        int64_t n = p->cols - j < VL ? p->cols - j : VL;
+        M masks[5];
+        for (int b = 0; b < k; b++) { /* lane 0 meets column `at` of the image */
+            int64_t at = j + b - p->pad[1], lo = at < 0 ? -at : 0, hi = p->in[1] - at < n ? p->in[1] - at : n;
+            masks[b] = lo < hi ? VN(c_lanes)(lo, hi - lo) : 0;
+        }
+        for (int64_t i = 0; i < rows; i += block) {
+            int64_t first = i < rows - block ? i : rows - block, above = first - p->pad[0];
+            const T *x = (const T *)p->x + above * p->ldx + j - p->pad[1];
+            T *out = (T *)p->out + first * p->ldo + j;
+            M lanes = VN(c_lanes)(0, n);
+            if (block == 8) VN(c_plane_rows)(k, 8, masks, p, above, x, out, lanes);
+            else if (block == 7) VN(c_plane_rows)(k, 7, masks, p, above, x, out, lanes);
+            else if (block == 4) VN(c_plane_rows)(k, 4, masks, p, above, x, out, lanes);
+            else VN(c_plane_rows)(k, 1, masks, p, above, x, out, lanes);
+        }
+    }
+}
+#else
 /* Rows of the result at once that share the rows of the image they see, a kernel of k by k. */
 VFN void VN(c_plane_kernel)(const int k, const int rows, const int whole, const V *taps, const conv_plane *p,
                             const T *x, T *out, int64_t lanes) {
@@ -279,6 +381,7 @@ VFN void VN(c_plane_of)(const int k, const conv_plane *p) {
         }
     }
 }
+#endif
 static void VN(c_plane3)(const conv_plane *p) { VN(c_plane_of)(3, p); }
 #if defined(AD_ISA_AVX512) || defined(AD_ISA_NEON)
 static void VN(c_plane5)(const conv_plane *p) { VN(c_plane_of)(5, p); }
@@ -377,10 +480,15 @@ static void VN(c_plane_sums)(const conv_plane *p, void *part, int last) {
 static const conv_kernels VN(c_kernels) = {
     .vl = VL,
     .most_vecs = C_VECS,
+#if defined(AD_ISA_AVX512)
+    .masks = 1,
+#endif
     .sum_rows = {0, CONV_SUM_ROWS, C_LONG == 2 ? CONV_SUM_ROWS : C_SHORT_ROWS, C_SHORT_ROWS, C_SHORT_ROWS},
     .pack = VN(c_pack),
     .tiles = VN(d_tiles),
     .sums = VN(c_sums),
+    .rows = VN(c_rows),
+    .most_rows = C_MOST_ROWS,
     .transpose = VN(c_transpose),
     .pick = VN(c_pick),
     .zip = VN(c_zip),
@@ -397,3 +505,4 @@ static const conv_kernels VN(c_kernels) = {
 #undef C_MORE
 #undef C_LONG
 #undef C_SHORT_ROWS
+#undef C_MOST_ROWS

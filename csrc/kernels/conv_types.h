@@ -29,6 +29,24 @@ typedef struct conv_tile {
     int64_t ldo;
 } conv_tile;
 
+/* A vector of positions, or less: where it is in the image and in the result. */
+typedef struct conv_slot {
+    int64_t from, to, lanes;
+} conv_slot;
+
+/* out[slot.to + i * ldo + lane] = bias[i] + sum over k < n of a[k * mr + i] * x[slot.from + off[k] + lane]
+ * for i < rows <= most_rows and each slot; mr is the matrix product's.
+ * `whole`: a vector may be read for fewer lanes. */
+typedef struct conv_rows {
+    int rows, whole;
+    int64_t n, slots;
+    const int64_t *off;
+    const void *a, *x, *bias;
+    const conv_slot *slot;
+    void *out;
+    int64_t ldo;
+} conv_rows;
+
 enum { CONV_SUM_ROWS = 12 }; /* the most rows of the register tile of conv_kernels.sums */
 
 /* out[r * ldo + j] = sum over the lines and their positions q, p = 0, 1, ... through all lines:
@@ -58,12 +76,16 @@ typedef struct conv_plane {
     /* when set: the taps are the rows and columns of a kernel of this size, in order, and off[0] tells it all
      */
     int kernel;
+    int64_t in[2],
+        pad[2]; /* with conv_kernels.masks, and a kernel: x is the image as it is, and its padding */
 } conv_plane;
 
 typedef struct conv_kernels {
     int vl;          /* elements of a vector */
     int most_vecs;   /* of `sums` */
     int sum_rows[5]; /* of `sums`, by vectors */
+    int most_rows;   /* of `rows` */
+    int masks;       /* `plane` pads the image itself */
 
     /* panel[k * nr + lane] for k < n, nr the matrix product's: what the runs, in the order of their lanes,
      * read at off[k]. Lanes after the last span, up to a whole vector, become 0; `lanes` of them all are in
@@ -74,6 +96,7 @@ typedef struct conv_kernels {
     /* rows i < rows, `tile` at a time, which is at most the matrix product's mr */
     void (*tiles)(const conv_tile *t, int64_t rows, int64_t tile);
     void (*sums)(const conv_sums *s);
+    void (*rows)(const conv_rows *t);
 
     /* out[j * ldo + i] = x[i * ldx + j] for i < rows, j < cols; zeros for rows <= i < fill. */
     void (*transpose)(int64_t rows, int64_t cols, int64_t fill, const void *x, int64_t ldx, void *out,
