@@ -254,9 +254,13 @@ typedef struct ad_call {
     ad_spec *spec;   /* set by infer */
     const ad_attr *at;
     void *scratch;
-    bool inplace;      /* out[0] is in[0] */
-    ad_node *node;     /* that recorded it, borrowed */
-    bool plain;        /* elementwise: set by infer when operands of one geometry need no conversion */
+    bool inplace;  /* out[0] is in[0] */
+    ad_node *node; /* that recorded it, borrowed */
+    bool plain;    /* elementwise: set by infer when operands of one geometry need no conversion */
+    /* Where it is set, infer may leave the range of a large index tensor to run, which reads it anyway,
+     * brings what is outside into range, and says so here. The call then asks infer again, and its result is
+     * dropped. */
+    _Atomic int *strayed;
     ad_tensor *before; /* in place: a copy of in[0] as it was, when the gradient rule reads that */
 } ad_call;
 
