@@ -11,7 +11,9 @@ typedef struct instr {
     ad_call call; /* in and out are the program's aliases */
     ad_attr at;
     bool dead;
-    bool checked; /* its infer looks at values: asked at each replay */
+    bool checked;   /* its infer looks at values: asked at each replay */
+    bool packs;     /* panels that it and later products read (layout.c) */
+    int32_t layout; /* whose panels it reads: index + 1, or 0 */
 } instr;
 
 /* A leaf whose .grad the step set or read. */
@@ -19,6 +21,8 @@ typedef struct grad_effect {
     ad_tensor *leaf;
     ad_tensor *entry; /* what .grad must be before a replay; ANY_GRAD when the step discards it first */
     ad_tensor *exit;  /* what it is afterwards */
+    bool copied; /* the step drops `entry`, which nobody else has: a replay copies there what there is then */
+    bool written; /* and writes to it before */
 } grad_effect;
 /* A tensor of others that the step points at other memory: where it was, and where it is at the end. */
 typedef struct laid_elsewhere {
@@ -26,10 +30,6 @@ typedef struct laid_elsewhere {
 } laid_elsewhere;
 #define ANY_GRAD ((ad_tensor *)1)
 #define SOME_GRAD ((ad_tensor *)2) /* not NULL: the step looked whether there is one, and no further */
-static inline void entry_drop(ad_tensor *entry) {
-    if (entry != ANY_GRAD && entry != SOME_GRAD) tensor_unref(entry);
-}
-
 /* A storage of others that the program touches, and how often a tensor on it had been moved. */
 typedef struct watch {
     ad_storage *s;
@@ -42,6 +42,8 @@ typedef struct check {
     int64_t arg; /* the argument that it is, or -1 */
     uint32_t version;
 } check;
+
+typedef struct ad_layout ad_layout;
 
 typedef struct ad_program {
     bool lenient; /* what cannot be recorded ends the recording */
@@ -71,7 +73,9 @@ typedef struct ad_program {
     uint64_t first_node; /* the order of the first tape node of the recording */
     uint32_t id;
     int64_t mode;
-    bool aliased; /* an argument shared memory that the step writes: its calls keep their order */
+    bool aliased;       /* an argument shared memory that the step writes: its calls keep their order */
+    ad_layout *layouts; /* operands of products in panels (layout.c) */
+    int64_t nlayouts, nkept, layouts_cap;
     char *arena, *scratch, *lane_scratch;
     size_t lane_bytes;         /* of the workspace of each lane */
     struct lane_group *groups; /* calls that run side by side (lanes.c), by place */
@@ -116,6 +120,21 @@ static inline int32_t storage_users(ad_storage *s) {
 /* Gives a recorded call another operation and operands (borrowed; `room` is taken, n + 1 entries). */
 int program_rewrite(instr *i, const ad_op *op, int nin, int nout, ad_tensor **room);
 
+static inline ad_tensor *grad_hold(ad_tensor *g) {
+    if (g) g->storage->graded++;
+    return tensor_ref(g);
+}
+static inline void grad_drop(ad_tensor *g) {
+    if (!g || g == ANY_GRAD || g == SOME_GRAD) return;
+    g->storage->graded--;
+    tensor_unref(g);
+}
+/* Whether nobody has a gradient but programs and, counted in `others`, who is known. */
+static inline bool grad_is_alone(const ad_tensor *g, int others) {
+    return atomic_load_explicit(&g->refs, memory_order_relaxed) == g->storage->graded + others &&
+           storage_users(g->storage) == 1;
+}
+
 int64_t program_mode(void);
 /* One run, piece by piece (replay.c). */
 bool program_bind(ad_program *p, int64_t from, int64_t to, const ad_handle *args, int64_t nargs);
@@ -125,6 +144,14 @@ int program_check_values(const ad_call *c);
 bool program_aliases(const ad_program *p);
 bool call_is_long(const ad_call *c);      /* op.c */
 bool call_reads_values(const ad_call *c); /* op.c */
+
+/* layout.c: which operands of products are read in panels, at the end of planning; what is kept from run to
+ * run is looked at before a run, under the interpreter's lock; the rest is packed by calls that `packs`
+ * marks. */
+int layout_choose(ad_program *p);
+void layout_look(ad_program *p);
+void layout_pack(const ad_program *p, const instr *i);
+void layout_free(ad_program *p);
 
 /* Turns the recorded calls into the planned program: what is dead, what is fused, where values live. */
 int plan_program(ad_program *p);
