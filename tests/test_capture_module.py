@@ -423,7 +423,7 @@ def test_arguments_by_name():
             return (y if shift is None else y + shift) + sum(more.values())
 
     net = Net()
-    model, x, s = ad.compile(net), data(3, 5), data(2)
+    model, x, s = ad.compile(net, recompile_limit=20), data(3, 5), data(2)
     calls = [lambda f: f(x), lambda f: f(x, s), lambda f: f(x, shift=s), lambda f: f(shift=s, x=x),
              lambda f: f(x=x, shift=s), lambda f: f(x, scale=2.0), lambda f: f(x, scale=3.0, a=s, b=s + 1),
              lambda f: f(x, scale=3.0, b=s, a=s + 1)]
