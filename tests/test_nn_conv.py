@@ -144,6 +144,8 @@ WAYS = {   # input, weight, options: each is computed another way
     "winograd-rounds": ((9, 64, 24, 20), (64, 64, 3, 3), {"padding": 1}),
     "winograd-panels": ((6, 144, 7, 7), (144, 144, 3, 3), {"padding": 1}),
     "winograd-panels-rounds": ((34, 128, 7, 6), (128, 128, 3, 3), {"padding": 1}),
+    "winograd-dilated": ((2, 32, 33, 30), (48, 32, 3, 3), {"padding": (4, 2), "dilation": (4, 2)}),
+    "winograd-dilated-columns": ((3, 40, 14, 29), (32, 40, 3, 3), {"padding": (1, 0), "dilation": (1, 3)}),
     "product": ((3, 20, 19, 21), (37, 20, 3, 3), {"padding": 1}),
     "merged": ((5, 40, 7, 7), (50, 40, 3, 3), {"padding": 1}),
     "strided": ((3, 17, 20, 19), (33, 17, 3, 5), {"padding": (1, 2), "stride": 2}),
