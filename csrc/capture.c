@@ -104,14 +104,17 @@ static _Thread_local char refused[160]; /* what ended a lenient recording */
 
 int program_append(ad_call *c) {
     ad_program *p = tls.capture;
-    for (int k = 0; k < c->nout; k++) c->out[k]->storage->born = 0;
+    for (int k = 0; k < c->nout; k++)
+        if (!c->out[k]->storage->recorded) c->out[k]->storage->born = 0;
     for (int k = 0; k < c->nin && c->op->flags & AD_OP_INPLACE; k++)
-        if (c->in[k]) c->in[k]->storage->born = 0;
+        if (c->in[k] && !c->in[k]->storage->recorded) c->in[k]->storage->born = 0;
     for (int k = 0; k < c->nout; k++) {
         ad_storage *s = c->out[k]->storage;
         bool fresh = !c->inplace && s->block;
         for (int i = 0; i < c->nin && fresh; i++) fresh = !c->in[i] || c->in[i]->storage != s;
-        if (fresh) s->recorded = tls.capture_id & 0x7fffffff;
+        if (!fresh) continue;
+        s->recorded = true;
+        s->born = tls.capture_id;
     }
     /* A row that updates a copy of its first operand is two steps: the copy, then the update in place. */
     if ((c->op->flags & AD_OP_SELF) && !c->inplace && append(p, c, &ad_ops[OP_clone], 1, c->in, 1, c->out))
@@ -145,7 +148,7 @@ int program_touch_grad(ad_tensor *t, bool discards) {
     if (!e) return -1;
     p->effects = e;
     e[p->neffects++] =
-        (grad_effect){.leaf = tensor_ref(t), .entry = discards ? ANY_GRAD : tensor_ref(t->grad)};
+        (grad_effect){.leaf = tensor_ref(t), .entry = discards ? ANY_GRAD : grad_hold(t->grad)};
     return 0;
 }
 
@@ -190,8 +193,8 @@ void program_free(ad_program *p) {
     for (int64_t k = 0; k < p->n; k++) instr_free(&p->code[k]);
     for (int64_t k = 0; k < p->neffects; k++) {
         tensor_unref(p->effects[k].leaf);
-        entry_drop(p->effects[k].entry);
-        tensor_unref(p->effects[k].exit);
+        grad_drop(p->effects[k].entry);
+        grad_drop(p->effects[k].exit);
     }
     if (p->bound) {
         for (int64_t k = 0; k < p->nargs; k++)
@@ -347,7 +350,7 @@ void ad_capture_abort(void) {
 /* Whether a tensor holds what Python gave it during this recording: a replay would find the same. */
 int ad_capture_constant(ad_handle h) {
     const ad_storage *s = ((ad_tensor *)h)->storage;
-    return tls.capture_id && s->born == tls.capture_id;
+    return tls.capture_id && s->born == tls.capture_id && !s->recorded;
 }
 
 /* A tensor made of Python's data, in a step that may go on to write to it: each replay starts from a copy.
@@ -356,7 +359,10 @@ ad_handle ad_capture_fresh(ad_handle h) {
     ad_tensor *t = (ad_tensor *)h;
     if (!tls.capture || !t) return h;
     ad_tensor *copy = ad_apply1(OP_clone, 1, &t, NULL);
-    if (copy && tls.capture) copy->storage->born = tls.capture_id;
+    if (copy && tls.capture) {
+        copy->storage->recorded = false;
+        copy->storage->born = tls.capture_id;
+    }
     tensor_unref(t);
     return (ad_handle)copy;
 }
@@ -415,16 +421,18 @@ static void loosen(ad_program *p) {
             p->effects[kept++] = e;
             continue;
         }
-        entry_drop(e.entry);
+        grad_drop(e.entry);
         tensor_unref(e.leaf);
     }
     p->neffects = kept;
     for (int64_t k = 0; k < p->neffects; k++) {
         grad_effect *e = &p->effects[k];
         if (e->entry && e->entry != ANY_GRAD && e->leaf->grad != e->entry && !touches(p, e->entry->storage)) {
-            tensor_unref(e->entry);
+            grad_drop(e->entry);
             e->entry = SOME_GRAD;
-        }
+        } else if (e->entry && e->entry != ANY_GRAD && e->leaf->grad != e->entry &&
+                   grad_is_alone(e->entry, 0))
+            e->copied = true;
     }
 }
 
@@ -523,7 +531,7 @@ intptr_t ad_capture_end(const ad_handle *outs, int64_t n) {
                 ad_fail(AD_ERR_CAPTURE, "an argument that requires grad gets its gradient inside the step");
                 goto fail;
             }
-        ad_tensor *g = p->effects[k].exit = tensor_ref(p->effects[k].leaf->grad);
+        ad_tensor *g = p->effects[k].exit = grad_hold(p->effects[k].leaf->grad);
         if (g && g->storage->backing) {
             ad_fail(AD_ERR_CAPTURE,
                     "the captured step leaves an argument as a gradient: assign a clone() of it");

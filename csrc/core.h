@@ -122,13 +122,16 @@ typedef struct ad_storage {
     size_t block;  /* bytes to hand back to mem_free, 0 for memory that is not ours */
     int64_t owner; /* key of the Python object that owns foreign memory, else 0 */
     bool readonly;
-    bool recorded;          /* the result of a call that a program records: a replay computes it anew */
+    bool recorded;  /* the result of a call that a program records: a replay computes it anew */
+    int16_t graded; /* references of programs to tensors on it, as gradients that they find or leave */
     _Atomic int32_t pinned; /* how many of the references are captured programs' */
     /* whose memory this is: set where a captured step's argument stands in for another */
     struct ad_storage *backing;
     _Atomic uint32_t moved; /* how often a tensor on it was pointed elsewhere, reshaped in place, or had its
                                requires_grad changed: a program that was recorded before no longer fits */
-    uint32_t born; /* the recording in which it was made of Python's data and not written since, else 0 */
+    /* the recording that computed it, where `recorded`; else that in which it was made of Python's data and
+     * not written since, or 0 */
+    uint32_t born;
 } ad_storage;
 
 enum {

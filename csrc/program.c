@@ -150,6 +150,45 @@ static void fold_activations(plan *w) {
     }
 }
 
+/* ---- gradients that are dropped ---- */
+
+/* Gradients that the step adds to and drops without having read them, as those that a generator's loss leaves
+ * in a discriminator, need not be computed: what does so goes with drop_dead(). */
+static int drop_gradients(plan *w) {
+    ad_program *p = w->p;
+    bool some = false, again = true;
+    for (int64_t k = 0; k < p->neffects; k++) {
+        value *v = p->effects[k].copied ? plan_value(w, p->effects[k].entry->storage) : NULL;
+        p->effects[k].written = v && v->writes;
+        if (p->effects[k].written) v->internal = some = true;
+    }
+    bool *dead = mem_alloc((size_t)(p->n + 1) * sizeof *dead);
+    if (!dead) return -1;
+    for (int64_t k = 0; k < p->n; k++) dead[k] = p->code[k].dead;
+    drop_dead(w);
+    while (some && again) { /* until none of them is read after all */
+        again = false;
+        for (int64_t k = 0; k < p->neffects; k++) {
+            if (!p->effects[k].written) continue;
+            value *v = plan_value(w, p->effects[k].entry->storage);
+            if (!v->internal || !read_later(w, v->s, -1)) continue;
+            v->internal = false;
+            again = true;
+        }
+        for (int64_t k = 0; k < p->n && again; k++) p->code[k].dead = dead[k];
+        if (again) drop_dead(w);
+    }
+    mem_free(dead, (size_t)(p->n + 1) * sizeof *dead);
+    for (int64_t k = 0; k < p->neffects; k++) {
+        grad_effect *e = &p->effects[k];
+        if (!e->written || !plan_value(w, e->entry->storage)->internal) continue;
+        grad_drop(e->entry);
+        e->entry = SOME_GRAD;
+        e->copied = false;
+    }
+    return 0;
+}
+
 bool plan_value_is_needed(const ad_program *p, const ad_storage *s, const int64_t *calls, int n) {
     if (storage_users((ad_storage *)s) > 0) return true;
     for (int64_t k = 0; k < p->n; k++) {
@@ -490,7 +529,7 @@ int plan_program(ad_program *p) {
     if (collect(&w)) goto done;
     fold_constants(&w);
     if (share_calls(&w)) goto done;
-    drop_dead(&w);
+    if (drop_gradients(&w)) goto done;
     if (!(p->aliased = aliased(&w))) {
         fold_activations(&w);
         if (fuse_elementwise(p)) goto done;

@@ -19,6 +19,8 @@ typedef struct grad_effect {
     ad_tensor *leaf;
     ad_tensor *entry; /* what .grad must be before a replay; ANY_GRAD when the step discards it first */
     ad_tensor *exit;  /* what it is afterwards */
+    bool copied; /* the step drops `entry`, which nobody else has: a replay copies there what there is then */
+    bool written; /* and writes to it before */
 } grad_effect;
 /* A tensor of others that the step points at other memory: where it was, and where it is at the end. */
 typedef struct laid_elsewhere {
@@ -26,10 +28,6 @@ typedef struct laid_elsewhere {
 } laid_elsewhere;
 #define ANY_GRAD ((ad_tensor *)1)
 #define SOME_GRAD ((ad_tensor *)2) /* not NULL: the step looked whether there is one, and no further */
-static inline void entry_drop(ad_tensor *entry) {
-    if (entry != ANY_GRAD && entry != SOME_GRAD) tensor_unref(entry);
-}
-
 /* A storage of others that the program touches, and how often a tensor on it had been moved. */
 typedef struct watch {
     ad_storage *s;
@@ -115,6 +113,21 @@ static inline int32_t storage_users(ad_storage *s) {
 
 /* Gives a recorded call another operation and operands (borrowed; `room` is taken, n + 1 entries). */
 int program_rewrite(instr *i, const ad_op *op, int nin, int nout, ad_tensor **room);
+
+static inline ad_tensor *grad_hold(ad_tensor *g) {
+    if (g) g->storage->graded++;
+    return tensor_ref(g);
+}
+static inline void grad_drop(ad_tensor *g) {
+    if (!g || g == ANY_GRAD || g == SOME_GRAD) return;
+    g->storage->graded--;
+    tensor_unref(g);
+}
+/* Whether nobody has a gradient but programs and, counted in `others`, who is known. */
+static inline bool grad_is_alone(const ad_tensor *g, int others) {
+    return atomic_load_explicit(&g->refs, memory_order_relaxed) == g->storage->graded + others &&
+           storage_users(g->storage) == 1;
+}
 
 int64_t program_mode(void);
 /* One run, piece by piece (replay.c). */

@@ -15,6 +15,23 @@ int64_t program_mode(void) {
            (int64_t)tls.autocast << 8 | (int64_t)dtype_default_float() << 16;
 }
 
+/* Whether the step may find another gradient than when it was recorded: one that it only looks for, or one
+ * that it drops, which is then copied to where the program reads it. What it writes there before, nobody else
+ * may see. */
+static bool may_differ(const grad_effect *e) {
+    const ad_tensor *g = e->leaf->grad, *to = e->entry;
+    if (!g || (e->written && !grad_is_alone(g, 1))) return false;
+    return to == SOME_GRAD || (e->copied && g->dtype == to->dtype && tensor_same_sizes(g, to) && !g->batch &&
+                               dims_equal(g->ndim, g->strides, to->ndim, to->strides));
+}
+
+static void copy_gradients(const ad_program *p) {
+    for (int64_t k = 0; k < p->neffects; k++) {
+        const grad_effect *e = &p->effects[k];
+        if (e->copied && e->leaf->grad != e->entry) tensor_copy_data(e->entry, e->leaf->grad);
+    }
+}
+
 /* 1 when the program fits the present state of the gradients, 0 when the step must be recorded anew, and -1
  * when the program never fits again: a tensor that it used was pointed at other memory, reshaped, frozen or
  * unfrozen. */
@@ -27,7 +44,7 @@ int ad_program_fits(intptr_t h) {
     for (int64_t k = 0; k < p->neffects; k++) {
         const grad_effect *e = &p->effects[k];
         if (e->entry == ANY_GRAD || e->leaf->grad == e->entry) continue;
-        if (e->entry != SOME_GRAD || !e->leaf->grad) return 0;
+        if (!may_differ(e)) return 0;
     }
     return 1;
 }
@@ -211,6 +228,7 @@ int ad_program_run(intptr_t h, const ad_handle *args, int64_t nargs, ad_handle *
     ad_program *p = (ad_program *)h;
     int64_t nouts = p->has_split ? p->nouts_forward : p->nouts;
     for (int64_t k = 0; k < p->nlaid; k++) tensor_copy_data(p->laid[k].before, p->laid[k].now);
+    copy_gradients(p);
     int status =
         program_make_outputs(p, 0, nouts) || run_calls(p, 0, p->has_split ? p->split : p->n) ? -1 : 0;
     count_writes(p, args, nargs);

@@ -20,6 +20,7 @@ ad_storage *storage_new(size_t nbytes) {
     s->owner = 0;
     s->readonly = 0;
     s->recorded = 0;
+    s->graded = 0;
     atomic_init(&s->pinned, 0);
     s->backing = NULL;
     atomic_init(&s->moved, 0);
@@ -31,7 +32,7 @@ void storage_release(ad_storage *s) {
     if (!s) return;
     if (!count_down(&s->refs)) {
         /* Recording a step would otherwise keep every value that it ever had. */
-        if (AD_UNLIKELY(s->recorded) && s->recorded == tls.capture_id && s->refs == s->pinned)
+        if (AD_UNLIKELY(s->recorded) && s->born == tls.capture_id && s->refs == s->pinned)
             mem_discard(s->data, s->nbytes);
         return;
     }

@@ -141,9 +141,12 @@ def test_empty_cache_gives_memory_back():
 
 
 @needs_proc
-def test_recording_keeps_no_values():
-    """While a step is recorded its values live as long as they do in eager execution."""
+@pytest.mark.parametrize("earlier", [0, 2])
+def test_recording_keeps_no_values(earlier):
+    """While a step is recorded its values live as long as they do in eager execution, the first or a later one."""
     code = RESIDENT + (
+        f"for k in range({earlier}):\n"
+        "    T.compile(lambda x: x + 1)(T.ones(2))\n"
         "x = T.ones(2 << 20)\n"
         "def step():\n"
         "    y = x\n"

@@ -393,3 +393,69 @@ def test_tensors_that_the_step_points_at_other_memory():
         for k in range(3):
             step(data(3, seed=k))
             assert ad.equal(w, data(3, seed=k))
+
+
+def adversaries(first):
+    """A discriminator whose gradients are dropped after the generator's turn, in either order."""
+    g, d = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2)), nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 1))
+    og, od = optim.Adam(g.parameters(), 1e-2), optim.Adam(d.parameters(), 1e-2)
+
+    def step(z, real):
+        fake = g(z)
+
+        def of_g():
+            og.zero_grad()
+            loss = F.softplus(-d(fake)).mean()
+            loss.backward()
+            og.step()
+            return loss
+
+        def of_d():
+            od.zero_grad()
+            loss = F.softplus(-d(real)).mean() + F.softplus(d(fake.detach())).mean()
+            loss.backward()
+            od.step()
+            return loss
+
+        return of_g() + of_d() if first == "generator" else of_d() + of_g()
+
+    return d, step
+
+
+@pytest.mark.parametrize("first", ["generator", "discriminator"])
+def test_gradients_that_are_added_to_and_dropped(first):
+    runs = []
+    for captured in (False, True):
+        ad.manual_seed(0)
+        d, step = adversaries(first)
+        step = ad.compile(step, fullgraph=True) if captured else step
+        losses = []
+        for k in range(30):
+            n = 5 if k % 4 == 3 else 6
+            losses.append(step(data(n, 3, seed=k), data(n, 2, seed=k + 100)).item())
+        runs.append((losses, [p.grad for p in d.parameters()]))
+    assert runs[0][0] == runs[1][0]
+    for a, b in zip(runs[0][1], runs[1][1]):
+        assert a.numpy().tobytes() == b.numpy().tobytes()
+    assert len(step.stats()) <= 8
+
+
+def test_gradients_of_the_step_before_that_are_read():
+    def train(captured):
+        ad.manual_seed(0)
+        model = nn.Linear(4, 2)
+        opt = optim.SGD(model.parameters(), 0.1)
+
+        def step(x):
+            before = ad.zeros(()) if model.weight.grad is None else model.weight.grad.norm() + model.bias.grad.sum()
+            opt.zero_grad()
+            loss = model(x).square().mean()
+            loss.backward()
+            opt.step()
+            return loss, before
+
+        step = ad.compile(step, fullgraph=True) if captured else step
+        return [[t.item() for t in step(data(5, 4, seed=k))] for k in range(12)], step
+
+    (want, _), (got, step) = train(False), train(True)
+    assert want == got and len(step.stats()) == 2

@@ -10,6 +10,7 @@ This file is what the rest of the package knows of recordings; the work is in it
 """
 
 import threading
+import weakref
 
 from .. import _core
 from .._core import CaptureError
@@ -17,6 +18,28 @@ from .._native import lib
 
 recording = None
 """The Recording under way, in whichever thread; see here()."""
+
+
+stance = "default"
+"""What compiled functions do, as torch.compiler.set_stance() was told."""
+
+steps = weakref.WeakSet()
+"""Every CompiledStep."""
+
+
+def set_stance(now):
+    """Takes another stance and returns the one before."""
+    global stance
+    before, stance = stance, now
+    for step in list(steps):
+        step.again = None
+    return before
+
+
+def reset():
+    """Drops what was recorded everywhere, and why something was not."""
+    for step in list(steps):
+        step.forget()
 
 
 def here():
@@ -90,7 +113,7 @@ def compile(model=None, *, fullgraph=False, dynamic=None, backend="inductor", mo
     """
     if model is None:
         return lambda fn: compile(fn, fullgraph=fullgraph, disable=disable, recompile_limit=recompile_limit)
-    if disable:
+    if disable or getattr(model, "_torchdynamo_disable", False):
         return model
     if not callable(model):
         raise TypeError(f"compile() takes a function, not {type(model).__name__}")

@@ -24,13 +24,19 @@ class CompiledStep:
         self.fn = fn
         self.lenient = lenient
         self.limit = limit or LIMIT
+        self.forget()
+        _capture.steps.add(self)
+        functools.update_wrapper(self, fn)
+
+    def forget(self):
+        """Starts over."""
         self.programs = {}
         self.eager = set()  # the signatures that cannot be recorded
+        self.full = set()  # those that have been recorded often enough
         self.warned = set()
         self.reasons = []
         self.attempts = {}  # by signature: recordings that the step itself made worthless
         self.again = None  # what the last call would do, in C
-        functools.update_wrapper(self, fn)
 
     def __get__(self, instance, owner=None):
         return self if instance is None else functools.partial(self, instance)
@@ -48,6 +54,8 @@ class CompiledStep:
         self.again = None
         if _capture.recording is not None and _capture.here() is not None:
             return self.fn(*args, **kwargs)  # part of an outer step
+        if _capture.stance == "force_eager":
+            return self.fn(*args, **kwargs)
         tensors, key = args, len(args)
         if kwargs or not all([isinstance(a, TensorBase) for a in args]):
             tensors = []
@@ -61,27 +69,34 @@ class CompiledStep:
                           "what changes as a tensor")
                 return self.fn(*args, **kwargs)
             programs = self.programs[key] = []
-        stale, others = (), 0
+        stale = ()
         for p in tuple(programs):
             fits = p.fits()
             if fits > 0:
                 done = p.replay(tensors)
                 if done is not None:
-                    self.again = None if kwargs else p.call_of(args)
+                    self.again = None if kwargs or _capture.stance == "force_eager" else p.call_of(args)
                     return done[0]
             elif fits < 0:
                 stale = (*stale, p)
-            elif others < self.limit and p.changed():
-                others += 1
         for p in stale:  # another thread may have dropped it already
             if p in programs:
                 programs.remove(p)
+        if len(programs) >= self.limit and key in self.full:
+            return self.fn(*args, **kwargs)
+        others = sum(bool(p.changed()) for p in programs) if len(programs) >= self.limit else 0
         if others >= self.limit or len(programs) >= 4 * self.limit:
+            self.full.add(key)
             if others >= self.limit:
                 self._say("values", f"it was recorded {others} times, and {programs[-1].changed()} again: pass it as a "
                           "tensor")
             else:
                 self._say("sizes", f"it was recorded for {len(programs)} different sizes of its arguments")
+            return self.fn(*args, **kwargs)
+        if _capture.stance == "fail_on_recompile" and programs:
+            raise RuntimeError("Detected recompile when torch.compile stance is 'fail_on_recompile': " +
+                               (programs[-1].changed() or "the arguments, modes or gradients are others"))
+        if _capture.stance == "eager_on_recompile" and programs:
             return self.fn(*args, **kwargs)
         if sum(p.busy() for p in programs) >= self.limit:
             return self.fn(*args, **kwargs)  # results of so many calls wait for their backward pass
