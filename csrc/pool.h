@@ -30,6 +30,7 @@ static inline void pool_pause(void) {
 
 int pool_num_threads(void);         /* the caller included */
 int pool_set_num_threads(int n);    /* n >= 1; returns 0, or -1 for a bad n */
+int pool_threads_at_work(void);     /* fewer where others want the processors */
 int pool_default_num_threads(void); /* from affinity and the cgroup quota */
 
 #endif

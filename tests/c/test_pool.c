@@ -3,6 +3,7 @@
 #include "../../csrc/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +56,40 @@ static void test_loops(void) {
         check_loop(100000, 7);
         check_loop(1, 1 << 20);
     }
+}
+
+/* Whether the system says how long a thread waited for a processor, and does not itself make it wait. */
+static int waits_are_known(void) {
+    char quota[32] = "max";
+    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "r");
+    if (f) {
+        CHECK(fscanf(f, "%31s", quota) == 1);
+        fclose(f);
+    }
+    return !access("/proc/thread-self/schedstat", R_OK) && !strcmp(quota, "max");
+}
+
+/* Of two threads that have one processor between them the caller goes on alone. In a child, whose
+ * workers are made here and stay on that processor. */
+static void test_crowded(void) {
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(sched_getcpu(), &one);
+        CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
+        CHECK(pool_set_num_threads(2) == 0 && pool_threads_at_work() == 2);
+        int64_t end = now_ns() + (waits_are_known() ? 60000000000 : 100000000);
+        while (pool_threads_at_work() == 2 && now_ns() < end) check_loop(100000, 7);
+        CHECK(pool_num_threads() == 2);
+        if (waits_are_known()) CHECK(pool_threads_at_work() == 1);
+        CHECK(pool_set_num_threads(3) == 0 && pool_threads_at_work() == 3);
+        check_loop(100000, 7);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 /* A loop inside a loop runs on the thread that meets it, in the same chunks. */
@@ -228,6 +263,7 @@ int main(void) {
     test_nested();
     test_concurrent(3);
     test_concurrent(2);
+    test_crowded();
     test_late_workers();
     test_resize_while_running();
     test_fork();
