@@ -155,6 +155,8 @@ WAYS = {   # input, weight, options: each is computed another way
     "direct-few": ((1, 48, 7, 8), (80, 48, 3, 3), {"padding": 1}),
     "direct-wide": ((1, 16, 2, 700), (16, 16, 1, 4), {"stride": (1, 3)}),
     "pointwise": ((3, 70, 9, 11), (60, 70, 1, 1), {"stride": 2}),
+    "pointwise-wider": ((3, 32, 9, 11), (96, 32, 1, 1), {}),
+    "pointwise-grouped": ((9, 18, 7, 7), (40, 9, 1, 1), {"groups": 2}),
     "grouped": ((2, 24, 15, 15), (36, 6, 3, 3), {"groups": 4, "padding": 2, "dilation": 2}),
     "few": ((5, 32, 14, 15), (48, 8, 3, 3), {"groups": 4, "padding": 1}),   # planes staged by the pieces of work
     "few-strided": ((4, 40, 15, 30), (20, 8, 3, 3), {"groups": 5, "padding": 1, "stride": 2, "dilation": (1, 2)}),
