@@ -186,9 +186,6 @@ typedef struct kern_table {
     void (*from_half[2])(int64_t n, float *y, const uint16_t *x);
     void (*to_half[2])(int64_t n, uint16_t *y, const float *x);
     int (*index_in)(int64_t n, const int64_t *i, int64_t lo, uint64_t size);
-    /* out[k] = x[i[k] * stride + k * step], of 4-byte and 8-byte elements; memory-safe for any index */
-    void (*gather[2])(int64_t n, void *out, const void *x, const int64_t *i, int64_t size, int64_t stride,
-                      int64_t step);
     /* optimizers (kernels/optim.h), for float32 and float64 */
     optim_kernel optim[OPTIM_ROWS][2];
     void (*add_squares[2])(int64_t n, void *acc, const void *x);
