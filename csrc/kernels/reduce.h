@@ -60,7 +60,7 @@
         const T *p = px, *k = pc;                                                                            \
         T *o = out;                                                                                          \
         int64_t most = stride * (int64_t)sizeof(T) % 4096 ? rows : RED_ALIASED;                              \
-        for (int64_t i0 = 0, m; i0 < rows; i0 += m, p += m * stride) {                                       \
+        for (int64_t i0 = 0, m; !i0 || i0 < rows; i0 += m ? m : 1, p += m * stride) {                        \
             int64_t j = 0;                                                                                   \
             m = rows - i0 < most ? rows - i0 : most;                                                         \
             for (; j + 4 * VL <= cols; j += 4 * VL) {                                                        \
