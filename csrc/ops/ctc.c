@@ -146,16 +146,23 @@ static inline void put(int dtype, char *p, int64_t i, double v) {
     if (dtype == AD_F32) ((float *)p)[i] = (float)v;
     else ((double *)p)[i] = v;
 }
+/* e^d beside 1, which it does not change when it is below half a unit in the last place. */
+static inline double beside_one(double d) { return d < -37.5 ? 0 : exp(d); }
 static double log_add(double a, double b) {
-    double m = a > b ? a : b;
-    if (m == -INFINITY) return m;
-    return m + log(exp(a - m) + exp(b - m));
+    double m = a > b ? a : b, d = a > b ? b - a : a - b;
+    if (m == -INFINITY || d < -37.5) return m;
+    return m + log(1 + exp(d));
 }
 static double log_add3(double a, double b, double c) {
-    double m = a > b ? a : b;
-    if (c > m) m = c;
+    double m = a > b ? a : b, l = a > b ? b : a;
+    if (c > m) {
+        double t = m;
+        m = c;
+        c = t;
+    }
     if (m == -INFINITY) return m;
-    return m + log(exp(a - m) + exp(b - m) + exp(c - m));
+    double sum = beside_one(l - m) + beside_one(c - m);
+    return sum ? m + log(1 + sum) : m;
 }
 
 typedef struct sample { /* one sequence; its states are blank, label 0, blank, label 1, ..., blank */
@@ -260,9 +267,12 @@ static void backward_range(int64_t begin, int64_t end, void *ctx) {
                 beta[k] = v + get(p->dtype, logp, c);
                 sum[c] = log_add(sum[c], get(p->dtype, alpha, k) + beta[k]);
             }
+            /* e^logp of all classes by the vector function, less what the few that have states add */
+            kern->ew[EW_exp][dtype_compute(p->dtype)](p->C, out + row * es, (const void *[]){logp}, 0);
             for (int64_t c = 0; c < p->C; c++) {
-                double l = get(p->dtype, logp, c);
-                put(p->dtype, out, row + c, (exp(l) - exp(sum[c] + loss - l)) * g);
+                double e = get(p->dtype, out, row + c);
+                if (sum[c] != -INFINITY) e -= exp(sum[c] + loss - get(p->dtype, logp, c));
+                put(p->dtype, out, row + c, e * g);
             }
         }
     }
