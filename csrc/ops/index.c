@@ -269,8 +269,7 @@ void index_pick(int size, int64_t n, void *out, const void *x, const int64_t *at
             else if (ts == 1 && fs == 0) {                                                                   \
                 const T one = *from;                                                                         \
                 for (int64_t k = 0; k < n; k++) to[k] = one;                                                 \
-            }                                                                                                \
-            else                                                                                             \
+            } else                                                                                           \
                 for (int64_t k = 0; k < n; k++) to[k * ts] = from[k * fs];                                   \
         }                                                                                                    \
     }
