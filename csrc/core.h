@@ -121,8 +121,10 @@ typedef struct ad_storage {
     size_t nbytes;
     size_t block;  /* bytes to hand back to mem_free, 0 for memory that is not ours */
     int64_t owner; /* key of the Python object that owns foreign memory, else 0 */
-    bool readonly;
-    bool recorded;  /* the result of a call that a program records: a replay computes it anew */
+    bool readonly : 1;
+    bool exposed : 1;       /* its address was given away: it may be written without our knowing */
+    bool recorded : 1;      /* the result of a call that a program records: a replay computes it anew */
+    _Atomic uint8_t unseen; /* writes through .data, which version does not count; `exposed` when too many */
     int16_t graded; /* references of programs to tensors on it, as gradients that they find or leave */
     _Atomic int32_t pinned; /* how many of the references are captured programs' */
     /* whose memory this is: set where a captured step's argument stands in for another */
@@ -252,9 +254,13 @@ typedef struct ad_call {
     ad_spec *spec;   /* set by infer */
     const ad_attr *at;
     void *scratch;
-    bool inplace;      /* out[0] is in[0] */
-    ad_node *node;     /* that recorded it, borrowed */
-    bool plain;        /* elementwise: set by infer when operands of one geometry need no conversion */
+    bool inplace;  /* out[0] is in[0] */
+    ad_node *node; /* that recorded it, borrowed */
+    bool plain;    /* elementwise: set by infer when operands of one geometry need no conversion */
+    /* Where it is set, infer may leave the range of a large index tensor to run, which reads it anyway,
+     * brings what is outside into range, and says so here. The call then asks infer again, and its result is
+     * dropped. */
+    _Atomic int *strayed;
     ad_tensor *before; /* in place: a copy of in[0] as it was, when the gradient rule reads that */
 } ad_call;
 

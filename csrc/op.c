@@ -163,10 +163,13 @@ static ad_tensor *make_output(const ad_call *c, int k) {
  * (the in-place form: also in[0]). */
 static int call(ad_call *c, ad_tensor *target) {
     const ad_op *op = c->op;
-    int made = 0, tangents = 0, batched = 0;
+    int made = 0, tangents = 0, batched = 0, watched;
     batch_plan plan;
+    _Atomic int strayed = 0;
+    watched = atomic_load_explicit(&batch_watched, memory_order_relaxed);
+    if (op->flags & AD_OP_VALUES && !target && !watched) c->strayed = &strayed;
     if (op->infer(c)) return -1;
-    if (AD_UNLIKELY(atomic_load_explicit(&batch_watched, memory_order_relaxed)) &&
+    if (AD_UNLIKELY(watched) &&
         ((batched = batch_plan_of(c, &plan)) < 0 || (batched && batch_check(c, &plan, target))))
         return -1;
     if (AD_UNLIKELY(tls.forward) && (tangents = forward_wants(c)) < 0) return -1;
@@ -182,6 +185,8 @@ static int call(ad_call *c, ad_tensor *target) {
         if (AD_UNLIKELY(!(c->out[made] = make_output(c, made)))) goto fail;
     if (!(op->flags & AD_OP_VIEW) && AD_LIKELY(!batched)) {
         if (execute(c)) goto fail;
+        c->strayed = NULL;
+        if (AD_UNLIKELY(atomic_load_explicit(&strayed, memory_order_relaxed)) && op->infer(c)) goto fail;
         if (AD_UNLIKELY(tls.capture != NULL) && program_append(c)) goto fail;
     }
     if (AD_UNLIKELY(target != NULL)) {

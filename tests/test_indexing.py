@@ -558,3 +558,57 @@ def test_masked_write_is_captured():
 
     with pytest.raises(T.CaptureError):
         refused(x)
+
+
+# ---- long index tensors, whose range is told while they are read; and indices of whole rows ----
+
+
+@pytest.mark.parametrize("bad", [100, -1, 1 << 40, -(1 << 62)])
+def test_a_long_index_out_of_range_is_refused(bad):
+    x, index = T.randn(100, 300, requires_grad=True), T.zeros(100, 300, dtype=T.int64)
+    index[57, 123] = bad
+    flat = index.clone()
+    flat[57, 123] = bad if abs(bad) > 100 else -30001 if bad < 0 else 30000
+    for call in (lambda: T.gather(x, 0, index), lambda: T.scatter(x, 0, index, x), lambda: T.take(x, flat),
+                 lambda: T.scatter_add(x, 0, index, x), lambda: x.detach().clone().scatter_(0, index, 1.0)):
+        with pytest.raises((RuntimeError, IndexError), match="out of (bounds|range)"):
+            call()
+    with pytest.raises(RuntimeError, match="out of bounds for dimension 1 with size 0"):
+        T.gather(T.zeros(100, 0), 1, T.zeros(100, 300, dtype=T.int64))
+    index[57, 123] = 3
+    target = x.detach().clone()
+    target.scatter_(0, index, 5.0)
+    assert T.gather(x, 0, index).shape == (100, 300) and (target[0] == 5).sum() == 300
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("slots", [7, 900])
+def test_rows_by_an_expanded_index(threads, slots):
+    """A vector of indices that is expanded moves whole rows: what index_add, index_select and NumPy do."""
+    rng, before = np.random.default_rng(0), T.get_num_threads()
+    at = rng.integers(0, slots, 3000)
+    src = rng.integers(-9, 9, (3000, 24)).astype(np.float32)
+    base = rng.integers(-9, 9, (slots, 24)).astype(np.float32)
+    sums = base.copy()
+    np.add.at(sums, at, src)
+    last = base.copy()
+    last[at] = src
+    i = T.tensor(at)[:, None].expand(3000, 24)
+    T.set_num_threads(threads)
+    try:
+        x, s = T.tensor(base), T.tensor(src)
+        assert np.array_equal(x.scatter_add(0, i, s), sums)
+        assert np.array_equal(x.index_add(0, T.tensor(at), s), sums)
+        assert np.array_equal(x.index_put((T.tensor(at),), s, accumulate=True), sums)
+        assert np.array_equal(x.t().scatter_add(1, i.t(), s.t()), sums.T)
+        assert np.array_equal(x.scatter(0, i, s), last)
+        assert np.array_equal(x.gather(0, i), base[at])
+        counts = np.bincount(at, minlength=slots)[:, None]
+        assert np.allclose(x.scatter_reduce(0, i, s, "mean"), sums / (1 + counts))
+        only = x.scatter_reduce(0, i, s, "mean", include_self=False)
+        assert np.allclose(only, np.where(counts, (sums - base) / np.maximum(counts, 1), base), atol=1e-6)
+        leaf = x.clone().requires_grad_()
+        (leaf.gather(0, i) * s).sum().backward()
+        assert np.array_equal(leaf.grad, sums - base)
+    finally:
+        T.set_num_threads(before)

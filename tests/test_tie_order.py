@@ -47,3 +47,50 @@ def test_quadratic_input_is_sorted_by_a_heap():
     values, at = x.sort()
     assert values.tolist() == sorted(x.tolist())
     assert sorted(at.tolist()) == list(range(n)) and x[at].equal(values)
+
+
+@pytest.mark.parametrize("dtype", [T.int64, T.int32, T.int16, T.uint8])
+def test_long_vectors_of_integers_rise_in_order(dtype):
+    """From 32768 elements on equal integers of a vector stay as they were; not so falling, nor bool or floats."""
+    x = (T.arange(1 << 15) * 7 % 5).to(dtype)
+    stable = x.sort(stable=True, dim=0)[1]
+    assert x.argsort().equal(stable) and x.sort()[1].equal(stable)
+    assert not x[1:].argsort().equal(x[1:].sort(stable=True, dim=0)[1])
+    assert not x.float().argsort().equal(stable) and not x[None].argsort()[0].equal(stable)
+    falling = x.sort(stable=True, dim=0, descending=True)[1]
+    assert not x.argsort(descending=True).equal(falling)
+
+
+def insertion(x, k):
+    """The k greatest of x as a heap of the first k leaves them: the textbook's heap, element by element."""
+    heap = [(-v, i) for i, v in enumerate(x[:k])]
+
+    def place(at, n, item):
+        top = at
+        while (child := 2 * at + 2) < n:
+            child -= heap[child][0] < heap[child - 1][0]
+            heap[at], at = heap[child], child
+        if child == n:
+            heap[at], at = heap[child - 1], child - 1
+        while at > top and heap[(at - 1) // 2][0] < item[0]:
+            heap[at], at = heap[(at - 1) // 2], (at - 1) // 2
+        heap[at] = item
+
+    for i in reversed(range(k // 2)):
+        place(i, k, heap[i])
+    for i, v in enumerate(x[k:], k):
+        if -v < heap[0][0]:
+            place(0, k, (-v, i))
+    for n in reversed(range(1, k)):
+        item, heap[n] = heap[n], heap[0]
+        place(0, n, item)
+    return [i for _, i in heap]
+
+
+@pytest.mark.parametrize("dtype", [T.int64, T.float32, T.float64])
+@pytest.mark.parametrize("values", [3, 60])
+def test_topk_of_long_lines(dtype, values):
+    x = [(i * i * 31 + i // 7) % values for i in range(1000)]
+    for k in (1, 4, 15):
+        assert T.topk(T.tensor(x, dtype=dtype), k)[1].tolist() == insertion(x, k)
+        assert T.topk(-T.tensor(x, dtype=dtype), k, largest=False)[1].tolist() == insertion(x, k)

@@ -57,21 +57,6 @@ static int k_index_in(int64_t n, const int64_t *i, int64_t lo, uint64_t size) {
     return !(seen >> 63);
 }
 
-/* out[k] = x[i[k] * stride + k * step]; an index outside [0, size) reads the first element instead */
-#define GATHER(T, bits)                                                                                      \
-    static void k_gather##bits(int64_t n, void *out, const void *x, const int64_t *i, int64_t size,          \
-                               int64_t stride, int64_t step) {                                               \
-        T *restrict o = out;                                                                                 \
-        const T *restrict p = x;                                                                             \
-        if (stride == 1 && step == 0)                                                                        \
-            for (int64_t k = 0; k < n; k++) o[k] = p[(uint64_t)i[k] < (uint64_t)size ? i[k] : 0];            \
-        else                                                                                                 \
-            for (int64_t k = 0; k < n; k++)                                                                  \
-                o[k] = p[((uint64_t)i[k] < (uint64_t)size ? i[k] : 0) * stride + k * step];                  \
-    }
-GATHER(uint32_t, 32)
-GATHER(uint64_t, 64)
-
 /* y[k] = m[k] ? x[k] * scale : x[k] * 0, so that NaN and infinity are seen; y may be x */
 #define MASK_SCALE(T, bits)                                                                                  \
     static void k_mask_scale##bits(int64_t n, void *py, const void *px, const uint8_t *m, double scale) {    \

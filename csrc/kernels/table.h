@@ -185,10 +185,9 @@ typedef struct kern_table {
     /* kernels/half.h: float16, bfloat16 */
     void (*from_half[2])(int64_t n, float *y, const uint16_t *x);
     void (*to_half[2])(int64_t n, uint16_t *y, const float *x);
+    void (*widen)(int64_t n, double *y, const float *x);
+    void (*narrow)(int64_t n, float *y, const double *x);
     int (*index_in)(int64_t n, const int64_t *i, int64_t lo, uint64_t size);
-    /* out[k] = x[i[k] * stride + k * step], of 4-byte and 8-byte elements; memory-safe for any index */
-    void (*gather[2])(int64_t n, void *out, const void *x, const int64_t *i, int64_t size, int64_t stride,
-                      int64_t step);
     /* optimizers (kernels/optim.h), for float32 and float64 */
     optim_kernel optim[OPTIM_ROWS][2];
     void (*add_squares[2])(int64_t n, void *acc, const void *x);

@@ -55,9 +55,16 @@ static void check_range(int64_t begin, int64_t end, void *ctx) {
     if (!kern->index_in(end - begin, k->index + begin, k->lo, k->size)) atomic_store(&k->outside, 1);
 }
 
-bool index_bad(const ad_tensor *idx, int64_t lo, int64_t hi, int64_t *bad) {
-    if (!idx->numel) return false;
+bool index_bad(const ad_tensor *t, int64_t lo, int64_t hi, int64_t *bad) {
+    if (!t->numel) return false;
     rows r;
+    ad_tensor once = *t, *idx = &once; /* what was expanded is looked at once */
+    int64_t sizes[AD_MAXDIM];
+    for (int d = 0; d < t->ndim; d++) {
+        sizes[d] = t->strides[d] ? t->sizes[d] : 1;
+        once.numel = once.numel / t->sizes[d] * sizes[d];
+    }
+    once.sizes = sizes;
     if (idx->dtype == AD_I64 && lo < hi && tensor_is_contiguous(idx)) {
         check k = {tensor_data(idx), lo, (uint64_t)hi - (uint64_t)lo, 0};
         pool_parallel_for(idx->numel, 1 << 16, check_range, &k);
@@ -151,6 +158,8 @@ int index_plan_set(index_plan *p, const ad_tensor *x, int nidx, ad_tensor *const
         p->xstrides[n++] = x->strides[d];
     }
     p->ndim = n;
+    p->slots = p->step = 0;
+    p->room = NULL;
     return 0;
 }
 
@@ -212,14 +221,41 @@ typedef struct move {
     int64_t outer;     /* their product */
     int64_t n, xs, vs; /* the inner dimension */
     int64_t chunk, nchunks;
+    int64_t span; /* bytes that the positions reach, where they are close together */
 } move;
+
+#define PICK(T)                                                                                              \
+    {                                                                                                        \
+        const T *from = x;                                                                                   \
+        T *to = out;                                                                                         \
+        int64_t k = 0;                                                                                       \
+        for (; k + 4 <= n; k += 4) {                                                                         \
+            T a = from[at[k]], b = from[at[k + 1]], c = from[at[k + 2]], d = from[at[k + 3]];                \
+            to[k] = a, to[k + 1] = b, to[k + 2] = c, to[k + 3] = d;                                          \
+        }                                                                                                    \
+        for (; k < n; k++) to[k] = from[at[k]];                                                              \
+        break;                                                                                               \
+    }
+void index_pick(int size, int64_t n, void *out, const void *x, const int64_t *at) {
+    switch (size) {
+    case 1:
+        PICK(uint8_t)
+    case 2:
+        PICK(uint16_t)
+    case 4:
+        PICK(uint32_t)
+    default:
+        PICK(uint64_t)
+    }
+}
 
 #define MOVERS(T, W)                                                                                         \
     static void move_##T(const move *m, int64_t xat, int64_t vat, int64_t p0, int64_t p1, int64_t n) {       \
         const int64_t *off = m->off, vpos = m->vpos;                                                         \
         T *x = (T *)m->x + xat, *v = (T *)m->v + vat;                                                        \
         if (n == 1 && !m->voff) {                                                                            \
-            if (m->kind == MOVE_READ)                                                                        \
+            if (m->kind == MOVE_READ && vpos == 1) index_pick(W, p1 - p0, v + p0, x, off + p0);              \
+            else if (m->kind == MOVE_READ)                                                                   \
                 for (int64_t p = p0; p < p1; p++) v[p * vpos] = x[off[p]];                                   \
             else                                                                                             \
                 for (int64_t p = p0; p < p1; p++) x[off[p]] = v[p * vpos];                                   \
@@ -281,8 +317,25 @@ void row_add(int dtype, int64_t n, char *dst, int64_t ds, const char *src, int64
     }
 }
 
+/* Single elements of the types that are added as they are; false for others. */
+#define ADD_EACH(T)                                                                                          \
+    {                                                                                                        \
+        T *x = (T *)m->x + xat;                                                                              \
+        const T *v = (const T *)m->v + vat;                                                                  \
+        for (int64_t p = p0; p < p1; p++) x[off[p]] += v[p * vpos];                                          \
+        return true;                                                                                         \
+    }
+static bool add_each(const move *m, int64_t xat, int64_t vat, int64_t p0, int64_t p1) {
+    const int64_t *off = m->off, vpos = m->vpos;
+    if (m->dtype == AD_F32) ADD_EACH(float)
+    if (m->dtype == AD_F64) ADD_EACH(double)
+    if (m->dtype == AD_I64) ADD_EACH(uint64_t)
+    return false;
+}
+
 static void move_positions(const move *m, int64_t xat, int64_t vat, int64_t p0, int64_t p1, int64_t n) {
     if (m->kind == MOVE_ADD) {
+        if (n == 1 && !m->voff && add_each(m, xat, vat, p0, p1)) return;
         for (int64_t p = p0; p < p1; p++) {
             int64_t vo = m->voff ? m->voff[p] : p * m->vpos;
             row_add(m->dtype, n, m->x + (xat + m->off[p]) * m->size, m->xs, m->v + (vat + vo) * m->size,
@@ -322,6 +375,9 @@ static void move_read_range(int64_t begin, int64_t end, void *ctx) {
         int64_t outer = begin / m->npos, p0 = begin % m->npos, p1 = p0 + end - begin, xat, vat;
         if (p1 > m->npos) p1 = m->npos;
         outer_at(m, outer, &xat, &vat);
+        if (m->span && m->nouter == 1 && outer + 1 < m->outer) /* what comes next */
+            for (int64_t k = 0; k < m->span; k += 64)
+                __builtin_prefetch(m->x + (xat + m->ox[0]) * m->size + k);
         move_positions(m, xat, vat, p0, p1, m->n);
         begin += p1 - p0;
     }
@@ -339,6 +395,66 @@ static void move_write_range(int64_t begin, int64_t end, void *ctx) {
 
 #define WORK (1 << 15) /* elements worth another thread */
 
+/* ---- adding by slots: a slot's rows are added by one thread, in the order of the positions. Whole rows stay
+ * together, where shares of the inner dimension would be pieces of cache lines ---- */
+
+void index_group(int64_t n, const int64_t *slot, int64_t slots, int32_t *start, int32_t *order) {
+    memset(start, 0, (size_t)(slots + 2) * sizeof *start);
+    start += 2; /* start[s] counts slot s, then tells where it begins, then where it ends */
+    for (int64_t k = 0; k < n; k++)
+        if (slot[k] >= 0) start[slot[k]]++;
+    for (int64_t s = 1; s < slots; s++) start[s] += start[s - 1];
+    start--;
+    for (int64_t k = 0; k < n; k++)
+        if (slot[k] >= 0) order[start[slot[k]]++] = (int32_t)k;
+}
+
+static int64_t count_positions(int nidx, ad_tensor *const *idx) {
+    return (int64_t)(index_offsets_bytes(nidx, idx) / (2 * sizeof(int64_t))) - 1;
+}
+size_t index_add_bytes(const ad_tensor *x, int nidx, ad_tensor *const *idx, const int64_t *dims) {
+    size_t most = index_offsets_bytes(nidx, idx);
+    if (nidx == 1 && x->ndim) most += index_group_bytes(count_positions(1, idx), x->sizes[dims[0]]);
+    return most;
+}
+void index_group_room(index_plan *p, const ad_tensor *x, int nidx, ad_tensor *const *idx, const int64_t *dims,
+                      void *scratch) {
+    if (nidx != 1 || !x->ndim || !index_group_bytes(p->npos, x->sizes[dims[0]])) return;
+    p->slots = x->sizes[dims[0]];
+    p->step = x->strides[dims[0]];
+    p->room = (int32_t *)((char *)scratch + index_offsets_bytes(1, idx));
+}
+
+typedef struct group_add {
+    const move *m;
+    const int32_t *start, *order;
+    int64_t step;
+} group_add;
+
+static void group_range(int64_t begin, int64_t end, void *ctx) {
+    const group_add *g = ctx;
+    const move *m = g->m;
+    for (int64_t outer = 0; outer < m->outer; outer++) {
+        int64_t xat, vat;
+        outer_at(m, outer, &xat, &vat);
+        for (int64_t s = begin; s < end; s++)
+            for (int32_t k = g->start[s]; k < g->start[s + 1]; k++) {
+                int64_t p = g->order[k], vo = m->voff ? m->voff[p] : p * m->vpos;
+                row_add(m->dtype, m->n, m->x + (xat + s * g->step) * m->size, m->xs,
+                        m->v + (vat + vo) * m->size, m->vs);
+            }
+    }
+}
+
+static void add_groups(const move *m, const index_plan *p) {
+    group_add g = {.m = m, .start = p->room, .order = p->room + p->slots + 2, .step = p->step};
+    int64_t *slot = (int64_t *)m->off; /* no longer needed as offsets */
+    for (int64_t k = 0; k < m->npos; k++) slot[k] /= p->step;
+    index_group(m->npos, slot, p->slots, p->room, p->room + p->slots + 2);
+    int64_t each = m->npos * m->n * m->outer / p->slots + 1, grain = WORK / 2 / each, least = p->slots / 64;
+    pool_parallel_for(p->slots, grain > least ? grain : least ? least : 1, group_range, &g);
+}
+
 void index_move(const index_plan *p, int kind, const int64_t *off, ad_tensor *x, ad_tensor *v,
                 const int64_t *vstrides) {
     move m = {.kind = kind,
@@ -354,9 +470,11 @@ void index_move(const index_plan *p, int kind, const int64_t *off, ad_tensor *x,
               .vs = 1};
     /* dimensions other than the positions, neighbours merged; the last is the inner one */
     int n = 0;
+    bool behind = false; /* the last of them stands behind the positions */
     for (int d = 0; d < p->ndim; d++) {
         if ((d >= p->nb && d < p->nb + p->np) || p->sizes[d] == 1) continue;
         if (p->sizes[d] == 0) return;
+        behind = d >= p->nb;
         if (n && d != p->nb + p->np && m.ox[n - 1] == p->xstrides[d] * p->sizes[d] &&
             m.ov[n - 1] == vstrides[d] * p->sizes[d]) {
             m.osizes[n - 1] *= p->sizes[d];
@@ -365,7 +483,7 @@ void index_move(const index_plan *p, int kind, const int64_t *off, ad_tensor *x,
         m.ov[n - 1] = vstrides[d];
     }
     if (!p->npos) return;
-    if (n) {
+    if (n && (behind || p->npos < 8)) { /* else positions follow each other in memory, in rows of their own */
         n--;
         m.n = m.osizes[n];
         m.xs = m.ox[n];
@@ -398,7 +516,14 @@ void index_move(const index_plan *p, int kind, const int64_t *off, ad_tensor *x,
     }
     if (kind == MOVE_READ) {
         int64_t grain = WORK / m.n;
+        if (m.n == 1 && p->step == 1 && p->slots <= 1 << 12 && m.npos >= p->slots / 16)
+            m.span = p->slots * m.size;
         pool_parallel_for(m.outer * m.npos, grain ? grain : 1, move_read_range, &m);
+        return;
+    }
+    if (kind == MOVE_ADD && p->room && p->step > 0 && m.n >= 8 && m.outer < 8 && m.npos >= 16 &&
+        m.npos * m.n > WORK) {
+        add_groups(&m, p);
         return;
     }
     m.chunk = m.n / 4 < 64 ? 64 : m.n / 4 > 2048 ? 2048 : m.n / 4;
@@ -504,7 +629,11 @@ int index_grad_infer(ad_call *c) {
     dims_copy(s->sizes, c->at->list + n, s->ndim);
     return 0;
 }
-size_t index_grad_scratch(const ad_call *c) { return index_offsets_bytes(c->nin - 1, c->in + 1); }
+size_t index_grad_scratch(const ad_call *c) {
+    int n = c->nin - 1;
+    ad_tensor like = {.ndim = (uint8_t)(c->at->nlist - n), .sizes = (int64_t *)c->at->list + n};
+    return index_add_bytes(&like, n, c->in + 1, c->at->list);
+}
 void index_grad_run(const ad_call *c) {
     ad_tensor *out = c->out[0];
     index_plan p;
@@ -512,6 +641,7 @@ void index_grad_run(const ad_call *c) {
     memset(tensor_data(out), 0, (size_t)out->numel * dtype_size[out->dtype]);
     index_plan_set(&p, out, c->nin - 1, c->in + 1, c->at->list);
     index_offsets(&p, out, c->nin - 1, c->in + 1, c->at->list, c->scratch);
+    index_group_room(&p, out, c->nin - 1, c->in + 1, c->at->list, c->scratch);
     index_move(&p, MOVE_ADD, c->scratch, out, c->in[0], c->in[0]->strides);
 }
 void index_grad_vjp(ad_vjp *v) {
@@ -548,13 +678,16 @@ int index_put_infer(ad_call *c) {
     spec_like(&c->spec[0], x);
     return 0;
 }
-size_t index_put_scratch(const ad_call *c) { return index_offsets_bytes(c->nin - 2, c->in + 2); }
+size_t index_put_scratch(const ad_call *c) {
+    return index_add_bytes(c->in[0], c->nin - 2, c->in + 2, c->at->list);
+}
 void index_put_run(const ad_call *c) {
     int64_t vstrides[2 * AD_MAXDIM];
     index_plan p;
     if (!c->out[0]->numel) return;
     index_plan_set(&p, c->out[0], c->nin - 2, c->in + 2, c->at->list);
     index_offsets(&p, c->out[0], c->nin - 2, c->in + 2, c->at->list, c->scratch);
+    index_group_room(&p, c->out[0], c->nin - 2, c->in + 2, c->at->list, c->scratch);
     stretched_strides(c->in[1], p.ndim, p.sizes, vstrides);
     index_move(&p, c->at->i[0] ? MOVE_ADD : MOVE_WRITE, c->scratch, c->out[0], c->in[1], vstrides);
 }

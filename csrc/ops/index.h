@@ -30,6 +30,8 @@ typedef struct index_plan {
     int64_t sizes[2 * AD_MAXDIM];    /* of the result */
     int64_t xstrides[2 * AD_MAXDIM]; /* of x over the result; 0 at the positions */
     int64_t npos;
+    int64_t slots, step; /* of one indexed dimension: its size, and its stride in x */
+    int32_t *room;       /* for groups of positions: see index_group(); or NULL */
 } index_plan;
 
 /* -1 with the error when the index tensors do not broadcast. */
@@ -40,6 +42,17 @@ void index_offsets(const index_plan *p, const ad_tensor *x, int nidx, ad_tensor 
 
 size_t index_offsets_bytes(int nidx, ad_tensor *const *idx); /* room for `off` and what index_move adds */
 
+/* The same for index_move(MOVE_ADD) with its groups, which index_group_room() hands on. */
+size_t index_add_bytes(const ad_tensor *x, int nidx, ad_tensor *const *idx, const int64_t *dims);
+void index_group_room(index_plan *p, const ad_tensor *x, int nidx, ad_tensor *const *idx, const int64_t *dims,
+                      void *scratch);
+/* Positions by their slots: those of slot s are order[start[s]] to order[start[s + 1]], ascending. slot[k] is
+ * in [0, slots), or -1 for none. start has slots + 2 places. */
+void index_group(int64_t n, const int64_t *slot, int64_t slots, int32_t *start, int32_t *order);
+static inline size_t index_group_bytes(int64_t n, int64_t slots) {
+    return n < INT32_MAX && slots < INT32_MAX ? (size_t)(slots + 2 + n + 2) * sizeof(int32_t) : 0;
+}
+
 enum { MOVE_READ, MOVE_WRITE, MOVE_ADD };
 /* Moves between x at the positions and v, whose strides over the result are given. Positions that repeat
  * are taken in order. */
@@ -47,6 +60,8 @@ void index_move(const index_plan *p, int kind, const int64_t *off, ad_tensor *x,
                 const int64_t *vstrides);
 /* Strides of t stretched to the sizes. */
 void stretched_strides(const ad_tensor *t, int ndim, const int64_t *sizes, int64_t *strides);
+/* out[k] = x[at[k]], n elements of `size` bytes. */
+void index_pick(int size, int64_t n, void *out, const void *x, const int64_t *at);
 /* dst[k] += src[k], n elements of a dtype, strides in elements. */
 void row_add(int dtype, int64_t n, char *dst, int64_t ds, const char *src, int64_t ss);
 

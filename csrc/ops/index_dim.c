@@ -25,6 +25,8 @@ static void along(const ad_call *c, int kind, const ad_tensor *x, const ad_tenso
     dim = dim_wrap(c->at->i[0], xv.ndim);
     index_plan_set(&p, &xv, 1, &idx, &dim);
     index_offsets(&p, &xv, 1, &idx, &dim, c->scratch);
+    p.slots = xv.sizes[dim], p.step = xv.strides[dim];
+    if (kind == MOVE_ADD) index_group_room(&p, &xv, 1, &idx, &dim, c->scratch);
     stretched_strides(&vv, p.ndim, p.sizes, vstrides);
     index_move(&p, kind, c->scratch, &xv, &vv, vstrides);
 }
@@ -114,7 +116,13 @@ int index_add_infer(ad_call *c) { /* f[0] = alpha */
     return along_infer(c, "index_add_()", false, 0,
                        x->ndim > 1 ? AD_ERR_RUNTIME : AD_ERR_INDEX); /* as PyTorch */
 }
-size_t index_add_scratch(const ad_call *c) { return index_offsets_bytes(1, c->in + 1); }
+size_t index_add_scratch(const ad_call *c) {
+    int64_t one[4], dim = dim_wrap(c->at->i[0], c->in[0]->ndim);
+    ad_tensor x, index, *idx = &index;
+    as_vector(&x, c->in[0], one);
+    as_vector(&index, c->in[1], one + 2);
+    return index_add_bytes(&x, 1, &idx, &dim);
+}
 void index_add_run(const ad_call *c) { along(c, MOVE_ADD, c->out[0], c->in[1], c->in[2]); }
 void index_add_vjp(ad_vjp *v) {
     ad_tensor *in[2] = {v->g[0], vjp_in(v, 1)};

@@ -1,0 +1,247 @@
+/* The extreme of each line along a dimension with its position; reading at positions, and its adjoint. */
+#include <math.h>
+#include <string.h>
+#include "../pool.h"
+#include "order.h"
+
+#define TILE 1024
+#define WORK 32768
+
+/* values and indices of a dimension that goes away */
+int order_infer_select(ad_call *c, const char *name) {
+    const ad_tensor *x = c->in[0];
+    int d = dim_wrap(c->at->i[0], x->ndim);
+    if (d < 0) return -1;
+    if (x->ndim && !x->sizes[d])
+        return ad_fail(AD_ERR_INDEX, "%s(): Expected reduction dim %d to have non-zero size.", name, d);
+    ad_spec *s = &c->spec[0];
+    int n = 0;
+    for (int k = 0; k < x->ndim; k++)
+        if (k != d || c->at->i[1]) s->sizes[n++] = k == d ? 1 : x->sizes[k];
+    s->ndim = (uint8_t)n;
+    s->dtype = x->dtype;
+    if (c->nout == 1) {
+        s->dtype = AD_I64;
+        return 0;
+    }
+    c->spec[1].ndim = s->ndim;
+    memcpy(c->spec[1].sizes, s->sizes, (size_t)n * sizeof *s->sizes);
+    c->spec[1].dtype = AD_I64;
+    c->spec[1].nondiff = true;
+    return 0;
+}
+
+/* ---- pick and put: reading at positions along a dimension, and its adjoint ---- */
+
+int pick_infer(ad_call *c) {
+    spec_like(&c->spec[0], c->in[1]);
+    c->spec[0].dtype = c->in[0]->dtype;
+    return 0;
+}
+int put_infer(ad_call *c) { /* i[1] = size along the dimension */
+    spec_like(&c->spec[0], c->in[0]);
+    if (c->in[0]->ndim) c->spec[0].sizes[dim_wrap(c->at->i[0], c->in[0]->ndim)] = c->at->i[1];
+    return 0;
+}
+void pick_run(const ad_call *c) {
+    const ad_tensor *x = c->in[0], *index = c->in[1];
+    if (!index->numel) return;
+    lines l = lines_of(index->ndim, index->sizes, c->at->i[0]);
+    int64_t n = order_dim_size(x, c->at->i[0]), es = dtype_size[x->dtype];
+    const int64_t *at = tensor_data(index);
+    char *out = tensor_data(c->out[0]);
+    for (int64_t o = 0, p = 0; o < l.outer; o++) {
+        const char *base = (char *)tensor_data(x) + o * n * l.inner * es;
+        for (int64_t k = 0; k < l.n; k++)
+            for (int64_t i = 0; i < l.inner; i++, p++)
+                memcpy(out + p * es, base + (at[p] * l.inner + i) * es, (size_t)es);
+    }
+}
+void put_run(const ad_call *c) {
+    const ad_tensor *g = c->in[0], *index = c->in[1];
+    ad_tensor *y = c->out[0];
+    int es = dtype_size[y->dtype], ct = dtype_compute(y->dtype);
+    memset(tensor_data(y), 0, (size_t)y->numel * (size_t)es);
+    if (!index->numel) return;
+    lines l = lines_of(index->ndim, index->sizes, c->at->i[0]);
+    int64_t n = order_dim_size(y, c->at->i[0]);
+    const int64_t *at = tensor_data(index);
+    const char *src = tensor_data(g);
+    for (int64_t o = 0, p = 0; o < l.outer; o++) {
+        char *base = (char *)tensor_data(y) + o * n * l.inner * es;
+        for (int64_t k = 0; k < l.n; k++)
+            for (int64_t i = 0; i < l.inner; i++, p++) {
+                char *to = base + (at[p] * l.inner + i) * es;
+                union {
+                    float f;
+                    double d;
+                    int64_t i;
+                } a, b;
+                dtype_loads[y->dtype][ct](1, &a, to, es);
+                dtype_loads[y->dtype][ct](1, &b, src + p * es, es);
+                if (ct == CT_F32) a.f += b.f;
+                else if (ct == CT_F64) a.d += b.d;
+                else a.i = (int64_t)((uint64_t)a.i + (uint64_t)b.i);
+                dtype_stores[y->dtype][ct](1, to, es, &a);
+            }
+    }
+}
+void pick_vjp(ad_vjp *v) {
+    const ad_meta *m = vjp_meta(v, 0);
+    ad_attr at = {.i = {v->at->i[0], m->ndim ? m->sizes[dim_wrap(v->at->i[0], m->ndim)] : 1}};
+    ad_tensor *index = vjp_in(v, 1);
+    if (index) v->gin[0] = em_op(&v->E, OP_put, 2, (ad_tensor *[]){v->g[0], index}, &at);
+}
+void put_vjp(ad_vjp *v) {
+    ad_attr at = {.i = {v->at->i[0]}};
+    ad_tensor *index = vjp_in(v, 1);
+    if (index) v->gin[0] = em_op(&v->E, OP_pick, 2, (ad_tensor *[]){v->g[0], index}, &at);
+}
+
+/* The gradient of values that were read at the second output's positions; a dropped dimension comes back
+ * as 1. */
+void order_chosen_vjp(ad_vjp *v, bool reduces) {
+    const ad_meta *m = vjp_meta(v, 0);
+    if (!v->g[0]) return;
+    ad_tensor *g = v->g[0], *index = vjp_out(v, 1);
+    int64_t sizes[AD_MAXDIM];
+    int d = dim_wrap(v->at->i[0], m->ndim);
+    ad_attr at = {.i = {d, m->ndim ? m->sizes[d] : 1}};
+    if (reduces && m->ndim) {
+        memcpy(sizes, m->sizes, m->ndim * sizeof *sizes);
+        sizes[d] = 1;
+        g = em_reshape(&v->E, g, m->ndim, sizes);
+        index = em_reshape(&v->E, index, m->ndim, sizes);
+    }
+    if (g && index) v->gin[0] = em_op(&v->E, OP_put, 2, (ad_tensor *[]){g, index}, &at);
+}
+void order_chosen_jvp(ad_jvp *j, bool reduces) {
+    const ad_tensor *x = j->c->in[0];
+    int64_t sizes[AD_MAXDIM];
+    int d = dim_wrap(j->c->at->i[0], x->ndim);
+    ad_attr at = {.i = {d}};
+    ad_tensor *index = j->c->out[1], *y = j->c->out[0];
+    if (reduces && x->ndim) {
+        memcpy(sizes, x->sizes, x->ndim * sizeof *sizes);
+        sizes[d] = 1;
+        index = em_reshape(&j->E, index, x->ndim, sizes);
+    }
+    if (index)
+        j->tout[0] = em_reshape(&j->E, em_op(&j->E, OP_pick, 2, (ad_tensor *[]){j->t[0], index}, &at),
+                                y->ndim, y->sizes);
+}
+ORDER_CHOSEN(max_dim, true)
+ORDER_CHOSEN(min_dim, true)
+
+/* ---- the extreme of each line, and where it first stands; NaN wins ---- */
+
+typedef struct extreme {
+    lines l;
+    const ad_tensor *x;
+    bool least;
+    ad_tensor *value; /* or NULL */
+    int64_t *index;
+} extreme;
+
+static void extreme_lines(int64_t begin, int64_t end, void *ctx) {
+    const extreme *e = ctx;
+    const lines *l = &e->l;
+    _Alignas(64) char tile[TILE * 8];
+    int dt = e->x->dtype, ct = dtype_compute(dt);
+    int64_t es = dtype_size[dt];
+    bool direct = l->inner == 1 && (dt == AD_F32 || dt == AD_F64 || dt == AD_I64);
+    fold_kernel kernel = kern->fold[e->least ? RED_min : RED_max][ct];
+    if (l->inner > 1 && l->n <= INT32_MAX && (dt == AD_F32 || dt == AD_F64 || dt == AD_I64)) {
+        for (int64_t i = begin, m; i < end; i += m) { /* columns side by side */
+            m = l->inner - i % l->inner;
+            if (m > end - i) m = end - i;
+            if (m > TILE) m = TILE;
+            char *top = e->value ? (char *)tensor_data(e->value) + i * es : tile;
+            kern->extreme_cols[ct](l->n, m, l->inner, (char *)tensor_data(e->x) + line_start(l, i, l->n) * es,
+                                   e->least, top, e->index + i);
+        }
+        return;
+    }
+    for (int64_t i = begin; i < end; i++) {
+        const char *base = (char *)tensor_data(e->x) + line_start(l, i, l->n) * es;
+        int64_t best = 0;
+        union {
+            float f;
+            double d;
+            int64_t i;
+        } top, m;
+        for (int64_t k = 0; k < l->n; k += TILE) {
+            int64_t n = l->n - k < TILE ? l->n - k : TILE, at = 0;
+            const void *p = base + k * l->inner * es;
+            if (!direct) {
+                dtype_loads[dt][ct](n, tile, p, l->inner * es);
+                p = tile;
+            }
+            kernel(n, p, NULL, &m);
+            bool better;
+#define FIND(T, f)                                                                                           \
+    better = !k || (e->least ? m.f < top.f : m.f > top.f) || (m.f != m.f && top.f == top.f);                 \
+    if (better) {                                                                                            \
+        const T *q = p;                                                                                      \
+        if (m.f != m.f)                                                                                      \
+            while (q[at] == q[at]) at++;                                                                     \
+        else                                                                                                 \
+            while (q[at] != m.f) at++;                                                                       \
+        best = k + at;                                                                                       \
+        top.f = m.f;                                                                                         \
+    }
+            if (ct == CT_F32) {
+                FIND(float, f)
+            } else if (ct == CT_F64) {
+                FIND(double, d)
+            } else {
+                FIND(int64_t, i)
+            }
+        }
+        e->index[i] = best;
+        if (e->value) memcpy((char *)tensor_data(e->value) + i * es, base + best * l->inner * es, (size_t)es);
+    }
+}
+
+static void run_extreme(const ad_call *c, const lines *l, bool least) {
+    extreme e = {.l = *l, .x = c->in[0], .least = least, .index = tensor_data(c->out[c->nout - 1])};
+    if (c->nout == 2) e.value = c->out[0];
+    int64_t grain = lines_grain(l, WORK);
+    if (l->inner > 1) grain = (grain + 63) / 64 * 64; /* columns of whole cache lines */
+    pool_parallel_for(l->count, grain, extreme_lines, &e);
+}
+
+int max_dim_infer(ad_call *c) { return order_infer_select(c, "max"); }
+int min_dim_infer(ad_call *c) { return order_infer_select(c, "min"); }
+void max_dim_run(const ad_call *c) {
+    lines l = order_lines(c);
+    run_extreme(c, &l, false);
+}
+void min_dim_run(const ad_call *c) {
+    lines l = order_lines(c);
+    run_extreme(c, &l, true);
+}
+
+int argmax_infer(ad_call *c) { /* i[2] = a dimension is given */
+    const ad_tensor *x = c->in[0];
+    if (x->dtype == AD_BOOL) return ad_fail(AD_ERR_RUNTIME, "%s(): does not support bool input", c->op->name);
+    if (c->at->i[2]) return order_infer_select(c, c->op->name);
+    if (!x->numel)
+        return ad_fail(AD_ERR_INDEX,
+                       "%s(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
+                       "reduction dim with the 'dim' argument.",
+                       c->op->name);
+    ad_spec *s = &c->spec[0];
+    s->dtype = AD_I64;
+    s->ndim = (uint8_t)(c->at->i[1] ? x->ndim : 0);
+    for (int d = 0; d < s->ndim; d++) s->sizes[d] = 1;
+    return 0;
+}
+int argmin_infer(ad_call *c) { return argmax_infer(c); }
+static void run_arg(const ad_call *c, bool least) {
+    lines l = order_lines(c);
+    if (!c->at->i[2]) l = lines_of(1, &c->in[0]->numel, 0);
+    run_extreme(c, &l, least);
+}
+void argmax_run(const ad_call *c) { run_arg(c, false); }
+void argmin_run(const ad_call *c) { run_arg(c, true); }
