@@ -34,6 +34,7 @@ MODULES = [
     "operations",
     "elementwise",
     "products",
+    "inference",
     "convolutions",
     "images",
     "reductions",

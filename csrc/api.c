@@ -102,6 +102,7 @@ ad_handle ad_from_memory(int dtype, intptr_t data, const int64_t *sizes, const i
     t->storage->data = (void *)data;
     t->storage->nbytes = numel ? (size_t)(last + 1) * dtype_size[dtype] : 0;
     t->storage->owner = owner;
+    t->storage->exposed = true;
     t->storage->readonly = readonly;
     return H(t);
 }
@@ -157,9 +158,15 @@ int64_t ad_numel(ad_handle t) { return T(t)->numel; }
 const int64_t *ad_sizes(ad_handle t) { return T(t)->sizes; }
 const int64_t *ad_strides(ad_handle t) { return T(t)->strides; }
 int64_t ad_offset(ad_handle t) { return T(t)->offset; }
-intptr_t ad_data_ptr(ad_handle t) { return T(t)->numel ? (intptr_t)tensor_data(T(t)) : 0; }
+intptr_t ad_data_ptr(ad_handle t) {
+    T(t)->storage->exposed = true;
+    return T(t)->numel ? (intptr_t)tensor_data(T(t)) : 0;
+}
 intptr_t ad_storage_ptr(ad_handle t) { return (intptr_t)T(t)->storage; }
-intptr_t ad_storage_data(ad_handle t) { return (intptr_t)T(t)->storage->data; }
+intptr_t ad_storage_data(ad_handle t) {
+    T(t)->storage->exposed = true;
+    return (intptr_t)T(t)->storage->data;
+}
 int64_t ad_storage_nbytes(ad_handle t) { return (int64_t)T(t)->storage->nbytes; }
 int ad_storage_readonly(ad_handle t) { return T(t)->storage->readonly; }
 int64_t ad_version_of(ad_handle t) { return atomic_load(&T(t)->storage->version); }

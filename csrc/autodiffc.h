@@ -284,6 +284,7 @@ int64_t ad_program_groups(intptr_t program, int64_t *out, int64_t room); /* 6 va
 int ad_program_shape(intptr_t program, int64_t call, int64_t *out);      /* 12 values */
 int ad_program_operand(intptr_t program, int64_t call, int64_t o, int64_t *out); /* 70 values */
 const char *ad_program_rows(intptr_t program, int64_t call);
+int ad_program_layout(intptr_t program, int64_t call);
 int ad_program_measure(intptr_t program, const ad_handle *args, int64_t nargs, int rounds, double *ns);
 /* END CDEF */
 

@@ -221,6 +221,7 @@ void program_free(ad_program *p) {
     }
     if (p->watched) mem_free(p->watched, (size_t)p->watched_cap * sizeof *p->watched);
     joint_free(p);
+    layout_free(p);
     lanes_free(p);
     if (p->cap) mem_free(p->code, (size_t)p->cap * sizeof *p->code);
     if (p->effects_cap) mem_free(p->effects, (size_t)p->effects_cap * sizeof *p->effects);

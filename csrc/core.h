@@ -121,8 +121,10 @@ typedef struct ad_storage {
     size_t nbytes;
     size_t block;  /* bytes to hand back to mem_free, 0 for memory that is not ours */
     int64_t owner; /* key of the Python object that owns foreign memory, else 0 */
-    bool readonly;
-    bool recorded;  /* the result of a call that a program records: a replay computes it anew */
+    bool readonly : 1;
+    bool exposed : 1;       /* its address was given away: it may be written without our knowing */
+    bool recorded : 1;      /* the result of a call that a program records: a replay computes it anew */
+    _Atomic uint8_t unseen; /* writes through .data, which version does not count; `exposed` when too many */
     int16_t graded; /* references of programs to tensors on it, as gradients that they find or leave */
     _Atomic int32_t pinned; /* how many of the references are captured programs' */
     /* whose memory this is: set where a captured step's argument stands in for another */

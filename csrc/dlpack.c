@@ -65,6 +65,7 @@ intptr_t ad_dlpack_export(ad_handle h, int versioned, int copied) {
     if (!e) return 0;
     memset(e, 0, sizeof *e);
     e->tensor = tensor_ref(t);
+    t->storage->exposed = true;
     e->block = block;
     for (int d = 0; d < t->ndim; d++) {
         e->dims[d] = t->sizes[d];

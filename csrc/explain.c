@@ -128,6 +128,7 @@ int ad_program_measure(intptr_t h, const ad_handle *args, int64_t nargs, int rou
         status = 0;
         for (int r = 0; r < rounds && !status; r++)
             for (int64_t k = 0; k < p->n && !status; k++) {
+                if (!k && p->nkept) layout_look(p);
                 if (!k)
                     for (int64_t j = 0; j < p->nlaid; j++)
                         tensor_copy_data(p->laid[j].before, p->laid[j].now);
@@ -135,6 +136,7 @@ int ad_program_measure(intptr_t h, const ad_handle *args, int64_t nargs, int rou
                 if (i->dead) continue;
                 if (i->checked && program_check_values(&i->call)) status = -1;
                 double start = now_ns();
+                if (!status && i->packs) layout_pack(p, i);
                 if (!status) i->call.op->run(&i->call);
                 double took = now_ns() - start;
                 if (!r || took < ns[k]) ns[k] = took;

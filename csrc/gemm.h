@@ -36,6 +36,7 @@ typedef struct gemm_args {
     int64_t rsa, csa;
     const void *b;
     int64_t rsb, csb;
+    const void *panels; /* B as gemm_pack() has laid it out, or NULL */
     void *c;
     int64_t ldc;
     const gemm_epilogue *epi; /* or NULL */
@@ -49,6 +50,11 @@ size_t gemm_scratch(const gemm_args *args);
 /* Runs on the pool. Never allocates, never fails. The result's bits depend on the sizes and strides
  * only, never on the number of threads. */
 void gemm_run(const gemm_args *args);
+
+/* Bytes that B takes in panels, the layout in which the kernels read it: products that share B need not pack
+ * it one by one, and have the same bits. 0 where it does not pay. */
+size_t gemm_panel_bytes(const gemm_args *args);
+void gemm_pack(const gemm_args *args, void *panels);
 
 /* Many products of one shape: over the batch dimensions, operands move by these strides (0 for a
  * broadcast operand; C's must keep the products apart). */

@@ -109,7 +109,8 @@ static void run_blocks(int64_t begin, int64_t end, void *ctx) {
                 j = block / w->grid.across * w->grid.cols_step;
         int64_t step = kern_bf16->mr * w->p->pairs;
         const uint32_t *a = packed_a(w, index) + i / w->p->tile_rows * step;
-        const uint32_t *b = packed_b(w, index) + j * w->p->pairs;
+        const uint32_t *b = g.panels ? (const uint32_t *)g.panels + (w->j0 + j) * w->p->pairs
+                                     : packed_b(w, index) + j * w->p->pairs;
         bf16_piece s = {.m = min64(w->m - i, w->grid.rows_step),
                         .n = min64(w->n - j, w->grid.cols_step),
                         .tile_rows = w->p->tile_rows,
@@ -135,6 +136,26 @@ static void run_blocks(int64_t begin, int64_t end, void *ctx) {
     }
 }
 
+/* ---- B in panels ---- */
+
+size_t gemm_bf16_panel_bytes(const gemm_args *g) {
+    return (size_t)(ceil_div(g->n, kern_bf16->nr) * kern_bf16->nr * ceil_div(g->k, 2) * 4);
+}
+
+static void pack_panels(int64_t begin, int64_t end, void *ctx) {
+    const gemm_args *g = ctx;
+    for (int64_t j = begin * kern_bf16->nr; j < g->n && j < end * kern_bf16->nr; j += kern_bf16->nr)
+        kern_bf16->pack_b(min64(g->n - j, kern_bf16->nr), g->k, (const uint16_t *)g->b + j * g->csb, g->csb,
+                          g->rsb, (uint32_t *)g->panels + j * ceil_div(g->k, 2));
+}
+
+void gemm_bf16_pack(const gemm_args *args, void *panels) {
+    gemm_args g = *args;
+    g.panels = panels;
+    loop(product(1, g.n, g.k) < PARALLEL_MIN / 4, ceil_div(g.n, kern_bf16->nr),
+         max64(1, 16384 / (kern_bf16->nr * g.k)), pack_panels, &g);
+}
+
 void gemm_bf16_run(const gemm_args *g, const gemm_batch *batch) {
     int64_t count = 1;
     for (int d = 0; batch && d < batch->dims; d++) count *= batch->size[d];
@@ -148,7 +169,7 @@ void gemm_bf16_run(const gemm_args *g, const gemm_batch *batch) {
             for (w.i0 = 0; w.i0 < g->m; w.i0 += p.slab_m) {
                 w.m = min64(g->m - w.i0, p.slab_m);
                 w.panels_a = ceil_div(w.m, p.tile_rows);
-                w.panels_b = w.i0 == 0 ? ceil_div(w.n, kern_bf16->nr) : 0;
+                w.panels_b = w.i0 == 0 && !g->panels ? ceil_div(w.n, kern_bf16->nr) : 0;
                 w.grid = make_grid(w.m, w.n, g->k, BLOCK_ROWS, BLOCK_COLS, p.tile_rows, kern_bf16->nr, 0);
                 int64_t work = product(w.m, w.n, max64(g->k, 1)), block = max64(1, work / w.grid.blocks);
                 int alone = work < PARALLEL_MIN && product(work, products, 1) < PARALLEL_MIN;

@@ -68,6 +68,8 @@ static inline int64_t col_unit(const gemm_args *g, int64_t nr) {
 }
 
 /* Products of bfloat16 (gemm_bf16.c); batch may be NULL. */
+size_t gemm_bf16_panel_bytes(const gemm_args *args);
+void gemm_bf16_pack(const gemm_args *args, void *panels);
 size_t gemm_bf16_scratch(const gemm_args *args, int64_t count);
 void gemm_bf16_run(const gemm_args *args, const gemm_batch *batch);
 

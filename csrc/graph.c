@@ -358,8 +358,9 @@ int graph_check_inputs(const ad_call *c) {
 bool graph_wants(const ad_call *c) { return !tls.no_grad && any_wants(c); }
 
 static void bump(ad_tensor *t) {
-    if (!(t->flags & AD_T_NO_VERSION))
-        atomic_fetch_add_explicit(&t->storage->version, 1, memory_order_relaxed);
+    ad_storage *s = t->storage;
+    if (!(t->flags & AD_T_NO_VERSION)) atomic_fetch_add_explicit(&s->version, 1, memory_order_relaxed);
+    else if (atomic_fetch_add_explicit(&s->unseen, 1, memory_order_relaxed) == UINT8_MAX) s->exposed = true;
 }
 
 /* A retained gradient is that of the latest history: its hook moves along. */

@@ -535,7 +535,7 @@ int plan_program(ad_program *p) {
         if (fuse_elementwise(p)) goto done;
     }
     if (place_results(&w) || (!p->aliased && lanes_find(p))) goto done;
-    if (lay_out(&w) || finish(&w) || lanes_prepare(p)) goto done;
+    if (lay_out(&w) || finish(&w) || lanes_prepare(p) || layout_choose(p)) goto done;
     status = 0;
 done:
     if (w.v) mem_free(w.v, (size_t)w.cap * sizeof *w.v);

@@ -11,7 +11,9 @@ typedef struct instr {
     ad_call call; /* in and out are the program's aliases */
     ad_attr at;
     bool dead;
-    bool checked; /* its infer looks at values: asked at each replay */
+    bool checked;   /* its infer looks at values: asked at each replay */
+    bool packs;     /* panels that it and later products read (layout.c) */
+    int32_t layout; /* whose panels it reads: index + 1, or 0 */
 } instr;
 
 /* A leaf whose .grad the step set or read. */
@@ -41,6 +43,8 @@ typedef struct check {
     uint32_t version;
 } check;
 
+typedef struct ad_layout ad_layout;
+
 typedef struct ad_program {
     bool lenient; /* what cannot be recorded ends the recording */
     instr *code;
@@ -69,7 +73,9 @@ typedef struct ad_program {
     uint64_t first_node; /* the order of the first tape node of the recording */
     uint32_t id;
     int64_t mode;
-    bool aliased; /* an argument shared memory that the step writes: its calls keep their order */
+    bool aliased;       /* an argument shared memory that the step writes: its calls keep their order */
+    ad_layout *layouts; /* operands of products in panels (layout.c) */
+    int64_t nlayouts, nkept, layouts_cap;
     char *arena, *scratch, *lane_scratch;
     size_t lane_bytes;         /* of the workspace of each lane */
     struct lane_group *groups; /* calls that run side by side (lanes.c), by place */
@@ -138,6 +144,14 @@ int program_check_values(const ad_call *c);
 bool program_aliases(const ad_program *p);
 bool call_is_long(const ad_call *c);      /* op.c */
 bool call_reads_values(const ad_call *c); /* op.c */
+
+/* layout.c: which operands of products are read in panels, at the end of planning; what is kept from run to
+ * run is looked at before a run, under the interpreter's lock; the rest is packed by calls that `packs`
+ * marks. */
+int layout_choose(ad_program *p);
+void layout_look(ad_program *p);
+void layout_pack(const ad_program *p, const instr *i);
+void layout_free(ad_program *p);
 
 /* Turns the recorded calls into the planned program: what is dead, what is fused, where values live. */
 int plan_program(ad_program *p);

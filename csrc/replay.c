@@ -150,6 +150,7 @@ void ad_program_leave(intptr_t h) { program_leave((ad_program *)h); }
 
 static int run_calls(ad_program *p, int64_t from, int64_t to) {
     int shield = pool_shield(1); /* a step that began is finished: Ctrl-C waits for it */
+    if (p->nkept) layout_look(p);
     void *interpreter = p->is_long ? interpreter_release() : NULL;
     int64_t done = from;
     lane_group *group = p->groups, *end = group + p->ngroups;
@@ -163,6 +164,7 @@ static int run_calls(ad_program *p, int64_t from, int64_t to) {
         }
         if (i->dead) continue;
         if (AD_UNLIKELY(i->checked) && program_check_values(&i->call)) break;
+        if (AD_UNLIKELY(i->packs)) layout_pack(p, i);
         i->call.op->run(&i->call);
     }
     interpreter_take(interpreter);

@@ -19,6 +19,8 @@ ad_storage *storage_new(size_t nbytes) {
     s->block = block;
     s->owner = 0;
     s->readonly = 0;
+    s->exposed = 0;
+    atomic_init(&s->unseen, 0);
     s->recorded = 0;
     s->graded = 0;
     atomic_init(&s->pinned, 0);

@@ -12,6 +12,8 @@ _OTHERS, _ARGUMENT, _ARENA, _RESULT = range(4)
 _SHORT = {"float32": "f32", "float64": "f64", "bfloat16": "bf16", "float16": "f16", "int64": "i64", "int32": "i32",
           "int16": "i16", "int8": "i8", "uint8": "u8", "bool": "bool"}
 _GROUPS = 32  # that are shown
+_LAYOUTS = ("", ", weight kept packed", ", weight packed by an earlier call", ", weight packed for later calls too")
+"""How a product reads its second operand: as it lies, or as ad_program_layout() says."""
 _CALL = 60e-9
 """Seconds that a call takes beside its work."""
 
@@ -93,6 +95,7 @@ class Line:
         self.name = f"fused: {self.rows}" if "," in self.rows else self.rows
         if name == "linear" and shape[4]:
             self.name = "linear, relu"
+        self.name += _LAYOUTS[lib.ad_program_layout(program.handle, k)]
         unique = {(x.address, x.bytes): x for x in operands if x}
         self.bytes = sum(x.bytes for x in unique.values())
         self.flops = flops_of(name, self.rows.count(",") + 1, self.ins, self.outs)

@@ -83,6 +83,7 @@ typedef struct product {
     int type, dims; /* of gemm_args; batch dimensions */
     int64_t sizes[AD_MAXDIM], m, n, k;
     matrix a, b, c;
+    const void *panels; /* of b, or NULL */
 } product;
 
 /* The driver multiplies these where they lie. */
@@ -125,6 +126,7 @@ static gemm_args product_args(const product *p) {
                        .b = p->b.data,
                        .rsb = p->b.rs,
                        .csb = p->b.cs,
+                       .panels = p->panels,
                        .c = p->c.data,
                        .ldc = p->c.rs};
 }
@@ -194,8 +196,13 @@ static void operand(matrix *m, const ad_tensor *t, int dims, const int64_t *size
     }
 }
 
+static const void *panels_of(const ad_call *c) {
+    return c->at ? (const void *)(intptr_t)c->at->i[MATMUL_PANELS] : NULL;
+}
+
 static void product_of(const ad_call *c, product *p, char *room) {
     const ad_tensor *a = c->in[0], *b = c->in[1], *y = c->out[0];
+    p->panels = panels_of(c);
     p->type = gemm_type(y->dtype);
     p->dims = y->ndim - 2;
     memcpy(p->sizes, y->sizes, (size_t)p->dims * sizeof *p->sizes);
@@ -338,6 +345,7 @@ static void linear_product(const ad_call *c, product *p, char *room) {
     const ad_tensor *x = c->in[0], *w = c->in[1], *y = c->out[0];
     int lead = x->ndim - 1;
     bool convert = !native(y->dtype);
+    p->panels = panels_of(c);
     p->type = gemm_type(y->dtype);
     p->n = w->sizes[0];
     p->k = w->sizes[1];
@@ -431,6 +439,18 @@ void linear_run_then(const ad_call *c, gemm_then then, void *ctx) {
     }
     product_run(&p, b || epi.act || then ? &epi : NULL, room);
     if (!native(y->dtype)) store_converted(c, &p);
+}
+
+bool matmul_panels(const ad_call *c, gemm_args *g) {
+    product p;
+    if (!c->out[0]->numel || !native(c->out[0]->dtype)) return false;
+    if (c->op == &ad_ops[OP_linear]) linear_product(c, &p, NULL);
+    else product_of(c, &p, NULL);
+    for (int d = 0; d < p.dims; d++)
+        if (p.b.batch[d]) return false;
+    p.panels = NULL;
+    *g = product_args(&p);
+    return true;
 }
 
 void linear_run(const ad_call *c) { linear_run_then(c, NULL, NULL); }

@@ -142,6 +142,26 @@ static void check_then(gemm_args g, const void *want, const void *before, int64_
     free((char *)w.c), free(w.copy), free(w.times);
 }
 
+/* C has the bits it has without panels, whatever is where B was. */
+static void check_panels(gemm_args g, const void *want, const void *before, int64_t nc, const char *what) {
+    size_t bytes = (size_t)(nc * width(g.type)), room = gemm_panel_bytes(&g);
+    if (!room) return;
+    void *panels = aligned_alloc(64, (room + 63) / 64 * 64), *c = malloc(bytes + 1);
+    for (int threads = 1; threads <= 3; threads += 2) {
+        pool_set_num_threads(threads);
+        memset(panels, 0xff, room);
+        gemm_args with = g;
+        gemm_pack(&with, panels);
+        with.panels = panels;
+        with.b = NULL;
+        memcpy(c, before, bytes);
+        run(&with, c);
+        CHECK(!memcmp(c, want, bytes), "%s: panels", what);
+    }
+    pool_set_num_threads(1);
+    free(panels), free(c);
+}
+
 static void check_shape(shape s) {
     int64_t rsa, csa, rsb, csb;
     void *a = filled(layout(s.la, s.m, s.k, &rsa, &csa), s.type);
@@ -179,6 +199,7 @@ static void check_shape(shape s) {
              s.type, (long)s.m, (long)s.k, (long)s.n, s.la, s.lb, s.bias, s.act, s.accumulate);
     CHECK(!memcmp(c, other, bytes), "%s: threads change the bits", what);
     check_then(g, c, before, nc, what);
+    check_panels(g, c, before, nc, what);
 
     double eps = s.type == CT_F64 ? 1.2e-16 : 6e-8, rounded = s.type == GEMM_BF16 ? 0x1p-8 : 0;
     for (int64_t i = 0; i < s.m; i++) {
