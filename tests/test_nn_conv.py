@@ -98,8 +98,9 @@ LAZY = [(nn.LazyConv1d, nn.Conv1d), (nn.LazyConv2d, nn.Conv2d), (nn.LazyConv3d, 
         (nn.LazyConvTranspose3d, nn.ConvTranspose3d)]
 
 
-@pytest.mark.parametrize("kernel, dilation, padding", [((3, 3), 1, 1), ((5, 3), (1, 2), (2, 2)), ((1, 3), (1, 9), (0, 9)),
-                                                       ((3, 5), (6, 1), (6, 2)), ((3, 1), 1, (2, 0)), ((2, 3), 1, 1)])
+@pytest.mark.parametrize("kernel, dilation, padding", [
+    ((3, 3), 1, 1), ((5, 3), (1, 2), (2, 2)), ((1, 3), (1, 9), (0, 9)), ((3, 5), (6, 1), (6, 2)), ((3, 1), 1, (2, 0)),
+    ((2, 3), 1, 1)])
 def test_unfold_with_columns_as_wide_as_the_image(kernel, dilation, padding):
     x = np.random.default_rng(5).standard_normal((2, 3, 5, 7)).astype(np.float32)
     high, wide = np.broadcast_to(padding, 2)
