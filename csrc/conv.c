@@ -199,6 +199,8 @@ static void compute(const conv_shape *s, int what, conv_room *r, const void *x, 
         if (what == CONV_Y) conv_wino(s, what, r, x, w, bias, result);
         else if (what == CONV_X) conv_wino(s, what, r, y, w, bias, result);
         else conv_wino_w(s, r, y, x, result);
+    } else if (dilated_fits(s, what)) {
+        conv_dilated(s, what, r, x, w, y, bias);
     } else if (what != CONV_W && direct_fits(s, what)) {
         conv_direct(s, what, r, what == CONV_Y ? x : y, w, bias, result);
     } else {

@@ -116,6 +116,11 @@ void conv_wino(const conv_shape *s, int what, conv_room *r, const void *from, co
 
 void conv_wino_w(const conv_shape *s, conv_room *r, const void *y, const void *x, void *w);
 
+/* The same, dilated. */
+int dilated_fits(const conv_shape *s, int what);
+void conv_dilated(const conv_shape *s, int what, conv_room *r, const void *x, const void *w, const void *y,
+                  const void *bias);
+
 /* Loops, for any type. `what`: CONV_Y, ... */
 void conv_plain(const conv_shape *s, int what, const void *x, const void *w, const void *y, const void *bias);
 

@@ -2,6 +2,9 @@
 #include <math.h>
 #include <string.h>
 #include "core.h"
+#ifdef __x86_64__
+#include <emmintrin.h>
+#endif
 
 const uint8_t dtype_size[AD_DTYPES] = {1, 1, 1, 2, 4, 8, 2, 2, 4, 8};
 const char *const dtype_name[AD_DTYPES] = {"bool",  "uint8",   "int8",     "int16",   "int32",
@@ -73,26 +76,33 @@ static inline uint16_t f32_to_bf16(float f) {
 }
 
 /* A float that no int64 holds gives INT64_MIN, as the x86 conversion does, on every machine. */
+#ifdef __x86_64__
+static inline int64_t f64_to_i64(double v) { return _mm_cvttsd_si64(_mm_set_sd(v)); }
+static inline int64_t f32_to_i64(float v) { return _mm_cvttss_si64(_mm_set_ss(v)); }
+#else
 static inline int64_t f64_to_i64(double v) {
     return v >= -9223372036854775808.0 && v < 9223372036854775808.0 ? (int64_t)v : INT64_MIN;
 }
+static inline int64_t f32_to_i64(float v) { return f64_to_i64(v); }
+#endif
 
 #define AS_IS(x) (x)
 #define NONZERO(x) ((x) != 0)
 /* dtype tag, storage type, to number, and from f32, f64, i64 */
-#define NUMBER_TABLE(X)                                                                                      \
+#define INTEGER_TABLE(X)                                                                                     \
     X(BOOL, uint8_t, NONZERO, NONZERO, NONZERO, NONZERO)                                                     \
-    X(U8, uint8_t, AS_IS, (uint8_t)f64_to_i64, (uint8_t)f64_to_i64, (uint8_t))                               \
-    X(I8, int8_t, AS_IS, (int8_t)f64_to_i64, (int8_t)f64_to_i64, (int8_t))                                   \
-    X(I16, int16_t, AS_IS, (int16_t)f64_to_i64, (int16_t)f64_to_i64, (int16_t))                              \
-    X(I32, int32_t, AS_IS, (int32_t)f64_to_i64, (int32_t)f64_to_i64, (int32_t))                              \
-    X(I64, int64_t, AS_IS, f64_to_i64, f64_to_i64, AS_IS)                                                    \
+    X(U8, uint8_t, AS_IS, (uint8_t)f32_to_i64, (uint8_t)f64_to_i64, (uint8_t))                               \
+    X(I8, int8_t, AS_IS, (int8_t)f32_to_i64, (int8_t)f64_to_i64, (int8_t))                                   \
+    X(I16, int16_t, AS_IS, (int16_t)f32_to_i64, (int16_t)f64_to_i64, (int16_t))                              \
+    X(I32, int32_t, AS_IS, (int32_t)f32_to_i64, (int32_t)f64_to_i64, (int32_t))                              \
+    X(I64, int64_t, AS_IS, f32_to_i64, f64_to_i64, AS_IS)
+#define FLOAT_TABLE(X)                                                                                       \
     X(F32, float, AS_IS, AS_IS, (float), (float))                                                            \
     X(F64, double, AS_IS, AS_IS, AS_IS, (double))
 #define HALF_TABLE(X)                                                                                        \
     X(F16, uint16_t, f16_to_f32, f32_to_f16, f32_to_f16, f32_to_f16)                                         \
     X(BF16, uint16_t, bf16_to_f32, f32_to_bf16, f32_to_bf16, f32_to_bf16)
-#define DTYPE_TABLE(X) NUMBER_TABLE(X) HALF_TABLE(X)
+#define DTYPE_TABLE(X) INTEGER_TABLE(X) FLOAT_TABLE(X) HALF_TABLE(X)
 
 /* Elements side by side are converted by loops that the compiler makes vectors of. */
 #if defined(__GNUC__) && !defined(__clang__)
@@ -135,9 +145,9 @@ static inline int64_t f64_to_i64(double v) {
 #define TO_I64_I16 (int64_t)
 #define TO_I64_I32 (int64_t)
 #define TO_I64_I64 (int64_t)
-#define TO_I64_F16 f64_to_i64
-#define TO_I64_BF16 f64_to_i64
-#define TO_I64_F32 f64_to_i64
+#define TO_I64_F16 f32_to_i64
+#define TO_I64_BF16 f32_to_i64
+#define TO_I64_F32 f32_to_i64
 #define TO_I64_F64 f64_to_i64
 DTYPE_TABLE(LOADS)
 
@@ -176,6 +186,19 @@ DTYPE_TABLE(STORES)
     }
 HALF(F16, 0)
 HALF(BF16, 1)
+/* So are the floats to one another. */
+static void load_F32_wide(int64_t n, void *dst, const char *src, int64_t stride) {
+    if (stride == 4) kern->widen(n, dst, (const float *)src);
+    else load_F32_f64(n, dst, src, stride);
+}
+static void load_F64_narrow(int64_t n, void *dst, const char *src, int64_t stride) {
+    if (stride == 8) kern->narrow(n, dst, (const double *)src);
+    else load_F64_f32(n, dst, src, stride);
+}
+static void store_F32_narrow(int64_t n, char *dst, int64_t stride, const void *src) {
+    if (stride == 4) kern->narrow(n, (float *)dst, src);
+    else store_F32_f64(n, dst, stride, src);
+}
 
 #define LOAD_ROW(TAG, ...) [AD_##TAG] = {load_##TAG##_f32, load_##TAG##_f64, load_##TAG##_i64},
 #define STORE_ROW(TAG, ...) [AD_##TAG] = {store_##TAG##_f32, store_##TAG##_f64, store_##TAG##_i64},
@@ -183,7 +206,12 @@ HALF(BF16, 1)
 #define STORE_HALF_ROW(TAG, ...) [AD_##TAG] = {store_##TAG##_half, store_##TAG##_f64, store_##TAG##_i64},
 #define LOAD_BOOL_ROW(TAG, ...) [AD_##TAG] = load_##TAG##_bool,
 #define STORE_BOOL_ROW(TAG, ...) [AD_##TAG] = store_##TAG##_bool,
-const dtype_load dtype_loads[AD_DTYPES][CT_COUNT] = {NUMBER_TABLE(LOAD_ROW) HALF_TABLE(LOAD_HALF_ROW)};
-const dtype_store dtype_stores[AD_DTYPES][CT_COUNT] = {NUMBER_TABLE(STORE_ROW) HALF_TABLE(STORE_HALF_ROW)};
+const dtype_load dtype_loads[AD_DTYPES][CT_COUNT] = {
+    INTEGER_TABLE(LOAD_ROW) HALF_TABLE(LOAD_HALF_ROW)[AD_F32] = {load_F32_f32, load_F32_wide, load_F32_i64},
+    [AD_F64] = {load_F64_narrow, load_F64_f64, load_F64_i64}};
+const dtype_store dtype_stores[AD_DTYPES][CT_COUNT] = {
+    INTEGER_TABLE(STORE_ROW)
+        HALF_TABLE(STORE_HALF_ROW)[AD_F32] = {store_F32_f32, store_F32_narrow, store_F32_i64},
+    [AD_F64] = {store_F64_f32, store_F64_f64, store_F64_i64}};
 const dtype_load dtype_load_bool[AD_DTYPES] = {DTYPE_TABLE(LOAD_BOOL_ROW)};
 const dtype_store dtype_store_bool[AD_DTYPES] = {DTYPE_TABLE(STORE_BOOL_ROW)};

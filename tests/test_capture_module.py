@@ -412,6 +412,29 @@ def test_arguments_that_are_no_tensors():
     assert programs(held) == 2
 
 
+def test_arguments_by_name():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(5, 2)
+
+        def forward(self, x, shift=None, *, scale=1.0, **more):
+            y = self.linear(x) * scale
+            return (y if shift is None else y + shift) + sum(more.values())
+
+    net = Net()
+    model, x, s = ad.compile(net, recompile_limit=20), data(3, 5), data(2)
+    calls = [lambda f: f(x), lambda f: f(x, s), lambda f: f(x, shift=s), lambda f: f(shift=s, x=x),
+             lambda f: f(x=x, shift=s), lambda f: f(x, scale=2.0), lambda f: f(x, scale=3.0, a=s, b=s + 1),
+             lambda f: f(x, scale=3.0, b=s, a=s + 1)]
+    for call in calls * 2:
+        for _ in range(3):
+            assert same(call(model).detach(), call(net).detach())
+            call(model).sum().backward()
+    with pytest.raises(TypeError):
+        model(x, y=s, x=x)
+
+
 def test_results_in_structures():
     w = data(5).requires_grad_()
     step = ad.compile(lambda x, y: {"sum": x * w, "as it came": y, "n": 3, "more": (x + 1, None)})

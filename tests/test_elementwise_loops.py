@@ -183,3 +183,33 @@ def test_every_number_of_half_precision(dtype):
         got = T.from_numpy(x)[part].to(kind).view(T.int16).numpy().view(np.uint16)
         np.testing.assert_array_equal(got, _rounded(x[part].copy(), dtype))
     assert T.tensor([np.nan, -np.nan] * 20).to(kind).isnan().all()
+
+
+@pytest.mark.parametrize("shape", [(17, 40), (250, 400), (300, 9), (4200, 24), (3, 300, 50)], ids=str)
+def test_transposed_operand(shape):
+    """In blocks: of one line a band, of several, of a last band that is lower, and of batches."""
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=shape).astype("float32"), rng.normal(size=(*shape[:-2], *shape[:-3:-1])).astype("float32")
+    for kind in ("float32", "float64"):
+        x, y = T.from_numpy(a.astype(kind)), T.from_numpy(b.astype(kind))
+        np.testing.assert_array_equal((x + y.mT).numpy(), a.astype(kind) + b.astype(kind).swapaxes(-1, -2))
+
+
+@pytest.mark.parametrize("n", [1, 7, 33, 100003])
+def test_floats_to_one_another_and_to_integers(n):
+    rng = np.random.default_rng(6)
+    a = rng.normal(0, 100, n)
+    a[:1] = 1e300
+    f = a.astype("float64")
+    with np.errstate(over="ignore"):
+        single = f.astype("float32")
+    np.testing.assert_array_equal(T.from_numpy(f).float().numpy(), single)
+    np.testing.assert_array_equal(T.from_numpy(single).double().numpy(), single.astype("float64"))
+    np.testing.assert_array_equal(T.from_numpy(f[::-1][::2].copy()[1:]).float().numpy(), single[::-1][::2][1:])
+    low = np.iinfo(np.int64).min
+    for kind in ("float32", "float64"):
+        odd = np.array([np.nan, np.inf, -np.inf, 1e19, -1e19, 2.0**63, -(2.0**63), 2.5, -2.5, 0.0], kind)
+        want = [low, low, low, low, low, low, low, 2, -2, 0]
+        assert T.from_numpy(odd).long().tolist() == want
+        many = np.tile(odd, n // 10 + 1)
+        np.testing.assert_array_equal(T.from_numpy(many).long().numpy(), np.tile(want, n // 10 + 1))

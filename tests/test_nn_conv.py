@@ -144,6 +144,8 @@ WAYS = {   # input, weight, options: each is computed another way
     "winograd-rounds": ((9, 64, 24, 20), (64, 64, 3, 3), {"padding": 1}),
     "winograd-panels": ((6, 144, 7, 7), (144, 144, 3, 3), {"padding": 1}),
     "winograd-panels-rounds": ((34, 128, 7, 6), (128, 128, 3, 3), {"padding": 1}),
+    "winograd-dilated": ((2, 32, 33, 30), (48, 32, 3, 3), {"padding": (4, 2), "dilation": (4, 2)}),
+    "winograd-dilated-columns": ((3, 40, 14, 29), (32, 40, 3, 3), {"padding": (1, 0), "dilation": (1, 3)}),
     "product": ((3, 20, 19, 21), (37, 20, 3, 3), {"padding": 1}),
     "merged": ((5, 40, 7, 7), (50, 40, 3, 3), {"padding": 1}),
     "strided": ((3, 17, 20, 19), (33, 17, 3, 5), {"padding": (1, 2), "stride": 2}),
@@ -153,6 +155,8 @@ WAYS = {   # input, weight, options: each is computed another way
     "direct-few": ((1, 48, 7, 8), (80, 48, 3, 3), {"padding": 1}),
     "direct-wide": ((1, 16, 2, 700), (16, 16, 1, 4), {"stride": (1, 3)}),
     "pointwise": ((3, 70, 9, 11), (60, 70, 1, 1), {"stride": 2}),
+    "pointwise-wider": ((3, 32, 9, 11), (96, 32, 1, 1), {}),
+    "pointwise-grouped": ((9, 18, 7, 7), (40, 9, 1, 1), {"groups": 2}),
     "grouped": ((2, 24, 15, 15), (36, 6, 3, 3), {"groups": 4, "padding": 2, "dilation": 2}),
     "few": ((5, 32, 14, 15), (48, 8, 3, 3), {"groups": 4, "padding": 1}),   # planes staged by the pieces of work
     "few-strided": ((4, 40, 15, 30), (20, 8, 3, 3), {"groups": 5, "padding": 1, "stride": 2, "dilation": (1, 2)}),

@@ -193,10 +193,10 @@ class Program:
         """The result, of what the program computed and the arguments."""
         return fill(self.result, iter(resolve(self.sources, iter(made), tensors)))
 
-    def call_of(self, args):
+    def call_of(self, args, kwargs):
         """A function that does all of this in C for arguments like these, and gives NotImplemented where it cannot."""
-        pattern = tuple([Ellipsis if isinstance(a, TensorBase) else a for a in args])
-        if self.guards or self.result is NotImplemented or not all(a is Ellipsis or is_atom(a) for a in pattern):
+        pattern = tuple([Ellipsis if isinstance(a, TensorBase) else a for a in (*args, *kwargs.values())])
+        if self.result is NotImplemented or not all(a is Ellipsis or is_atom(a) for a in pattern):
             return None
         finish = None
         if not self.single:
@@ -204,7 +204,8 @@ class Program:
 
             def finish(made, given):
                 return self.finish(made, [given[k] for k in tensor_places])
-        return program_call((self, self.handle, pattern, self.registries, self.changes, self.python_fits,
+        guards = (*self.guards, *([self.python_fits] if self.python_fits is not None else ()))
+        return program_call((self, self.handle, pattern, tuple(kwargs), self.registries, self.changes, guards,
                              self.refresh if self.events else None, finish, self.nouts))
 
 

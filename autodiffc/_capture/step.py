@@ -43,8 +43,8 @@ class CompiledStep:
 
     def __call__(self, *args, **kwargs):
         again = self.again
-        if again is not None and not kwargs:
-            done = again(*args)
+        if again is not None:
+            done = again(*args, **kwargs)
             if done is not NotImplemented:
                 return done
         return self.call(args, kwargs)
@@ -75,7 +75,7 @@ class CompiledStep:
             if fits > 0:
                 done = p.replay(tensors)
                 if done is not None:
-                    self.again = None if kwargs or _capture.stance == "force_eager" else p.call_of(args)
+                    self.again = p.call_of(args, kwargs)
                     return done[0]
             elif fits < 0:
                 stale = (*stale, p)

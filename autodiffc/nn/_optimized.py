@@ -18,10 +18,10 @@ class OptimizedModule(Module):
 
     def __call__(self, *args, **kwargs):
         names = self.__dict__
-        if not kwargs and "_step" in names and not names["_hooked"] and not _any_global_hook:
+        if "_step" in names and not names["_hooked"] and not _any_global_hook:
             again = names["_step"].again
             if again is not None:
-                done = again(*args)
+                done = again(*args, **kwargs)
                 if done is not NotImplemented:
                     return done
         return super().__call__(*args, **kwargs)

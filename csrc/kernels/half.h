@@ -1,5 +1,6 @@
-/* Half precision to and from float32: plain loops without branches, which the compiler turns into vectors of
- * each instruction set. Rounding is to nearest, ties to even; every NaN becomes the quiet one. */
+/* Half precision to and from float32, and that to and from float64: plain loops without branches, which the
+ * compiler turns into vectors of each instruction set. Rounding is to nearest, ties to even; every NaN
+ * becomes the quiet one. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
 #pragma GCC optimize("O3")
@@ -51,6 +52,14 @@ static void k_to_f16(int64_t n, uint16_t *restrict y, const float *restrict x) {
         r = b > 0x7f800000 ? 0x7e00 : r;
         y[k] = (uint16_t)(r | sign);
     }
+}
+
+static void k_widen(int64_t n, double *restrict y, const float *restrict x) {
+    for (int64_t k = 0; k < n; k++) y[k] = x[k];
+}
+
+static void k_narrow(int64_t n, float *restrict y, const double *restrict x) {
+    for (int64_t k = 0; k < n; k++) y[k] = (float)x[k];
 }
 
 #if defined(__GNUC__) && !defined(__clang__)

@@ -181,6 +181,8 @@ const kern_table VCAT(kern, AD_ISA_NAME) = {
     .mask_count = k_mask_count,
     .from_half = {k_from_f16, k_from_bf16},
     .to_half = {k_to_f16, k_to_bf16},
+    .widen = k_widen,
+    .narrow = k_narrow,
     .index_in = k_index_in,
 #define FLOAT_ROW(fn) {fn##_f32, fn##_f64}
 #define POOL_ROW(fn) {fn##_f32, fn##_f64, fn##_i64}

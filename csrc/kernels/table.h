@@ -185,6 +185,8 @@ typedef struct kern_table {
     /* kernels/half.h: float16, bfloat16 */
     void (*from_half[2])(int64_t n, float *y, const uint16_t *x);
     void (*to_half[2])(int64_t n, uint16_t *y, const float *x);
+    void (*widen)(int64_t n, double *y, const float *x);
+    void (*narrow)(int64_t n, float *y, const double *x);
     int (*index_in)(int64_t n, const int64_t *i, int64_t lo, uint64_t size);
     /* optimizers (kernels/optim.h), for float32 and float64 */
     optim_kernel optim[OPTIM_ROWS][2];

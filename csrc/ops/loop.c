@@ -342,14 +342,21 @@ static int64_t block_width(const loop *l) {
     return ((n + strips - 1) / strips + 15) / 16 * 16;
 }
 
+/* Lines of blocks that go together, a column of them after the other. Few, so that threads part the result by
+ * rows: where each has the neighbouring columns, the processor fetches ahead what the other one writes. */
+static int64_t band_lines(int64_t lines) { return lines < 256 ? (lines + 15) / 16 : 16; }
+
 static void blocks_range(int64_t begin, int64_t end, void *ctx) {
     const loop *l = ctx;
     _Alignas(64) char blocks[3][LINES * COLUMNS * 8], tiles[3][COLUMNS * 8];
     int last = l->ndim - 1, across = l->block_dim;
     int64_t lines = (l->sizes[across] + LINES - 1) / LINES;
-    int64_t width = block_width(l), columns = (l->sizes[last] + width - 1) / width;
+    int64_t width = block_width(l), columns = (l->sizes[last] + width - 1) / width, band = band_lines(lines);
     for (int64_t at = begin; at < end; at++) {
-        int64_t r0 = at % lines * LINES, c0 = at / lines % columns * width;
+        int64_t rest = at % (lines * columns), first = rest / (band * columns) * band;
+        int64_t high = lines - first < band ? lines - first : band;
+        rest -= first * columns;
+        int64_t r0 = (first + rest % high) * LINES, c0 = rest / high * width;
         int64_t rows = l->sizes[across] - r0 < LINES ? l->sizes[across] - r0 : LINES;
         int64_t cols = l->sizes[last] - c0 < width ? l->sizes[last] - c0 : width;
         cursor c;

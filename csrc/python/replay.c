@@ -10,9 +10,10 @@ enum {
     PROGRAM, /* a Program of _capture/record.py, kept */
     HANDLE,
     PATTERN, /* of each argument what it must be: Ellipsis for a tensor, else the object itself */
+    NAMES,   /* of those that are given by name, the last */
     CHANGES, /* a list that counts in item 0 what happened to modules, or None */
     COUNTED, /* what it said */
-    GUARDS,  /* a function that tests Python values, or None */
+    GUARDS,  /* a tuple of functions that test Python values */
     REFRESH, /* a function that reads the slots and runs the actions, or None */
     FINISH,  /* None when the result is one tensor; else a function of the results and arguments that makes it
               */
@@ -70,12 +71,25 @@ static PyObject *results_of(PyObject *self, PyObject *const *args, Py_ssize_t n,
     return result;
 }
 
-static PyObject *call(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+/* Whether the arguments given by name are those that they were. */
+static bool same_names(PyObject *now, PyObject *then) {
+    Py_ssize_t n = now ? PyTuple_Size(now) : 0;
+    if (n != PyTuple_Size(then)) return false;
+    for (Py_ssize_t k = 0; k < n; k++) {
+        PyObject *a = PyTuple_GetItem(now, k), *b = PyTuple_GetItem(then, k);
+        if (a != b && PyUnicode_Compare(a, b)) return false;
+    }
+    return true;
+}
+
+static PyObject *call(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
     PyObject *pattern = PyTuple_GetItem(self, PATTERN), *changes = PyTuple_GetItem(self, CHANGES);
     PyObject *guards = PyTuple_GetItem(self, GUARDS), *refresh = PyTuple_GetItem(self, REFRESH);
     ad_handle in[FEW], outs[FEW];
     int64_t nin = 0;
-    if (n != PyTuple_Size(pattern) || ad_capturing()) return not_taken();
+    n += names ? PyTuple_Size(names) : 0;
+    if (n != PyTuple_Size(pattern) || ad_capturing() || !same_names(names, PyTuple_GetItem(self, NAMES)))
+        return not_taken();
     for (Py_ssize_t k = 0; k < n; k++) {
         PyObject *p = PyTuple_GetItem(pattern, k);
         if (p != Py_Ellipsis) {
@@ -86,8 +100,8 @@ static PyObject *call(PyObject *self, PyObject *const *args, Py_ssize_t n) {
         PyObject *now = PyList_GetItem(changes, 0), *then = PyTuple_GetItem(self, COUNTED);
         if (now != then && PyLong_AsLongLong(now) != PyLong_AsLongLong(then)) return not_taken();
     }
-    if (guards != Py_None) {
-        int yes = ask(guards);
+    for (Py_ssize_t k = 0; k < PyTuple_Size(guards); k++) {
+        int yes = ask(PyTuple_GetItem(guards, k));
         if (yes < 0) return NULL;
         if (!yes) return not_taken();
     }
@@ -105,12 +119,13 @@ static PyObject *call(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     return results_of(self, args, n, outs);
 }
 
-static PyMethodDef method = {"call", (PyCFunction)(void (*)(void))call, METH_FASTCALL,
+static PyMethodDef method = {"call", (PyCFunction)(void (*)(void))call, METH_FASTCALL | METH_KEYWORDS,
                              "One call of a program, or NotImplemented when it does not fit."};
 
 PyObject *program_call(PyObject *module, PyObject *items) {
     if (!PyTuple_Check(items) || PyTuple_Size(items) != ITEMS ||
-        !PyTuple_Check(PyTuple_GetItem(items, PATTERN)) ||
+        !PyTuple_Check(PyTuple_GetItem(items, PATTERN)) || !PyTuple_Check(PyTuple_GetItem(items, NAMES)) ||
+        !PyTuple_Check(PyTuple_GetItem(items, GUARDS)) ||
         (PyTuple_GetItem(items, CHANGES) != Py_None && !PyList_Check(PyTuple_GetItem(items, CHANGES)))) {
         PyErr_SetString(PyExc_TypeError, "program_call(): wrong items");
         return NULL;
