@@ -266,7 +266,10 @@ void index_pick(int size, int64_t n, void *out, const void *x, const int64_t *at
             T *to = m->kind == MOVE_READ ? vp : xp, *from = m->kind == MOVE_READ ? xp : vp;                  \
             int64_t ts = m->kind == MOVE_READ ? m->vs : m->xs, fs = m->kind == MOVE_READ ? m->xs : m->vs;    \
             if (ts == 1 && fs == 1) memcpy(to, from, W *(size_t)n);                                          \
-            else                                                                                             \
+            else if (ts == 1 && fs == 0) {                                                                   \
+                const T one = *from;                                                                         \
+                for (int64_t k = 0; k < n; k++) to[k] = one;                                                 \
+            } else                                                                                           \
                 for (int64_t k = 0; k < n; k++) to[k * ts] = from[k * fs];                                   \
         }                                                                                                    \
     }
