@@ -48,6 +48,7 @@ MODULES = [
     "neighbours",
 ]
 OWN = ["steps", "install"]  # measured in ways of their own, below
+WITHOUT_ROOF = {"memory", "neighbours", "install", "steps"}
 SECTIONS = [*MODULES, *OWN]
 
 
@@ -186,10 +187,13 @@ def main():
     chosen = args.sections or SECTIONS
     described = machine(args.threads)
     print("\n".join(described.values()), "ratios in brackets: the peer's figure over autodiffc's", sep="\n")
-    roofs = roofline.measure([x for x in ("autodiffc", "torch", "numpy") if available(x)], args.threads, environment)
-    roof = roofs[args.threads]
-    rates = (f"{what} {rate:.0f} {'GB' if what in roofline.SIZES else 'GFLOP'}/s" for what, (rate, _) in roof.items())
-    print("roofline: " + ", ".join(rates))
+    roofs, roof = {}, None
+    if args.write or set(chosen) - WITHOUT_ROOF:
+        known = [x for x in ("autodiffc", "torch", "numpy") if available(x)]
+        roofs = roofline.measure(known, args.threads, environment)
+        roof = roofs[args.threads]
+        rates = (f"{x} {rate:.0f} {'GB' if x in roofline.SIZES else 'GFLOP'}/s" for x, (rate, _) in roof.items())
+        print("roofline: " + ", ".join(rates))
     table = Table()
     for section in chosen:
         if section in MODULES:

@@ -45,9 +45,9 @@ def main():
             continue
         for kind in ("eager", "captured"):
             # PyTorch's figure is that of its eager step both times: torch.compile keeps a compiler in memory.
-            how = kind if library != "torch" else "eager"
-            command = [sys.executable, "-m", "benchmarks.memory", library, threads, name, how]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            if kind == "eager" or library != "torch":
+                command = [sys.executable, "-m", "benchmarks.memory", library, threads, name, kind]
+                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             show(f"{name}, {kind}", "MB", int(done.stdout) / 1e6)
 
 

@@ -2,18 +2,22 @@
  *
  * Channels are brought side by side first, so that every transform works on vectors of them. A piece of work
  * takes some tiles of the image through all three steps (transform, 36 matrix products, transform back) while
- * they are in its processor's cache. */
+ * they are in its processor's cache. Images are turned a few at a time, so that the pieces find them in the
+ * cache: 32 images of 128 channels in 0.87, 64 of a small network in 0.8 of the time, and a workspace of a
+ * quarter. */
 #include "conv_internal.h"
 
 #include "pool.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
-#define STRIPS 16             /* pieces that tiles are shared out in; each has room of its own */
+#define STRIPS 16             /* pieces that tiles are shared out in */
 #define STRIP_ELEMENTS (5461) /* tiles at a time, times the channels of both sides: what the cache holds */
-#define ROOM_ELEMENTS ((int64_t)12 << 20) /* of all strips */
-#define PANEL_TILES 128                   /* tiles of a round, where panels are taken one by one */
-#define PANEL_WEIGHT (1 << 17)            /* channels of both sides multiplied: then always by panels */
+#define ROOM_ELEMENTS ((int64_t)12 << 20)  /* of all strips */
+#define TURNED_ELEMENTS ((int64_t)1 << 20) /* of images turned at a time */
+#define PANEL_TILES 128                    /* tiles of a round, where panels are taken one by one */
+#define PANEL_WEIGHT (1 << 17)             /* channels of both sides multiplied: then always by panels */
 #define PANEL_ROWS 200 /* of points of weight and result in a panel: what the second-level cache holds */
 #define ROUND_ELEMENTS ((int64_t)58 << 10) /* tiles of a round, times the channels of both sides */
 
@@ -36,6 +40,7 @@ typedef struct wino {
     /* the gradient of the weight */
     float *turned_y, *image_points, *result_points, *sums, *dw;
     int64_t round, first, count, blocks; /* units of a round; those at hand; blocks of rows of a product */
+    int64_t image;                       /* that turned_x and turned_y begin with */
 } wino;
 
 static int wino_of(wino *p, const conv_shape *s, int what) {
@@ -73,8 +78,6 @@ static int wino_of(wino *p, const conv_shape *s, int what) {
     int64_t tiles = p->group * p->across;
     p->room_each = WINO_POINTS * tiles * (p->from_pitch + p->to_pitch) + 16 * p->across * p->to_pitch;
     p->strips = max64(1, min64(STRIPS, ROOM_ELEMENTS / p->room_each));
-    p->strip = ceil_div(ceil_div(p->units, p->group), p->strips) * p->group;
-    p->strips = ceil_div(p->units, p->strip);
     return 1;
 }
 
@@ -96,7 +99,7 @@ static void turn_row(const float *x, int64_t channels, int64_t area, int64_t siz
 static void turn_x(int64_t begin, int64_t end, void *ctx) {
     const wino *p = ctx;
     for (int64_t u = begin; u < end; u++) {
-        int64_t image = u / p->height, h = u % p->height - p->pad[0];
+        int64_t image = p->image + u / p->height, h = u % p->height - p->pad[0];
         float *to = p->turned_x + u * p->width * p->from;
         if (h < 0 || h >= p->in[0]) memset(to, 0, (size_t)(p->width * p->from) * sizeof *to);
         else
@@ -230,7 +233,7 @@ static void tiles_of_strip(const wino *p, int64_t unit, int64_t units, float *ro
     for (int64_t u = 0; u < units; u++) {
         int64_t part = (unit + u) % p->parts, line = (unit + u) / p->parts; /* image and row of tiles */
         int64_t first = part * p->across, count = min64(p->across, p->tiles[1] - first);
-        int64_t row = (line / p->tiles[0]) * p->height + line % p->tiles[0] * WINO_OUT;
+        int64_t row = (line / p->tiles[0] - p->image) * p->height + line % p->tiles[0] * WINO_OUT;
         kernels->image(count, p->from, p->turned_x + (row * p->width + WINO_OUT * first) * p->from,
                        p->width * p->from, p->from, room + tiles * p->from_pitch, step, p->from_pitch);
         place[u] = tiles;
@@ -270,13 +273,27 @@ static void tiles_of_strip(const wino *p, int64_t unit, int64_t units, float *ro
     }
 }
 
+/* There is room for as many threads as there are strips. A strip takes the first that is free: two threads
+ * touch the memory of two, and find them in their caches. */
+typedef struct strips_job {
+    const wino *p;
+    atomic_uint taken; /* rooms, a bit each */
+} strips_job;
+_Static_assert(STRIPS <= 8 * sizeof(unsigned), "a bit for each room");
+
 static void strips(int64_t begin, int64_t end, void *ctx) {
-    const wino *p = ctx;
+    strips_job *job = ctx;
+    const wino *p = job->p;
+    unsigned taken = atomic_load(&job->taken), room;
+    do room = ~taken & (taken + 1);
+    while (!atomic_compare_exchange_weak(&job->taken, &taken, taken | room));
     for (int64_t u = begin; u < end; u++) {
-        int64_t last = min64(p->units, (u + 1) * p->strip);
-        for (int64_t unit = u * p->strip; unit < last; unit += p->group)
-            tiles_of_strip(p, unit, min64(p->group, last - unit), p->room + u * p->room_each);
+        int64_t last = min64(p->units, p->first + (u + 1) * p->strip);
+        for (int64_t unit = p->first + u * p->strip; unit < last; unit += p->group)
+            tiles_of_strip(p, unit, min64(p->group, last - unit),
+                           p->room + __builtin_ctz(room) * p->room_each);
     }
+    atomic_fetch_and(&job->taken, ~room);
 }
 
 void conv_wino(const conv_shape *s, int what, conv_room *r, const void *from, const void *w, const void *bias,
@@ -289,13 +306,24 @@ void conv_wino(const conv_shape *s, int what, conv_room *r, const void *from, co
         wino_panels(&p, r);
         return;
     }
-    p.turned_x = room_take(r, p.n * p.height * p.width * p.from, 4);
+    /* So many images at a time that what is turned is read from a cache. */
+    int64_t of_image = p.tiles[0] * p.parts, size = p.height * p.width * p.from;
+    int64_t images = even(p.n, max64(1, TURNED_ELEMENTS / size));
+    p.strip = ceil_div(ceil_div(images * of_image, p.group), p.strips) * p.group;
+    p.strips = ceil_div(images * of_image, p.strip);
+    p.turned_x = room_take(r, images * size, 4);
     p.points = room_take(r, WINO_POINTS * ceil_div(p.to, nr) * nr * p.from, 4);
     p.room = room_take(r, p.strips * p.room_each, 4);
     if (!r->base) return;
-    pool_parallel_for(p.n * p.height, max64(1, 32768 / (p.width * p.from)), turn_x, &p);
     pool_parallel_for(p.from, max64(1, 4096 / p.to), turn_weight, &p);
-    pool_parallel_for(p.strips, 1, strips, &p);
+    strips_job job = {.p = &p};
+    for (p.image = 0; p.image < p.n; p.image += images) {
+        int64_t count = min64(images, p.n - p.image);
+        p.first = p.image * of_image;
+        p.units = p.first + count * of_image;
+        pool_parallel_for(count * p.height, max64(1, 32768 / (p.width * p.from)), turn_x, &p);
+        pool_parallel_for(ceil_div(count * of_image, p.strip), 1, strips, &job);
+    }
 }
 
 /* ---- the gradient of the weight ----
@@ -307,7 +335,7 @@ static void turn_y(int64_t begin, int64_t end, void *ctx) {
     const wino *p = ctx;
     int64_t height = p->height - 2, width = p->width - 2;
     for (int64_t u = begin; u < end; u++) {
-        int64_t image = u / height, h = u % height;
+        int64_t image = p->image + u / height, h = u % height;
         float *to = p->turned_y + u * width * p->to;
         if (h >= p->out[0]) memset(to, 0, (size_t)(width * p->to) * sizeof *to);
         else
@@ -327,7 +355,7 @@ static void points_of_units(int64_t begin, int64_t end, void *ctx) {
     int64_t most = (p->round + p->parts) * p->across, width = p->width - 2;
     for (int64_t u = begin; u < end; u++) {
         int64_t unit = p->first + u, part = unit % p->parts, line = unit / p->parts, first = part * p->across;
-        int64_t count = min64(p->across, p->tiles[1] - first), image = line / p->tiles[0],
+        int64_t count = min64(p->across, p->tiles[1] - first), image = line / p->tiles[0] - p->image,
                 h = line % p->tiles[0] * WINO_OUT;
         int64_t tile = tiles_before(p, unit) - tiles_before(p, p->first);
         kernels->image(count, p->from,
@@ -390,19 +418,22 @@ void conv_wino_w(const conv_shape *s, conv_room *r, const void *y, const void *x
     wino p;
     if (!wino_of(&p, s, CONV_W)) return;
     p.round = min64(p.units, max64(1, ROUND_ELEMENTS / (p.from + p.to) / p.across));
-    int64_t most = (p.round + p.parts) * p.across;
-    p.turned_x = room_take(r, p.n * p.height * p.width * p.from, 4);
-    p.turned_y = room_take(r, p.n * (p.height - 2) * (p.width - 2) * p.to, 4);
+    int64_t most = (p.round + p.parts) * p.across, of_image = p.tiles[0] * p.parts;
+    int64_t images = min64(p.n, (p.round - 2) / of_image + 2); /* that a round has tiles of */
+    p.turned_x = room_take(r, images * p.height * p.width * p.from, 4);
+    p.turned_y = room_take(r, images * (p.height - 2) * (p.width - 2) * p.to, 4);
     p.image_points = room_take(r, WINO_POINTS * most * p.from_pitch, 4);
     p.result_points = room_take(r, WINO_POINTS * most * p.to_pitch, 4);
     p.sums = room_take(r, WINO_POINTS * p.from * p.to, 4);
     if (!r->base) return;
     p.x = x, p.y = (float *)(uintptr_t)y, p.dw = w;
     p.blocks = p.from >= 128 ? 2 : 1;
-    pool_parallel_for(p.n * p.height, max64(1, 32768 / (p.width * p.from)), turn_x, &p);
-    pool_parallel_for(p.n * (p.height - 2), max64(1, 32768 / (p.width * p.to)), turn_y, &p);
     for (p.first = 0; p.first < p.units; p.first += p.round) {
         p.count = min64(p.round, p.units - p.first);
+        p.image = p.first / of_image;
+        images = (p.first + p.count - 1) / of_image + 1 - p.image;
+        pool_parallel_for(images * p.height, max64(1, 32768 / (p.width * p.from)), turn_x, &p);
+        pool_parallel_for(images * (p.height - 2), max64(1, 32768 / (p.width * p.to)), turn_y, &p);
         pool_parallel_for(p.count, max64(1, 256 / p.across / (p.from / 16)), points_of_units, &p);
         pool_parallel_for(WINO_POINTS * p.blocks, 1, sum_points, &p);
     }

@@ -18,11 +18,12 @@ typedef void (*gemm_then)(void *ctx, const void *c, int64_t rows, int64_t cols, 
 /* What is done to an element of the product once its sum is complete: first the bias, then the
  * activation, so that the bits are those of separate operations. */
 typedef struct gemm_epilogue {
-    const void *bias;   /* length N, one value a column, or NULL */
-    int bias_is_column; /* length M, one value a row, instead */
-    int act;            /* GEMM_ACT_NONE, GEMM_ACT_RELU */
-    int accumulate;     /* C += A B, before the bias; a long sum is added block by block */
-    gemm_then then;     /* or NULL */
+    const void *bias;    /* length N, one value a column, or NULL */
+    int bias_is_column;  /* length M, one value a row, instead */
+    int act;             /* GEMM_ACT_NONE, GEMM_ACT_RELU */
+    int accumulate;      /* C += A B, before the bias; a long sum is added block by block */
+    const float *scales; /* of GEMM_BF16, with accumulate: C = scales[0] A B + scales[1] C; NULL: of 1 */
+    gemm_then then;      /* or NULL */
     void *ctx;
 } gemm_epilogue;
 

@@ -123,7 +123,9 @@ static void run_blocks(int64_t begin, int64_t end, void *ctx) {
                         .bias_row = bias && !e->bias_is_column ? bias + w->j0 + j : NULL,
                         .bias_col = bias && e->bias_is_column ? bias + w->i0 + i : NULL,
                         .act = e ? e->act : GEMM_ACT_NONE,
-                        .add = e && e->accumulate};
+                        .add = e && e->accumulate,
+                        .alpha = e && e->scales ? e->scales[0] : 1,
+                        .beta = e && e->scales ? e->scales[1] : 1};
         for (int64_t q = 0; q < w->p->pairs || q == 0; q += BLOCK_PAIRS) {
             s.pairs = min64(w->p->pairs - q, BLOCK_PAIRS);
             s.first = q == 0;

@@ -1,6 +1,6 @@
-/* Sparse gradients: what embedding(sparse=True) leaves with its weight, rows by index instead of a matrix
- * that is mostly zeros. They hang on the leaf beside .grad, of which only one is there at a time: where a
- * dense gradient comes to rows, or rows to a dense gradient, the result is dense. */
+/* Sparse gradients: what embedding(sparse=True) and embedding_bag(sparse=True) leave with its weight, rows by
+ * index instead of a matrix that is mostly zeros. They hang on the leaf beside .grad, of which only one is
+ * there at a time: where a dense gradient comes to rows, or rows to a dense gradient, the result is dense. */
 #include "rows.h"
 #include "program.h"
 

@@ -26,7 +26,7 @@ asan)
 tsan)
     flags="-fsanitize=thread"
     # A child of fork() with several threads is outside of what TSan follows.
-    select="tests/test_threads.py -k not(fork)"
+    select="tests/test_threads.py tests/test_capture_lanes.py -k not(fork)"
     export TSAN_OPTIONS="exitcode=66 history_size=4 log_path=$tree/report"
     ;;
 *) echo "usage: $0 asan|tsan PYTHON [arguments for pytest]" && exit 1 ;;

@@ -13,65 +13,29 @@ from . import child
 STEPS = """
 import resource
 import autodiffc as T
-from autodiffc import nn
-F = nn.functional
+from benchmarks import steps
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
-def supervised(model, optimizer, x, y):
-    def step():
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(x).flatten(0, -2), y)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        return loss
-    return step
-
-def layers():
-    model = nn.Sequential(nn.Linear(256, 700), nn.ReLU(), nn.Linear(700, 300), nn.GELU(), nn.Linear(300, 10))
-    return supervised(model, T.optim.Adam(model.parameters()), T.randn(300, 256), T.randint(0, 10, (300,)))
-
-def convolutions():
-    model = nn.Sequential(nn.Conv2d(3, 24, 3), nn.BatchNorm2d(24), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-                          nn.Linear(24 * 15 * 15, 10))
-    optimizer = T.optim.SGD(model.parameters(), 0.01, momentum=0.9)
-    return supervised(model, optimizer, T.randn(16, 3, 32, 32), T.randint(0, 10, (16,)))
-
-class Recurrent(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.table, self.rnn, self.head = nn.Embedding(50, 64), nn.LSTM(64, 64), nn.Linear(64, 50)
-    def forward(self, x):
-        return self.head(self.rnn(self.table(x))[0])
-
-def recurrent():
-    model = Recurrent()
-    return supervised(model, T.optim.AdamW(model.parameters()), T.randint(0, 50, (30, 16)), T.randint(0, 50, (480,)))
-
-def attention():
-    layer = nn.TransformerEncoderLayer(64, 4, 256, batch_first=True)
-    model = nn.Sequential(nn.Embedding(50, 64), layer, nn.Linear(64, 50))
-    return supervised(model, T.optim.RMSprop(model.parameters()), T.randint(0, 50, (16, 40)), T.randint(0, 50, (640,)))
-
 T.set_num_threads(2)
-for build in (layers, convolutions, recurrent, attention):
+for name in steps.STEPS:
     for captured in (False, True):
-        T.manual_seed(0)
-        step = T.compile(build(), fullgraph=True) if captured else build()
+        step = steps.build(T, name)
+        step = T.compile(step, fullgraph=True) if captured else step
         for _ in range(3):  # the optimizer's state, made at the end of the first, lies beside the second's values
             step()
         asked, before = T.memory_stats()["system_allocations"], faults()
-        for _ in range(10):
+        for _ in range(5):
             step()
         asked, before = T.memory_stats()["system_allocations"] - asked, faults() - before
-        assert asked == 0 and before < 50, (build.__name__, captured, asked, before)
+        assert asked == 0 and before < 50, (name, captured, asked, before)
 """
 
 
 def test_steps_ask_the_system_for_nothing():
-    """Neither the allocator nor, by the count of pages that are touched for the first time, anything below it."""
+    """Neither the allocator nor, by the count of pages that are touched for the first time, anything below it: of the
+    steps that are benchmarked."""
     done = child.run("-c", STEPS)
     assert done.returncode == 0, done.stderr[-3000:]
 

@@ -153,3 +153,44 @@ def test_chains_and_small_steps_stay_in_order():
         chained(data(128, 64))
         small(data(8, 8))
     assert groups(chained) == groups(small) == 0
+
+
+def random_step(seed):
+    """A function of two tensors that computes with some of its results and with a state, in places too."""
+    choose = np.random.default_rng(seed)
+    plan = [(choose.integers(9), *choose.random(3)) for _ in range(choose.integers(12, 40))]
+    weight, state = data(64, 64, seed=seed) * 0.1, data(128, 64, seed=seed + 1)
+    rows = labels(64, 128, 64, seed=seed)
+    calls = [lambda p, q: ad.tanh(p), lambda p, q: p * q * 0.7, lambda p, q: p + 0.5 * q,
+             lambda p, q: F.linear(p, weight), lambda p, q: p - p.sum(0, keepdim=True) * 0.01,
+             lambda p, q: ad.cat([p[:64], q[64:]]), lambda p, q: p + 0.1 * ad.randn(128, 64),
+             lambda p, q: p.gather(1, rows)]
+
+    def step(x, y):
+        values = [x, y, state]
+        for kind, a, b, c in plan:
+            p, q = (values[int(k * len(values))] for k in (a, b))
+            if kind == 8:
+                (state if c < 0.3 else p)[: int(c * 128)].mul_(0.9).add_(q[: int(c * 128)], alpha=0.1)
+            else:
+                values.append(calls[kind](p, q))
+        return [v.clone() for v in values[-4:]] + [state.clone()]
+
+    return step
+
+
+def test_random_programs(threads):
+    found = 0
+    for seed in range(10 * threads, 10 * threads + 10):
+        runs = []
+        for captured in (False, True):
+            step = random_step(seed)
+            step = ad.compile(step, fullgraph=True) if captured else step
+            outs = []
+            for k in range(8):
+                ad.manual_seed(k)
+                outs += step(data(128, 64, seed=k), data(128, 64, seed=k + 50))
+            runs.append(outs)
+        assert all(same(a, b) for a, b in zip(*runs)), seed
+        found += groups(step)
+    assert found

@@ -412,6 +412,29 @@ def test_arguments_that_are_no_tensors():
     assert programs(held) == 2
 
 
+def test_calls_of_several_kinds_in_turn():
+    net = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 2))
+    twin = copy.deepcopy(net)
+    model = ad.compile(net, fullgraph=True)
+    for k in range(12):
+        grads = []
+        for f, m in ((model, net), (twin, twin)):
+            ad.manual_seed(k)
+            m.zero_grad()
+            m.train(k % 4 != 3)
+            outs = [f(data(n, 3, seed=k)) for n in (4, 5, 4, 6, 7, 5)]
+            with ad.no_grad():
+                outs.append(f(data(4, 3, seed=k)))
+            sum(y.square().sum() for y in outs[:6]).backward()
+            grads.append([*[y.detach() for y in outs], *[p.grad.clone() for p in m.parameters()]])
+        assert all(same(a, b) for a, b in zip(*grads))
+    before = programs(model)
+    net[0].weight.data = net[0].weight.data.clone()  # no program fits any more
+    twin.load_state_dict(net.state_dict())
+    net.eval(), twin.eval()
+    assert same(model(data(4, 3)).detach(), twin(data(4, 3)).detach()) and programs(model) <= before
+
+
 def test_arguments_by_name():
     class Net(nn.Module):
         def __init__(self):

@@ -98,6 +98,22 @@ LAZY = [(nn.LazyConv1d, nn.Conv1d), (nn.LazyConv2d, nn.Conv2d), (nn.LazyConv3d, 
         (nn.LazyConvTranspose3d, nn.ConvTranspose3d)]
 
 
+@pytest.mark.parametrize("kernel, dilation, padding", [
+    ((3, 3), 1, 1), ((5, 3), (1, 2), (2, 2)), ((1, 3), (1, 9), (0, 9)), ((3, 5), (6, 1), (6, 2)), ((3, 1), 1, (2, 0)),
+    ((2, 3), 1, 1)])
+def test_unfold_with_columns_as_wide_as_the_image(kernel, dilation, padding):
+    x = np.random.default_rng(5).standard_normal((2, 3, 5, 7)).astype(np.float32)
+    high, wide = np.broadcast_to(padding, 2)
+    down, right = np.broadcast_to(dilation, 2)
+    padded = np.pad(x, ((0, 0), (0, 0), (high, high), (wide, wide)))
+    rows, cols = (padded.shape[2 + d] - (down, right)[d] * (kernel[d] - 1) for d in range(2))
+    assert cols == x.shape[3]
+    want = [padded[:, :, i * down:, j * right:][:, :, :rows, :cols] for i in range(kernel[0]) for j in range(kernel[1])]
+    want = np.stack(want, 2).reshape(2, 3 * kernel[0] * kernel[1], rows * cols)
+    got = nn.functional.unfold(ad.tensor(x), kernel, dilation, padding)
+    assert (got.numpy() == want).all()
+
+
 @pytest.mark.parametrize("lazy,layer", LAZY, ids=lambda c: c.__name__)
 def test_lazy(lazy, layer):
     m = lazy(6, 3, padding=1)

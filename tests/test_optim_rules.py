@@ -7,6 +7,7 @@ import pytest
 
 import autodiffc as ad
 from autodiffc import nn, optim
+from autodiffc.optim import _muon
 
 RNG = np.random.default_rng(0)
 START = [RNG.standard_normal((4, 6)), RNG.standard_normal(9000), RNG.standard_normal(())]
@@ -263,6 +264,33 @@ def test_muon_takes_matrices_and_makes_them_orthogonal():
     moved = np.linalg.svd(p.detach().numpy())[1]
     assert (0.6 * scale < moved).all() and (moved < 1.3 * scale).all()
     assert np.trace(-p.detach().numpy().T @ (u @ v)) > 0.7 * scale * 4
+
+
+@pytest.mark.parametrize("dtype", [ad.bfloat16, ad.float16], ids=str)
+@pytest.mark.parametrize("sizes", [(5, 7, 9), (130, 70, 200), (1, 300, 40)])
+def test_sums_with_products_are_rounded_once(sizes, dtype):
+    m, k, n = sizes
+    x, a = (ad.from_numpy(RNG.standard_normal((2, *s))).to(dtype) for s in ((m, n), (m, k)))
+    b = ad.from_numpy(RNG.standard_normal((2, n, k))).to(dtype).transpose(1, 2)
+    got = _muon._sum(-1.75, x, 0.625, a, b)
+    want = (-1.75 * x.double() + 0.625 * (a.double() @ b.double())).to(dtype)
+    assert got.dtype is dtype and got.shape == want.shape
+    assert (got == want).double().mean().item() > 0.99  # others are half-way cases
+    assert ad.allclose(got.double(), want.double(), rtol=2**-7 if dtype is ad.bfloat16 else 2**-10, atol=1e-2)
+    again = ad.compile(lambda: _muon._sum(-1.75, x, 0.625, a, b))
+    assert ad.equal(again(), got) and ad.equal(again(), got)
+
+
+def test_sums_with_products_refuse_what_does_not_fit():
+    x = ad.ones(3, 3, dtype=ad.bfloat16)
+    with pytest.raises(RuntimeError, match="product_sum: the product is"):
+        _muon._sum(1.0, x[:2], 1.0, x, x)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        _muon._sum(1.0, x, 1.0, x, x[:2])
+    with pytest.raises(RuntimeError, match="same dtype"):
+        _muon._sum(1.0, x.float(), 1.0, x, x)
+    with pytest.raises(NotImplementedError, match="product_sum"):
+        _muon._sum(1.0, x.float(), 1.0, x.float(), x.float())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

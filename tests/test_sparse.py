@@ -252,6 +252,44 @@ def test_embedding_leaves_a_sparse_gradient():
         f.weight.grad = T.sparse_coo_tensor([[0]], [1.0], (4,))
 
 
+@pytest.mark.parametrize("mode", ["sum", "mean"])
+@pytest.mark.parametrize("padding", [None, 2])
+def test_embedding_bag_leaves_a_sparse_gradient(mode, padding):
+    """A row for each position that counts, in order: 1, 2, 2 in one bag, none in the next, then 5, 1, 0."""
+    i, offsets = T.tensor([1, 2, 2, 5, 1, 0]), T.tensor([0, 3, 3])
+    weights = T.arange(1.0, 7) if mode == "sum" else None
+    direction = T.arange(1.0, 7).reshape(3, 2)
+    grads = []
+    for sparse in (True, False):
+        w = T.arange(12.0).reshape(6, 2).requires_grad_()
+        y = T.nn.functional.embedding_bag(i, w, offsets, mode=mode, sparse=sparse, padding_idx=padding,
+                                          per_sample_weights=weights)
+        y.backward(direction)
+        grads.append(w.grad)
+    counted = [k for k in i.tolist() if k != padding]
+    assert grads[0].is_sparse and grads[0]._indices().tolist() == [counted] and grads[0]._nnz() == len(counted)
+    assert not grads[1].is_sparse and T.allclose(grads[0].to_dense(), grads[1], rtol=1e-6)
+
+
+def test_embedding_bag_in_a_module_and_what_it_refuses():
+    bag = T.nn.EmbeddingBag(6, 2, sparse=True, mode="sum")
+    two = T.tensor([[1, 2, 2], [5, 1, 0]])
+    bag(two).sum().backward()
+    bag(two).sum().backward()
+    assert bag.weight.grad.is_sparse and bag.weight.grad.to_dense()[2].tolist() == [4, 4]
+    T.optim.SparseAdam(bag.parameters()).step()
+    half = T.nn.EmbeddingBag(6, 700, sparse=True, mode="mean").bfloat16()
+    half(two).sum().backward()
+    assert half.weight.grad.to_dense()[1].float().allclose(T.full((700,), 2 / 3), rtol=1e-2)
+    w = T.randn(6, 2, requires_grad=True)
+    T.nn.functional.embedding_bag(two, w * 1, sparse=True).sum().backward()  # no leaf: a dense one
+    assert not w.grad.is_sparse
+    with pytest.raises(ValueError, match="max mode does not support sparse"):
+        T.nn.functional.embedding_bag(two, w, mode="max", sparse=True)
+    with pytest.raises(RuntimeError, match="scale_grad_by_freq not supported with sparse"):
+        T.nn.functional.embedding_bag(two, w, sparse=True, scale_grad_by_freq=True).sum().backward()
+
+
 def test_sparse_gradients_are_let_go(stats):
     e = T.nn.Embedding(50, 4, sparse=True)
     o = T.optim.SparseAdam(e.parameters())

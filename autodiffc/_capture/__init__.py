@@ -32,7 +32,7 @@ def set_stance(now):
     global stance
     before, stance = stance, now
     for step in list(steps):
-        step.again = None
+        step.again = ()
     return before
 
 

@@ -64,6 +64,8 @@ def flops_of(name, rows, ins, outs):
         return 2 * math.prod(shapes[0]) * shapes[1][0]
     if name in ("mm", "bmm", "matmul"):
         return 2 * math.prod(out) * shapes[0][-1]
+    if name == "product_sum":
+        return 2 * math.prod(out) * shapes[1][-1]
     if name in ("conv", "conv_transpose"):
         per = math.prod(shapes[1][1:])
         return 2 * per * math.prod(out if name == "conv" else shapes[0])

@@ -14,6 +14,9 @@ from .structure import fill, flatten, hidden, template
 LIMIT = 8
 """How many recordings a step gets for other numbers and Python values; four times as many for other sizes."""
 
+MOST_AGAIN = 4
+"""How many kinds of calls are tried in C: batches of two sizes, a discriminator that waits for two backward passes."""
+
 LOCK = threading.RLock()
 
 
@@ -36,22 +39,25 @@ class CompiledStep:
         self.warned = set()
         self.reasons = []
         self.attempts = {}  # by signature: recordings that the step itself made worthless
-        self.again = None  # what the last call would do, in C
+        self.again = ()  # what the last few kinds of calls would do, in C
 
     def __get__(self, instance, owner=None):
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args, **kwargs):
-        again = self.again
-        if again is not None:
+        for again in self.again:
             done = again(*args, **kwargs)
             if done is not NotImplemented:
                 return done
         return self.call(args, kwargs)
 
+    def _remember(self, program=None, again=None):
+        """Takes up what a call of the program would do, in the place of what it would have done before."""
+        kept = [a for a in self.again if a.__self__[0] is not program][1 - MOST_AGAIN:]
+        self.again = (*kept, again) if again is not None else tuple(kept)
+
     def call(self, args, kwargs):
-        """A call that is not just like the last one."""
-        self.again = None
+        """A call that is not just like one of the last."""
         if _capture.recording is not None and _capture.here() is not None:
             return self.fn(*args, **kwargs)  # part of an outer step
         if _capture.stance == "force_eager":
@@ -75,13 +81,14 @@ class CompiledStep:
             if fits > 0:
                 done = p.replay(tensors)
                 if done is not None:
-                    self.again = p.call_of(args, kwargs)
+                    self._remember(p, p.call_of(args, kwargs))
                     return done[0]
             elif fits < 0:
                 stale = (*stale, p)
         for p in stale:  # another thread may have dropped it already
             if p in programs:
                 programs.remove(p)
+            self._remember(p)
         if len(programs) >= self.limit and key in self.full:
             return self.fn(*args, **kwargs)
         others = sum(bool(p.changed()) for p in programs) if len(programs) >= self.limit else 0
@@ -117,6 +124,7 @@ class CompiledStep:
         self.eager.add(key)
         if program in self.programs.get(key, ()):
             self.programs[key].remove(program)
+        self._remember(program)
 
     def _record(self, programs, tensors, args, kwargs, key):
         with LOCK:

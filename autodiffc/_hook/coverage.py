@@ -16,7 +16,6 @@ PARTS = {
     **dict.fromkeys(["torch.complex32", "torch.complex64", "torch.complex128", "torch.chalf", "torch.cfloat",
                      "torch.cdouble"], "of what complex(), polar() and torch.fft make; few operations"),
     "torch.sparse.mm": "of a sparse and a dense matrix",
-    "torch.nn.functional.embedding_bag": "with sparse=True the gradient is dense",
     "torch.compile": "records steps, functions and modules with their backward; what cannot be recorded runs as it is",
     "torch.jit.script": "returns what it is given, which runs as Python; scripted modules cannot be saved",
     "torch.jit.trace": "returns what it is given, which runs as Python; traced modules cannot be saved",

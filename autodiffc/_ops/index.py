@@ -609,12 +609,6 @@ def embedding(weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=
     return apply(OP["embedding"], (weight, indices), (padding_idx, bool(scale_grad_by_freq), 0, bool(sparse)))
 
 
-def dense_gradient(name):
-    """Says that sparse=True has no effect."""
-    warnings.warn(f"{name}: sparse=True gives a dense gradient of the same values here; optimizers that ask for sparse "
-                  "gradients will refuse it", stacklevel=4)
-
-
 def embedding_renorm_(weight, indices, max_norm, norm_type=2.0):
     """Scales, in place, the rows of weight that indices name and whose norm is above max_norm down to it."""
     _tensors("embedding_renorm_", ("weight", weight), ("indices", indices))

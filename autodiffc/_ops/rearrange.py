@@ -2,6 +2,8 @@
 
 import itertools
 
+import numpy as np
+
 from .. import _dtype
 from .._core import OP, TensorBase
 from .._native import lib
@@ -322,10 +324,13 @@ def combinations(input, r=2, with_replacement=False):
         raise RuntimeError(f"Expect a non-negative number, but got {r}")
     if r == 0:
         return creation.empty(0, dtype=input.dtype)
-    ways = (itertools.combinations_with_replacement if with_replacement else itertools.combinations)(
-        range(input.numel()), r
-    )
-    index = from_data.tensor([k for way in ways for k in way], dtype=_dtype.int64)
+    n = input.numel()
+    if r == 2:
+        index = np.stack(np.triu_indices(n, 0 if with_replacement else 1), 1).ravel()
+    else:
+        make = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+        index = np.fromiter(itertools.chain.from_iterable(make(range(n), r)), np.int64)
+    index = from_data.tensor(index)
     return views.reshape(input.index_select(0, index), (index.numel() // r, r))
 
 

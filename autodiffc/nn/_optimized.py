@@ -19,8 +19,7 @@ class OptimizedModule(Module):
     def __call__(self, *args, **kwargs):
         names = self.__dict__
         if "_step" in names and not names["_hooked"] and not _any_global_hook:
-            again = names["_step"].again
-            if again is not None:
+            for again in names["_step"].again:
                 done = again(*args, **kwargs)
                 if done is not NotImplemented:
                     return done

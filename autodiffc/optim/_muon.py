@@ -5,12 +5,15 @@ from functools import partial
 from typing import Any
 
 from .. import _ops as ops
+from .._core import OP, wrap
 from .._dtype import bfloat16, float32
+from .._native import ffi, lib
 from ..autograd import no_grad
 from ..tensor import Tensor
 from . import _update
 from .optimizer import Optimizer, Plan, check_option
 
+_PRODUCT_SUM = OP["product_sum"]
 _MOMENTUM = _update.OP["muon_momentum_step"]
 
 
@@ -29,23 +32,23 @@ def orthogonalized(update: Tensor, coefficients: tuple[float, float, float], ste
     if len(coefficients) != 3:
         raise ValueError("Coefficients must be a tuple of exactly 3 values")
     a, b, c = coefficients
-
-    def rounded(t: Tensor) -> Tensor:   # sums of products are of float32, and rounded once
-        return t.to(bfloat16).to(float32)
     x = update.to(bfloat16)
     tall = x.size(-2) > x.size(-1)
     if tall:
         x = x.transpose(-2, -1)
     wide = x.to(float32)
-    x = (wide / rounded(wide.norm(dim=(-2, -1), keepdim=True)).clamp(min=eps)).to(bfloat16)
+    norm = wide.norm(dim=(-2, -1), keepdim=True).to(bfloat16).to(float32)
+    x = (wide / norm.clamp(min=eps)).to(bfloat16)
     for _ in range(steps):  # a x + (b g + c g g) x of g = x x^T
-        gram = (x @ x.transpose(-2, -1)).to(float32)
-        factor = gram * c
-        factor.diagonal(dim1=-2, dim2=-1).add_(b)
-        factor = rounded(factor @ gram)
-        factor.diagonal(dim1=-2, dim2=-1).add_(a)
-        x = (factor @ x.to(float32)).to(bfloat16)
+        gram = x @ x.transpose(-2, -1)
+        x = _sum(a, x, 1.0, _sum(b, gram, c, gram, gram), x)
     return x.transpose(-2, -1) if tall else x
+
+
+def _sum(beta: float, x: Tensor, alpha: float, left: Tensor, right: Tensor) -> Tensor:
+    """beta x + alpha (left @ right) of bfloat16, summed in float32 and rounded once."""
+    operands = [x._h, left._h, right._h]
+    return wrap(lib.ad_opn(_PRODUCT_SUM, operands, 3, ffi.NULL, 0, [beta, alpha], 2, ffi.NULL, 0))
 
 
 class Muon(Optimizer):

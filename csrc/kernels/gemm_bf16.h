@@ -71,7 +71,8 @@ BFN void b_tile(const int rows, const int vecs, const bf16_piece *g, const uint3
             __m512 s = sum[i][j];
             if (g->add) {
                 __m512i old = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m, to));
-                s = _mm512_add_ps(s, _mm512_castsi512_ps(_mm512_slli_epi32(old, 16)));
+                s = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32(old, 16)), _mm512_set1_ps(g->beta),
+                                    _mm512_mul_ps(s, _mm512_set1_ps(g->alpha)));
             }
             if (bias_row) s = _mm512_add_ps(s, bias);
             if (bias_col) s = _mm512_add_ps(s, _mm512_set1_ps(bias_col[i]));

@@ -66,6 +66,7 @@ typedef struct bf16_piece {
     int64_t ldc;
     const float *bias_row, *bias_col; /* as above */
     int act, add, first, last;
+    float alpha, beta; /* with `add`: C = alpha A B + beta C */
 } bf16_piece;
 
 typedef struct bf16_kernels {

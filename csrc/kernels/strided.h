@@ -40,6 +40,16 @@ static inline void strided_move(int size, int64_t n, char *dst, int64_t to, cons
             memcpy(dst, &r, 16);
         }
     }
+    if (size == 4 && to == 4 && from == -4) /* backwards */
+        for (; n >= 4; n -= 4, dst += 16, src -= 16) {
+            strided_u32 v = strided_get32(src - 12), r = STRIDED_PICK(strided_u32, v, v, 3, 2, 1, 0);
+            memcpy(dst, &r, 16);
+        }
+    if (size == 8 && to == 8 && from == -8)
+        for (; n >= 2; n -= 2, dst += 16, src -= 16) {
+            strided_u64 v = strided_get64(src - 8), r = STRIDED_PICK(strided_u64, v, v, 1, 0);
+            memcpy(dst, &r, 16);
+        }
     switch (size) {
     case 1:
         STRIDED_LOOP(uint8_t)

@@ -151,11 +151,22 @@ static double log_add(double a, double b) {
     if (m == -INFINITY) return m;
     return m + log(exp(a - m) + exp(b - m));
 }
-static double log_add3(double a, double b, double c) {
-    double m = a > b ? a : b;
-    if (c > m) m = c;
-    if (m == -INFINITY) return m;
-    return m + log(exp(a - m) + exp(b - m) + exp(c - m));
+
+#define STATES 128 /* at a time */
+/* sum[k] = log(e^x[0][k] + e^x[1][k] + e^x[2][k]) of n <= STATES states, by the vector functions; x is
+ * written over. */
+static void log_sums(int64_t n, double (*x)[STATES], double *sum) {
+    double top[STATES];
+    for (int64_t k = 0; k < n; k++) {
+        double m = x[0][k] > x[1][k] ? x[0][k] : x[1][k];
+        m = x[2][k] > m ? x[2][k] : m;
+        top[k] = m == -INFINITY ? 0 : m;
+        for (int j = 0; j < 3; j++) x[j][k] -= top[k];
+    }
+    for (int j = 0; j < 3; j++) kern->ew[EW_exp][CT_F64](n, x[j], (const void *[]){x[j]}, 0);
+    for (int64_t k = 0; k < n; k++) sum[k] = x[0][k] + x[1][k] + x[2][k];
+    kern->ew[EW_log][CT_F64](n, sum, (const void *[]){sum}, 0);
+    for (int64_t k = 0; k < n; k++) sum[k] += top[k];
 }
 
 typedef struct sample { /* one sequence; its states are blank, label 0, blank, label 1, ..., blank */
@@ -193,15 +204,17 @@ static void forward_range(int64_t begin, int64_t end, void *ctx) {
             const char *logp = p->logp + (t * p->N + n) * p->C * es,
                        *before = s.alpha + (t - 1) * s.states * es;
             char *a = s.alpha + t * s.states * es;
-            for (int64_t k = 0; k < s.states; k++) {
-                double v;
-                if (!t) v = k < 2 ? 0 : -INFINITY;
-                else if (may_skip(&s, k))
-                    v = log_add3(get(p->dtype, before, k), get(p->dtype, before, k - 1),
-                                 get(p->dtype, before, k - 2));
-                else if (k) v = log_add(get(p->dtype, before, k), get(p->dtype, before, k - 1));
-                else v = get(p->dtype, before, k);
-                put(p->dtype, a, k, v + get(p->dtype, logp, label(p, &s, k)));
+            for (int64_t k0 = 0; k0 < s.states; k0 += STATES) {
+                int64_t m = s.states - k0 < STATES ? s.states - k0 : STATES;
+                double x[3][STATES], sum[STATES];
+                for (int64_t k = k0, j = 0; j < m; j++, k++) {
+                    x[0][j] = t ? get(p->dtype, before, k) : k < 2 ? 0 : -INFINITY;
+                    x[1][j] = t && k ? get(p->dtype, before, k - 1) : -INFINITY;
+                    x[2][j] = t && may_skip(&s, k) ? get(p->dtype, before, k - 2) : -INFINITY;
+                }
+                log_sums(m, x, sum);
+                for (int64_t k = k0, j = 0; j < m; j++, k++)
+                    put(p->dtype, a, k, sum[j] + get(p->dtype, logp, label(p, &s, k)));
             }
         }
         double loss = loss_of(p, &s);
@@ -248,21 +261,32 @@ static void backward_range(int64_t begin, int64_t end, void *ctx) {
             double *swap = beta;
             beta = later;
             later = swap;
-            for (int64_t c = 0; c < p->C; c++) sum[c] = -INFINITY;
-            for (int64_t k = 0; k < s.states; k++) {
-                double v;
-                if (t == s.T - 1) v = k >= s.states - 2 ? 0 : -INFINITY;
-                else if (k + 2 < s.states && may_skip(&s, k + 2))
-                    v = log_add3(later[k], later[k + 1], later[k + 2]);
-                else if (k + 1 < s.states) v = log_add(later[k], later[k + 1]);
-                else v = later[k];
-                int64_t c = label(p, &s, k);
-                beta[k] = v + get(p->dtype, logp, c);
-                sum[c] = log_add(sum[c], get(p->dtype, alpha, k) + beta[k]);
+            for (int64_t c = 0; c < p->C; c++) sum[c] = 0;
+            for (int64_t k0 = 0; k0 < s.states; k0 += STATES) {
+                int64_t m = s.states - k0 < STATES ? s.states - k0 : STATES;
+                double x[3][STATES], share[STATES];
+                bool last = t == s.T - 1;
+                for (int64_t k = k0, j = 0; j < m; j++, k++) {
+                    bool skip = k + 2 < s.states && may_skip(&s, k + 2);
+                    x[0][j] = !last ? later[k] : k >= s.states - 2 ? 0 : -INFINITY;
+                    x[1][j] = !last && k + 1 < s.states ? later[k + 1] : -INFINITY;
+                    x[2][j] = !last && skip ? later[k + 2] : -INFINITY;
+                }
+                log_sums(m, x, share);
+                for (int64_t k = k0, j = 0; j < m; j++, k++) { /* what the state has of its class's share */
+                    double l = get(p->dtype, logp, label(p, &s, k));
+                    beta[k] = share[j] + l;
+                    share[j] = get(p->dtype, alpha, k) + beta[k] + loss - l;
+                }
+                kern->ew[EW_exp][CT_F64](m, share, (const void *[]){share}, 0);
+                for (int64_t k = k0, j = 0; j < m; j++, k++) sum[label(p, &s, k)] += share[j];
             }
+            /* e^logp of all classes, less the shares; not a number where the loss or a class is infinite */
+            kern->ew[EW_exp][dtype_compute(p->dtype)](p->C, out + row * es, (const void *[]){logp}, 0);
             for (int64_t c = 0; c < p->C; c++) {
-                double l = get(p->dtype, logp, c);
-                put(p->dtype, out, row + c, (exp(l) - exp(sum[c] + loss - l)) * g);
+                double e = get(p->dtype, out, row + c) - sum[c];
+                if (loss == INFINITY || get(p->dtype, logp, c) == -INFINITY) e = NAN;
+                put(p->dtype, out, row + c, e * g);
             }
         }
     }

@@ -68,6 +68,13 @@ typedef struct look_up {
     int dtype;
 } look_up;
 
+/* A row of whole pieces of 64 bytes, which are moved without a call, or of any length. */
+static inline void copy_row(char *to, const char *from, size_t bytes) {
+    if (bytes > 512 || bytes % 64) memcpy(to, from, bytes);
+    else
+        for (size_t k = 0; k < bytes; k += 64) memcpy(to + k, from + k, 64);
+}
+
 static void look_up_range(int64_t begin, int64_t end, void *ctx) {
     const look_up *j = ctx;
     size_t bytes = (size_t)(j->width * j->size);
@@ -78,7 +85,7 @@ static void look_up_range(int64_t begin, int64_t end, void *ctx) {
             memset(to, 0, bytes);
             continue;
         }
-        if (j->cs == 1) memcpy(to, from, bytes);
+        if (j->cs == 1) copy_row(to, from, bytes);
         else
             for (int64_t d = 0; d < j->width; d++)
                 memcpy(to + d * j->size, from + d * j->cs * j->size, (size_t)j->size);

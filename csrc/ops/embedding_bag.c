@@ -8,10 +8,12 @@
  *     embedding_bag_weights  out[k]      = g[b[k]] . weight[e[k]]
  * Each is a derivative of the others. Attributes of all: i[0] = 0 sum, 1 mean, 2 max; i[1] = the row that
  * counts for nothing, or -1; i[2] = c[k] is divided by the row's frequency; i[3] = the last offset is the
- * end; i[4] = i[2] holds in the gradient of the matrix; i[5] = rows of embedding_bag_grad. */
+ * end; i[4] = i[2] holds in the gradient of the matrix; i[5] = rows of embedding_bag_grad; i[6] = the
+ * gradient of a matrix that is a leaf is left with it as rows. */
 #include <math.h>
 #include <string.h>
 #include "../pool.h"
+#include "../rows.h"
 #include "index.h"
 
 #define TILE 512
@@ -348,10 +350,64 @@ static ad_tensor *em_max_grad(ad_vjp *v, ad_tensor *g, ad_tensor *where) {
     return g && where ? em_op(E, OP_gather_grad, 2, (ad_tensor *[]){g, where}, &at) : NULL;
 }
 
+/* Leaves a row for each position that counts with the leaf: its bag's gradient times its factor. */
+static int leave_rows(ad_vjp *v, ad_tensor *leaf, ad_tensor *g, ad_tensor *const *rest) {
+    bags p = setup(g, rest, v->at);
+    int64_t rows = leaf->sizes[0], kept = 0, es = dtype_size[p.dtype], sizes[2] = {0, p.width};
+    int ct = dtype_compute(p.dtype);
+    size_t bytes = scratch_of(&p, v->at, rows);
+    void *scratch = mem_alloc(bytes);
+    if (!scratch) return -1;
+    load(&p, v->at, rows, scratch);
+    for (int64_t k = p.start[0]; k < p.start[p.bags]; k++) kept += p.i[k] >= 0;
+    sizes[0] = kept;
+    ad_tensor *index = tensor_new(AD_I64, 1, sizes), *values = index ? tensor_new(p.dtype, 2, sizes) : NULL;
+    int status = -1;
+    if (values) {
+        int64_t *to = tensor_data(index);
+        char *row = tensor_data(values);
+        _Alignas(64) char acc[TILE * 8], x[TILE * 8];
+        for (int64_t b = 0; b < p.bags; b++)
+            for (int64_t k = p.start[b]; k < p.start[b + 1]; k++) {
+                if (p.i[k] < 0) continue;
+                *to++ = p.i[k];
+                for (int64_t at = 0; at < p.width; at += TILE) {
+                    int64_t n = p.width - at < TILE ? p.width - at : TILE;
+                    memset(acc, 0, (size_t)n * ct_size[ct]);
+                    kern->axpy[ct](n, p.factor ? p.factor[k] : 1,
+                                   part(p.dtype, n, tensor_data(g), b * p.width + at, x), acc);
+                    dtype_stores[p.dtype][ct](n, row + at * es, es, acc);
+                }
+                row += p.width * es;
+            }
+        status = rows_add(leaf, index, values);
+    }
+    tensor_unref(index);
+    tensor_unref(values);
+    mem_free(scratch, bytes);
+    return status;
+}
+
 void embedding_bag_vjp(ad_vjp *v) {
     ad_tensor *g = v->g[0], *index = vjp_in(v, 1), *offsets = saved_in(v, 2), *weights = saved_in(v, 3);
     if (!index) return;
-    if (vjp_needs(v, 0)) {
+    ad_tensor *leaf = v->at->i[6] ? v->node->edges[0].leaf : NULL;
+    bool left = leaf && vjp_needs(v, 0) && !leaf->hooks && !leaf->grad && grad_is_final() && !tls.capture &&
+                !g->batch && !index->batch && ad_backward_accumulates();
+    if (v->at->i[6] && v->at->i[4] && vjp_needs(v, 0)) {
+        ad_fail(AD_ERR_RUNTIME, "embedding_backward: scale_grad_by_freq not supported with sparse gradients");
+        v->E.failed = true;
+        return;
+    }
+    if (left) {
+        ad_tensor *rest[3] = {index, offsets, weights};
+        for (int k = 0; k < 3; k++)
+            if (rest[k]) rest[k] = em1(&v->E, OP_contiguous, rest[k]);
+        ad_tensor *whole = em1(&v->E, OP_contiguous, g);
+        if (v->E.failed || leave_rows(v, leaf, whole, rest)) v->E.failed = true;
+        if (v->E.failed) return;
+    }
+    if (vjp_needs(v, 0) && !left) {
         ad_attr at = attr_of(v, vjp_meta(v, 0)->sizes[0]);
         at.i[2] |= v->at->i[4];
         if (v->at->i[0] == BAG_MAX) v->gin[0] = em_max_grad(v, g, vjp_out(v, 1));

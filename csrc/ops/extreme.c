@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "../pool.h"
+#include "index.h"
 #include "order.h"
 
 #define TILE 1024
@@ -33,58 +34,107 @@ int order_infer_select(ad_call *c, const char *name) {
 
 /* ---- pick and put: reading at positions along a dimension, and its adjoint ---- */
 
+static int infer_positions(const ad_call *c, const ad_tensor *index, const ad_tensor *like) {
+    if (index->dtype != AD_I64)
+        return ad_fail(AD_ERR_RUNTIME, "%s: positions must be int64, not %s", c->op->name,
+                       dtype_name[index->dtype]);
+    bool fit = index->ndim == like->ndim;
+    int d = dim_wrap(c->at->i[0], index->ndim);
+    if (d < 0) return -1;
+    for (int k = 0; k < index->ndim && fit; k++) fit = k == d || index->sizes[k] == like->sizes[k];
+    if (!fit)
+        return ad_fail(AD_ERR_RUNTIME, "%s: positions of size %s do not fit %s", c->op->name,
+                       fmt_sizes(index->ndim, index->sizes), fmt_sizes(like->ndim, like->sizes));
+    return 0;
+}
 int pick_infer(ad_call *c) {
+    if (infer_positions(c, c->in[1], c->in[0])) return -1;
+    if (c->in[1]->numel && !c->in[0]->numel) return ad_fail(AD_ERR_INDEX, "pick: nothing to read");
     spec_like(&c->spec[0], c->in[1]);
     c->spec[0].dtype = c->in[0]->dtype;
     return 0;
 }
 int put_infer(ad_call *c) { /* i[1] = size along the dimension */
-    spec_like(&c->spec[0], c->in[0]);
-    if (c->in[0]->ndim) c->spec[0].sizes[dim_wrap(c->at->i[0], c->in[0]->ndim)] = c->at->i[1];
+    const ad_tensor *g = c->in[0], *index = c->in[1];
+    int d = dim_wrap(c->at->i[0], g->ndim);
+    if (infer_positions(c, index, g)) return -1;
+    if (!tensor_same_sizes(g, index) || c->at->i[1] < 0 || (index->numel && !c->at->i[1]))
+        return ad_fail(AD_ERR_RUNTIME, "put: positions of size %s for %s elements of size %s",
+                       fmt_sizes(index->ndim, index->sizes), fmt_sizes(1, &c->at->i[1]),
+                       fmt_sizes(g->ndim, g->sizes));
+    spec_like(&c->spec[0], g);
+    if (g->ndim) c->spec[0].sizes[d] = c->at->i[1];
     return 0;
 }
-void pick_run(const ad_call *c) {
-    const ad_tensor *x = c->in[0], *index = c->in[1];
-    if (!index->numel) return;
-    lines l = lines_of(index->ndim, index->sizes, c->at->i[0]);
-    int64_t n = order_dim_size(x, c->at->i[0]), es = dtype_size[x->dtype];
-    const int64_t *at = tensor_data(index);
-    char *out = tensor_data(c->out[0]);
-    for (int64_t o = 0, p = 0; o < l.outer; o++) {
-        const char *base = (char *)tensor_data(x) + o * n * l.inner * es;
-        for (int64_t k = 0; k < l.n; k++)
-            for (int64_t i = 0; i < l.inner; i++, p++)
-                memcpy(out + p * es, base + (at[p] * l.inner + i) * es, (size_t)es);
+
+typedef struct placing { /* what pick and put share: lines of `index`, lines of n positions beside them */
+    lines l;
+    int64_t n;
+    int dtype;
+    const int64_t *at;
+    char *whole, *part;
+} placing;
+
+/* A replay may meet positions that are out of range: memory stays safe. */
+static inline int64_t place_safe(int64_t at, int64_t n) { return (uint64_t)at < (uint64_t)n ? at : 0; }
+#define PLACES(...)                                                                                          \
+    for (int64_t o = begin; o < end; o++) {                                                                  \
+        const int64_t *at = j->at + o * l->n * l->inner;                                                     \
+        for (int64_t k = 0; k < l->n; k++, at += l->inner)                                                   \
+            for (int64_t i = 0; i < l->inner; i++) {                                                         \
+                int64_t to = (o * j->n + place_safe(at[i], j->n)) * l->inner + i,                            \
+                        from = (o * l->n + k) * l->inner + i;                                                \
+                __VA_ARGS__;                                                                                 \
+            }                                                                                                \
+    }
+#define PICK(T) PLACES(((T *)j->part)[from] = ((const T *)j->whole)[to]) break;
+static void pick_range(int64_t begin, int64_t end, void *ctx) {
+    const placing *j = ctx;
+    const lines *l = &j->l;
+    switch (dtype_size[j->dtype]) {
+    case 1:
+        PICK(uint8_t)
+    case 2:
+        PICK(uint16_t)
+    case 4:
+        PICK(uint32_t)
+    default:
+        PICK(uint64_t)
     }
 }
-void put_run(const ad_call *c) {
-    const ad_tensor *g = c->in[0], *index = c->in[1];
-    ad_tensor *y = c->out[0];
-    int es = dtype_size[y->dtype], ct = dtype_compute(y->dtype);
-    memset(tensor_data(y), 0, (size_t)y->numel * (size_t)es);
-    if (!index->numel) return;
-    lines l = lines_of(index->ndim, index->sizes, c->at->i[0]);
-    int64_t n = order_dim_size(y, c->at->i[0]);
-    const int64_t *at = tensor_data(index);
-    const char *src = tensor_data(g);
-    for (int64_t o = 0, p = 0; o < l.outer; o++) {
-        char *base = (char *)tensor_data(y) + o * n * l.inner * es;
-        for (int64_t k = 0; k < l.n; k++)
-            for (int64_t i = 0; i < l.inner; i++, p++) {
-                char *to = base + (at[p] * l.inner + i) * es;
-                union {
-                    float f;
-                    double d;
-                    int64_t i;
-                } a, b;
-                dtype_loads[y->dtype][ct](1, &a, to, es);
-                dtype_loads[y->dtype][ct](1, &b, src + p * es, es);
-                if (ct == CT_F32) a.f += b.f;
-                else if (ct == CT_F64) a.d += b.d;
-                else a.i = (int64_t)((uint64_t)a.i + (uint64_t)b.i);
-                dtype_stores[y->dtype][ct](1, to, es, &a);
-            }
+#define PUT(T) PLACES(((T *)j->whole)[to] += ((const T *)j->part)[from]) break;
+static void put_range(int64_t begin, int64_t end, void *ctx) {
+    const placing *j = ctx;
+    const lines *l = &j->l;
+    int64_t es = dtype_size[j->dtype];
+    memset(j->whole + begin * j->n * l->inner * es, 0, (size_t)((end - begin) * j->n * l->inner * es));
+    switch (j->dtype) {
+    case AD_F32:
+        PUT(float)
+    case AD_F64:
+        PUT(double)
+    case AD_I64:
+        PUT(uint64_t)
+    default:
+        PLACES(row_add(j->dtype, 1, j->whole + to * es, 1, j->part + from * es, 1))
     }
+}
+static void place(const ad_call *c, const ad_tensor *whole, const ad_tensor *part, pool_fn fn) {
+    const ad_tensor *index = c->in[1];
+    placing j = {.l = lines_of(index->ndim, index->sizes, c->at->i[0]),
+                 .n = order_dim_size(whole, c->at->i[0]),
+                 .dtype = whole->dtype,
+                 .at = tensor_data(index),
+                 .whole = tensor_data(whole),
+                 .part = tensor_data(part)};
+    int64_t grain = WORK / 2 / ((j.n + 2 * j.l.n) * j.l.inner + 1);
+    pool_parallel_for(j.l.outer, grain ? grain : 1, fn, &j);
+}
+void pick_run(const ad_call *c) {
+    if (c->in[1]->numel) place(c, c->in[0], c->out[0], pick_range);
+}
+void put_run(const ad_call *c) {
+    if (c->out[0]->numel) place(c, c->out[0], c->in[0], put_range);
 }
 void pick_vjp(ad_vjp *v) {
     const ad_meta *m = vjp_meta(v, 0);

@@ -1,11 +1,13 @@
 /* Matrix products: mm, bmm, matmul with broadcast batches, and the linear layer. Transposes are strides.
  * float16 and bfloat16 are computed in float32, integers in int64: their operands are converted into the
  * workspace first, but for bfloat16 where the processor multiplies it. */
+#include <math.h>
 #include <string.h>
 #include "../core.h"
 #include "../gemm.h"
 #include "declare.h"
 #include "matmul.h"
+#include "pool.h"
 
 /* ---- shapes ---- */
 
@@ -279,6 +281,73 @@ void matmul_vjp(ad_vjp *v) {
         const ad_meta *m = vjp_meta(v, 1);
         v->gin[1] = em_sum_to(E, em2(E, OP_matmul, flipped(E, vjp_in(v, 0)), v->g[0]), m->ndim, m->sizes);
     }
+}
+
+/* ---- product_sum(x, a, b): f[0] x + f[1] (a @ b) of float16 or bfloat16, sums in float32 and rounded once:
+ * the steps of Muon's iteration ---- */
+
+static ad_call product_in_sum(const ad_call *c) {
+    ad_call p = *c;
+    p.in++;
+    p.nin = 2;
+    p.at = NULL;
+    return p;
+}
+
+int product_sum_infer(ad_call *c) {
+    const ad_tensor *x = c->in[0];
+    ad_call p = product_in_sum(c);
+    if (matmul_infer(&p) || same_dtype(x, c->in[1], "product_sum")) return -1;
+    if (x->dtype != AD_BF16 && x->dtype != AD_F16)
+        return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"product_sum\" not implemented for '%s'",
+                       dtype_class[x->dtype]);
+    if (!dims_equal(x->ndim, x->sizes, c->spec[0].ndim, c->spec[0].sizes))
+        return ad_fail(AD_ERR_RUNTIME, "product_sum: the product is %s, the summand %s",
+                       fmt_sizes(c->spec[0].ndim, c->spec[0].sizes), fmt_sizes(x->ndim, x->sizes));
+    return 0;
+}
+
+size_t product_sum_scratch(const ad_call *c) {
+    ad_call p = product_in_sum(c);
+    return matmul_scratch(&p);
+}
+
+typedef struct scaled_sum {
+    const float *product;
+    float alpha, beta;
+    const ad_tensor *y; /* holds x */
+} scaled_sum;
+
+static void add_scaled(int64_t begin, int64_t end, void *ctx) {
+    const scaled_sum *w = ctx;
+    float x[512];
+    int64_t size = dtype_size[w->y->dtype];
+    for (int64_t at = begin; at < end; at += 512) {
+        int64_t n = end - at < 512 ? end - at : 512;
+        char *y = (char *)tensor_data(w->y) + at * size;
+        dtype_loads[w->y->dtype][CT_F32](n, x, y, size);
+        for (int64_t i = 0; i < n; i++) x[i] = fmaf(x[i], w->beta, w->product[at + i] * w->alpha);
+        dtype_stores[w->y->dtype][CT_F32](n, y, size, x);
+    }
+}
+
+void product_sum_run(const ad_call *c) {
+    const ad_tensor *y = c->out[0];
+    ad_call call = product_in_sum(c);
+    product p;
+    if (!y->numel) return;
+    float scales[2] = {(float)c->at->f[1], (float)c->at->f[0]};
+    tensor_copy_data(c->out[0], c->in[0]);
+    product_of(&call, &p, c->scratch);
+    char *room = c->scratch ? (char *)c->scratch + conversion_bytes(&call) : NULL;
+    if (native(y->dtype)) {
+        gemm_epilogue epi = {.accumulate = 1, .scales = scales};
+        product_run(&p, &epi, room);
+        return;
+    }
+    product_run(&p, NULL, room);
+    scaled_sum w = {.product = p.c.data, .alpha = scales[0], .beta = scales[1], .y = y};
+    pool_parallel_for(y->numel, 32768, add_scaled, &w);
 }
 
 /* matmul as users call it: vectors become matrices of one row or column, and lose it again. */

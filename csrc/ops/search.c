@@ -145,11 +145,33 @@ static bool row_starts(const ad_tensor *x, int64_t row, int64_t width) {
     return false;
 }
 
+/* Of single numbers: marks where runs start. */
+#define STARTS(T)                                                                                            \
+    {                                                                                                        \
+        const T *p = tensor_data(x);                                                                         \
+        for (int64_t k = begin; k < end; k++) first[k - begin] = !k || !(p[k] == p[k - 1]);                  \
+        return;                                                                                              \
+    }
+static void row_marks(const ad_tensor *x, int64_t begin, int64_t end, int64_t width, uint8_t *first) {
+    if (width == 1 && x->dtype == AD_F32) STARTS(float)
+    if (width == 1 && x->dtype == AD_F64) STARTS(double)
+    if (width == 1 && x->dtype == AD_I64) STARTS(int64_t)
+    if (width == 1 && x->dtype == AD_I32) STARTS(int32_t)
+    for (int64_t k = begin; k < end; k++) first[k - begin] = row_starts(x, k, width);
+}
+
+enum { MARKS = 4096 };
+
 int runs_infer(ad_call *c) {
     const ad_tensor *x = c->in[0];
     if (!x->ndim) return ad_fail(AD_ERR_RUNTIME, "runs: expected at least 1 dimension");
+    uint8_t first[MARKS];
     int64_t n = x->sizes[0], width = n ? x->numel / n : 0, found = 0;
-    for (int64_t k = 0; k < n; k++) found += row_starts(x, k, width);
+    for (int64_t k = 0; k < n; k += MARKS) {
+        int64_t m = n - k < MARKS ? n - k : MARKS;
+        row_marks(x, k, k + m, width, first);
+        found += kern->mask_count(m, first);
+    }
     for (int k = 0; k < 2; k++) {
         c->spec[k].dtype = AD_I64;
         c->spec[k].ndim = 1;
@@ -159,10 +181,16 @@ int runs_infer(ad_call *c) {
 }
 void runs_run(const ad_call *c) {
     const ad_tensor *x = c->in[0];
-    int64_t n = x->sizes[0], width = n ? x->numel / n : 0, found = 0, room = c->out[0]->numel;
+    uint8_t first[MARKS];
+    int64_t n = x->sizes[0], width = n ? x->numel / n : 0, found = -1, room = c->out[0]->numel;
     int64_t *starts = tensor_data(c->out[0]), *run = tensor_data(c->out[1]);
-    for (int64_t k = 0; k < n; k++) {
-        if (row_starts(x, k, width) && found < room) starts[found++] = k;
-        run[k] = found - 1;
+    for (int64_t k = 0; k < n; k += MARKS) {
+        int64_t m = n - k < MARKS ? n - k : MARKS;
+        row_marks(x, k, k + m, width, first);
+        for (int64_t j = 0; j < m; j++) {
+            found += first[j] && found + 1 < room;
+            if (first[j]) starts[found] = k + j;
+            run[k + j] = found;
+        }
     }
 }

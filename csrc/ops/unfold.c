@@ -157,6 +157,27 @@ static void add_row(int64_t n, char *to, const char *from, int64_t step, int dty
     }
 }
 
+/* A tap of a plane whose columns are as wide as the image: the plane moved by h rows and w columns, in one
+ * piece, and zeros where nothing came from. */
+static void move_plane(const patches *p, const char *image, char *to, int64_t h, int64_t w, int size) {
+    int64_t row = p->image[1], all = p->blocks[0], lo = h < 0 ? -h : 0, hi = p->image[0] - h;
+    if (hi > all) hi = all;
+    if (lo >= hi || w <= -row || w >= row) {
+        memset(to, 0, (size_t)(all * row * size));
+        return;
+    }
+    int64_t left = w < 0 ? -w : 0, right = w > 0 ? w : 0, from = lo * row + left;
+    memset(to, 0, (size_t)(lo * row * size));
+    memcpy(to + from * size, image + (from + h * row + w) * size, (size_t)((hi * row - right - from) * size));
+    memset(to + hi * row * size, 0, (size_t)((all - hi) * row * size));
+    if (!left && !right) return;
+    for (int64_t b = lo; b < hi; b++) {
+        char *edge = to + (b * row + (left ? 0 : row - right)) * size;
+        if (left + right == 1 && size == 4) memset(edge, 0, 4); /* a store, not a call */
+        else memset(edge, 0, (size_t)((left + right) * size));
+    }
+}
+
 /* Planes [begin, end) of the image, one of all batch entries and channels after the other. */
 static void planes(const job *j, int64_t begin, int64_t end, bool fold) {
     const patches *p = &j->p;
@@ -167,8 +188,15 @@ static void planes(const job *j, int64_t begin, int64_t end, bool fold) {
         char *image = j->image + plane * area * size,
              *columns = j->columns + plane * p->kernel[0] * p->kernel[1] * row * size;
         if (fold) memset(image, 0, (size_t)(area * size));
+        bool moved = !fold && p->stride[0] == 1 && p->stride[1] == 1 && width == p->image[1];
         for (int64_t kh = 0; kh < p->kernel[0]; kh++)
-            for (int64_t kw = 0; kw < p->kernel[1]; kw++)
+            for (int64_t kw = 0; kw < p->kernel[1]; kw++) {
+                if (moved) {
+                    move_plane(p, image, columns, kh * p->dil[0] - p->pad[0], kw * p->dil[1] - p->pad[1],
+                               size);
+                    columns += row * size;
+                    continue;
+                }
                 for (int64_t b = 0; b < p->blocks[0]; b++, columns += width * size) {
                     int64_t h = b * p->stride[0] + kh * p->dil[0] - p->pad[0], w = kw * p->dil[1] - p->pad[1];
                     /* blocks lo to hi - 1 lie in the image */
@@ -184,6 +212,7 @@ static void planes(const job *j, int64_t begin, int64_t end, bool fold) {
                         memset(columns + hi * size, 0, (size_t)((width - hi) * size));
                     }
                 }
+            }
     }
 }
 static void unfold_planes(int64_t begin, int64_t end, void *ctx) { planes(ctx, begin, end, false); }
