@@ -46,6 +46,9 @@ def operations(torch):
     yield "max_pool3d 2", VOLUME, lambda x: F.max_pool3d(x, 2)
     yield "interpolate trilinear 2", VOLUME, lambda x: F.interpolate(x, scale_factor=2, mode="trilinear")
     yield "pad replicate", VOLUME, lambda x: F.pad(x, (1,) * 6, mode="replicate")
+    whole = torch.arange(28 * 28).reshape(28, 28)
+    taken = (whole // 28 * 112 + whole % 28 * 2 + whole % 3 % 2).expand(8, 64, 28, 28).contiguous()
+    yield "max_unpool2d 2", (8, 64, 28, 28), lambda x: F.max_unpool2d(x, taken, 2)
     yield "pixel_shuffle 2", MAPS[0], lambda x: F.pixel_shuffle(x, 2)
     yield "fold 3", (8, 576, 3136), lambda x: F.fold(x, (56, 56), 3, padding=1)
 

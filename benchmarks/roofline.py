@@ -13,7 +13,9 @@ import importlib
 import subprocess
 import sys
 
-from .timing import best_call
+from .timing import QUICK, best_call
+
+TIMES = 2 if QUICK else 5
 
 SIZES = {"memory": 33_000_000, "cache": 33_000}  # elements of a vector: three of them are 400 MB and 0.4 MB of float32
 CACHED = 1e6  # bytes; what moves fewer is held against the caches' rate
@@ -36,7 +38,7 @@ def rates(library, threads):
                 a, b = (a.expand(m, k), b.expand(k, n)) if k > m else (a.repeat(m, k), b.repeat(k, 1))
             else:
                 a, b = np.ones((m, k), dtype), np.ones((k, n), dtype)
-            best = max(best, 2e-3 * m * n * k / best_call(lambda a=a, b=b: a @ b, 0.02, 5))
+            best = max(best, 2e-3 * m * n * k / best_call(lambda a=a, b=b: a @ b, 0.02, TIMES))
         yield dtype, best
     for what, n in SIZES.items():
         if torch:
@@ -45,7 +47,7 @@ def rates(library, threads):
         else:
             x, y, z = (np.ones(n, "float32") for _ in range(3))
             copy, add = (lambda x=x, z=z: np.copyto(z, x)), (lambda x=x, y=y, z=z: np.add(x, y, out=z))
-        yield what, max(2 * 4e-3 * n / best_call(copy, 0.1, 5), 3 * 4e-3 * n / best_call(add, 0.1, 5))
+        yield what, max(2 * 4e-3 * n / best_call(copy, 0.1, TIMES), 3 * 4e-3 * n / best_call(add, 0.1, TIMES))
 
 
 def measure(libraries, threads, environment):

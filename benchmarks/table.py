@@ -108,9 +108,10 @@ is faster than what it is held against, or where an algorithm gets by with fewer
 COMPANY = """\
 Two processes at once have a processor each, and one cache and one memory together. What that leaves was measured with
 one thread to each process, bound to a processor: of the work of one process that has both processors to itself, linear
-regression (40 MB, read twice a step) then does 0.63 to 1.0, AdamW on 10 million parameters (280 MB a step) 0.85 to
-0.95, ResNet-8, which computes, 1.1 to 1.5. Left to themselves, autodiffc's two processes come within a tenth of that:
-one that has to wait for a processor works with fewer threads for a while (`csrc/pool.c`).
+regression (40 MB, read twice a step) then does 0.63 to 1.27, depending on where the host puts the two processors, about
+0.70 where they are near each other; AdamW on 10 million parameters (280 MB a step) 0.85 to 1.11; ResNet-8, which
+computes, 0.95 to 1.5. A process that has to wait for a processor works with fewer threads for a while
+(`csrc/pool.c`), which it finds out within some tens of milliseconds.
 
 The machine may be two at different times: where a virtual machine's processors are now in one core complex of the host
 and now in two, a cache line goes between them in 40 or in 250 ns, and a step whose threads exchange what they compute

@@ -357,6 +357,9 @@ ad_handle ad_op3nn(int op, ad_handle a, double s, int kind_s, double r, int kind
 
 /* Moves several outputs to where ad_take_result() finds them; the first is returned at once. */
 static ad_handle apply_several(const ad_op *op, int nin, ad_tensor *const *in, const ad_attr *at) {
+    if (op->nout < 0 && (nin < 1 || !in[0]))
+        return ad_fail(AD_ERR_TYPE, "%s(): argument 'input' (position 1) must be Tensor, not None", op->name),
+               0;
     int n = op->nout >= 0 ? op->nout : op->count(nin, in, at);
     if (n < 0) return 0;
     if (n == 1 && op->nout == 1) return H(ad_apply1((int)(op - ad_ops), nin, in, at));

@@ -9,7 +9,9 @@
  *           goes to a matrix of its own in the workspace, and these are added in order: the bits are those
  *           of the direct way, which adds the same blocks to C one after the other
  *   packed  A and B are first packed into the workspace, by all threads, then multiplied block by block
- * Each way cuts C into blocks by shape, and the pool hands blocks to threads. */
+ * Where B comes in panels (gemm_pack), packed by somebody before, the blocks of the last three read those:
+ * the same terms in the same order. Each way cuts C into blocks by shape, and the pool hands blocks to
+ * threads. */
 #include "gemm.h"
 
 #include "gemm_internal.h"

@@ -1,10 +1,11 @@
 /* Which layout the products of a program read their second operands in: as they lie, or in panels
  * (gemm_pack), packed once for several products or several runs. Both give the same bits.
  *
- *   kept    what no call writes and each run finds in the same place: weights in inference, frozen ones.
+ * kept: what no call writes and each run finds in the same place, as weights in inference, or frozen ones.
  * Packed when two runs have found it unchanged, so that the weights of a module that is compiled alone, which
- * its training changes from run to run, are read as they lie shared  what several products read before
- * anything writes it: packed by the first of them in each run */
+ * its training changes from run to run, are read as they lie.
+ *
+ * shared: what several products read before anything writes it. Packed by the first of them in each run. */
 #include "lanes.h"
 #include "ops/matmul.h"
 

@@ -159,6 +159,14 @@ static ad_tensor *make_output(const ad_call *c, int k) {
     return t;
 }
 
+/* A dtype that came as a number may be none. */
+static int check_dtypes(const ad_call *c) {
+    for (int k = 0; k < c->nout; k++)
+        if (AD_UNLIKELY(c->spec[k].dtype >= AD_DTYPES))
+            return ad_fail(AD_ERR_TYPE, "%s: there is no dtype of number %d", c->op->name, c->spec[k].dtype);
+    return 0;
+}
+
 /* A call on inputs as the row wants them. `target`, when given, is the tensor that output 0 is written to
  * (the in-place form: also in[0]). */
 static int call(ad_call *c, ad_tensor *target) {
@@ -168,7 +176,7 @@ static int call(ad_call *c, ad_tensor *target) {
     _Atomic int strayed = 0;
     watched = atomic_load_explicit(&batch_watched, memory_order_relaxed);
     if (op->flags & AD_OP_VALUES && !target && !watched) c->strayed = &strayed;
-    if (op->infer(c)) return -1;
+    if (op->infer(c) || (!(op->flags & AD_OP_EW) && AD_UNLIKELY(check_dtypes(c)))) return -1;
     if (AD_UNLIKELY(watched) &&
         ((batched = batch_plan_of(c, &plan)) < 0 || (batched && batch_check(c, &plan, target))))
         return -1;
@@ -265,15 +273,19 @@ ad_tensor *ad_apply1(int op, int nin, ad_tensor *const *in, const ad_attr *at) {
 }
 
 ad_tensor *ad_apply_inplace(int op, int nin, ad_tensor *const *in, const ad_attr *at) {
-    ad_tensor *out;
+    ad_tensor *out[FEW];
+    if (AD_UNLIKELY(ad_ops[op].nout < 1 || ad_ops[op].nout > FEW))
+        return ad_fail_null(AD_ERR_RUNTIME, "%s has no in-place form", ad_ops[op].name);
     if (ad_ops[op].flags & AD_OP_CONTIG && nin &&
         !tensor_is_contiguous(in[0])) { /* it writes rows of its own */
         ad_tensor *made = ad_apply1(op, nin, in, at);
-        out = made ? ad_apply_inplace(OP_copy, 2, (ad_tensor *[]){in[0], made}, NULL) : NULL;
+        out[0] = made ? ad_apply_inplace(OP_copy, 2, (ad_tensor *[]){in[0], made}, NULL) : NULL;
         tensor_unref(made);
-        return out;
+        return out[0];
     }
-    return apply(&ad_ops[op], nin, in, at, &out, in[0]) < 0 ? NULL : out;
+    int n = apply(&ad_ops[op], nin, in, at, out, in[0]);
+    for (int k = 1; k < n; k++) tensor_unref(out[k]);
+    return n < 0 ? NULL : out[0];
 }
 
 /* ---- emitting ---- */

@@ -18,8 +18,9 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale
     input (bags, size) of int64 or int32, or (n) with offsets (bags), where each bag begins; with include_last_offset
     the last offset is the end. An empty bag gives zeros. per_sample_weights, of input's size, are factors in a sum.
     max_norm first rescales, in place, the rows that are looked up and longer; scale_grad_by_freq divides a row's
-    gradient by the number of its indices; padding_idx counts for nothing. With sparse (not for max),
-    backward() leaves a sparse gradient with a weight that is a leaf. ValueError for sizes that do not fit, RuntimeError for an index out of range.
+    gradient by the number of its indices; padding_idx counts for nothing. With sparse (not for max), backward() leaves
+    a sparse gradient with a weight that is a leaf. ValueError for sizes that do not fit, RuntimeError for an index out
+    of range.
     """
     for k, (name, t) in enumerate((("input", input), ("weight", weight)), 1):
         if not isinstance(t, TensorBase):

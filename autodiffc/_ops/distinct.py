@@ -112,7 +112,12 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
     if not isinstance(input, TensorBase):
         raise not_a_tensor("unique_consecutive", input)
     x = input.detach()
-    if dim is None:
+    if dim is None and not (return_inverse or return_counts) and x.numel() > 1:
+        flat = shape.reshape(x, (-1,))
+        rest = shape.narrow(flat, 0, 1, x.numel() - 1)
+        starts = binary(OP["ne"], rest, shape.narrow(flat, 0, 0, x.numel() - 1))
+        found = shape.cat([shape.narrow(flat, 0, 0, 1), index.masked_select(rest, starts)]), None, None
+    elif dim is None:
         found = _grouped(shape.reshape(x, (-1,)), None, return_inverse, return_counts, x.shape)
     else:
         x = shape.contiguous(shape.movedim(x, dim, 0))

@@ -1,10 +1,12 @@
 /* The inner loops of the normalizations, for the current CT. Sums run over blocks that fit the nearest cache
  * and are joined in double precision, by Chan's rule for variances (Chan, Golub and LeVeque, 1983).
  *
- * nm_row_*    one contiguous row, whose weights follow its elements (layer, RMS norm)
- * nm_plane_*  `count` planes, `step` elements apart, of n contiguous elements, a set of constants each
- * (batch, group, instance norm) nm_cols_*   rows of contiguous elements, a set of constants a column (batch
- * norm of matrices) */
+ * nm_row_*: one contiguous row, whose weights follow its elements (layer, RMS norm).
+ *
+ * nm_plane_*: `count` planes, `step` elements apart, of n contiguous elements, a set of constants each
+ * (batch, group, instance norm).
+ *
+ * nm_cols_*: rows of contiguous elements, a set of constants a column (batch norm of matrices). */
 #ifndef AD_NORM_NAMES
 #define AD_NORM_NAMES
 #define NM_BLOCK 2048 /* elements */

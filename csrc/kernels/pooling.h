@@ -1,4 +1,9 @@
-/* Inner loops of pooling, for the current CT: a row of windows at a time. */
+/* Inner loops of pooling, for the current CT.
+ *
+ * Idea: a row of windows at a time, one tap of all its windows after the other, so that vectors run over
+ * windows, whatever their size; a maximum carries the number of its tap beside it. Two cases that most models
+ * have go their own way: windows of 2 by 2, in pairs of neighbouring elements, and windows that span a plane.
+ */
 #ifndef AD_POOLING_NAMES
 #define AD_POOLING_NAMES
 #define v_even VN(v_even)

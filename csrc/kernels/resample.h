@@ -1,4 +1,8 @@
-/* Inner loops of resampling, for the current CT. */
+/* Inner loops of resampling and padding, for the current CT.
+ *
+ * Idea: interpolation is separable, so a row of the result is a weighted sum of rows of the image, in vectors
+ * (resample_add), of which each element is a weighted sum of a few elements (resample_line). Doubling and
+ * bands of whole rows have loops without tables. */
 #if CT_FLOAT
 
 /* Rows of a padded plane, moved as they are: `before` times the value, n elements of x, `after` times the

@@ -375,8 +375,23 @@ void gather_vjp(ad_vjp *v) {
 /* gather_grad(g, index): zeros of the sizes in the list plus g at the indices */
 int gather_grad_infer(ad_call *c) {
     ad_spec *s = &c->spec[0];
-    s->dtype = c->in[0]->dtype;
-    s->ndim = (uint8_t)c->at->nlist;
+    const ad_tensor *g = c->in[0], *index = c->in[1];
+    int64_t numel, n = c->at->nlist;
+    if (n > AD_MAXDIM) return ad_fail(AD_ERR_RUNTIME, "gather_grad: too many dimensions");
+    int d = dim_wrap(c->at->i[0], (int)n);
+    if (d < 0 || dims_numel((int)n, c->at->list, &numel)) return -1;
+    bool fits = tensor_same_sizes(g, index);
+    if (index->numel) {
+        fits &=
+            (index->dtype == AD_I64 || index->dtype == AD_I32) && numel && gather_rank(index) == (n ? n : 1);
+        for (int k = 0; k < index->ndim && k < n && fits; k++)
+            fits = k == d || index->sizes[k] <= c->at->list[k];
+    }
+    if (!fits)
+        return ad_fail(AD_ERR_RUNTIME, "gather_grad: an index of size %s for a gradient of size %s",
+                       fmt_sizes(index->ndim, index->sizes), fmt_sizes(g->ndim, g->sizes));
+    s->dtype = g->dtype;
+    s->ndim = (uint8_t)n;
     dims_copy(s->sizes, c->at->list, s->ndim);
     return 0;
 }

@@ -538,6 +538,19 @@ void index_move(const index_plan *p, int kind, const int64_t *off, ad_tensor *x,
 
 /* ---- index(x, idx...): list = the dimensions that the index tensors stand for, ascending ---- */
 
+/* The dimensions that n index tensors stand for: as many, in range and ascending. */
+static int check_dims(const ad_call *c, int n, int ndim, int64_t listed) {
+    const int64_t *dims = c->at->list;
+    bool fits = n >= 1 && n <= 14 && listed == n;
+    for (int i = 0; i < n && fits; i++) fits = dims[i] >= (i ? dims[i - 1] + 1 : 0) && dims[i] < AD_MAXDIM;
+    if (!fits)
+        return ad_fail(AD_ERR_RUNTIME, "%s: %d index tensors for a list of %lld dimensions", c->op->name, n,
+                       (long long)listed);
+    if (dims[n - 1] >= ndim)
+        return ad_fail(AD_ERR_INDEX, "too many indices for tensor of dimension %d (got %lld)", ndim,
+                       (long long)dims[n - 1] + 1);
+    return 0;
+}
 static int check_indices(const ad_tensor *x, int nidx, ad_tensor *const *idx, const int64_t *dims, bool any) {
     if (nidx > 14) return ad_fail(AD_ERR_RUNTIME, "indexing takes at most 14 index tensors, got %d", nidx);
     if (nidx > x->ndim)
@@ -565,6 +578,9 @@ int index_infer(ad_call *c) {
     ad_spec *s = &c->spec[0];
     index_plan p;
     int nidx = c->nin - 1;
+    if (c->nin < 1) return ad_fail(AD_ERR_TYPE, "index: no tensor");
+    if (nidx > 14 || nidx > x->ndim) return check_indices(x, nidx, NULL, NULL, false);
+    if (check_dims(c, nidx, x->ndim, c->at->nlist)) return -1;
     if (check_indices(x, nidx, c->in + 1, c->at->list, false)) return -1;
     if (index_plan_set(&p, x, nidx, c->in + 1, c->at->list)) return -1;
     if (check_indices(x, nidx, c->in + 1, c->at->list, !rest_empty(&p))) return -1;
@@ -627,9 +643,25 @@ void index_vjp(ad_vjp *v) {
 int index_grad_infer(ad_call *c) {
     ad_spec *s = &c->spec[0];
     int n = c->nin - 1;
+    int64_t numel, ndim = c->at->nlist - n;
+    if (n < 1 || ndim < 0 || ndim > AD_MAXDIM)
+        return ad_fail(AD_ERR_RUNTIME, "index_grad: %d index tensors for a list of %lld", n,
+                       (long long)c->at->nlist);
+    if (check_dims(c, n, (int)ndim, n) || dims_numel((int)ndim, c->at->list + n, &numel)) return -1;
     s->dtype = c->in[0]->dtype;
-    s->ndim = (uint8_t)(c->at->nlist - n);
+    s->ndim = (uint8_t)ndim;
     dims_copy(s->sizes, c->at->list + n, s->ndim);
+    /* the gradient has the sizes of what was read */
+    ad_tensor like = {.ndim = s->ndim, .sizes = s->sizes, .strides = s->strides, .dtype = s->dtype};
+    const ad_tensor *g = c->in[0];
+    index_plan p;
+    dims_contiguous_strides(like.ndim, like.sizes, like.strides);
+    if (check_indices(&like, n, c->in + 1, c->at->list, false) ||
+        index_plan_set(&p, &like, n, c->in + 1, c->at->list))
+        return -1;
+    if (!dims_equal(g->ndim, g->sizes, p.ndim, p.sizes))
+        return ad_fail(AD_ERR_RUNTIME, "index_grad: a gradient of size %s for what was read as %s",
+                       fmt_sizes(g->ndim, g->sizes), fmt_sizes(p.ndim, p.sizes));
     return 0;
 }
 size_t index_grad_scratch(const ad_call *c) {
@@ -660,6 +692,9 @@ int index_put_infer(ad_call *c) {
     const ad_tensor *x = c->in[0], *value = c->in[1];
     index_plan p;
     int nidx = c->nin - 2, lead;
+    if (nidx < 0) return ad_fail(AD_ERR_TYPE, "index_put: no tensor");
+    if (nidx > 14 || nidx > x->ndim) return check_indices(x, nidx, NULL, NULL, false);
+    if (check_dims(c, nidx, x->ndim, c->at->nlist)) return -1;
     if (check_indices(x, nidx, c->in + 2, c->at->list, false)) return -1;
     if (index_plan_set(&p, x, nidx, c->in + 2, c->at->list)) return -1;
     if (check_indices(x, nidx, c->in + 2, c->at->list, !rest_empty(&p))) return -1;

@@ -102,7 +102,7 @@ static int rule_arrays(const optim_rule *r, int flags) {
 static int update_infer(ad_call *c) {
     const optim_rule *r = rule_of(c->op);
     int n = (int)c->at->i[0], arrays = rule_arrays(r, (int)c->at->i[1]);
-    if (c->nin != n * (arrays + r->scalars))
+    if (c->at->i[0] < 1 || c->at->i[0] > c->nin || c->nin != n * (arrays + r->scalars))
         return ad_fail(AD_ERR_RUNTIME, "%s: %d tensors for %d parameters, not %d", r->title, c->nin, n,
                        n * (arrays + r->scalars));
     if (check_arrays(c, n, arrays, r->title)) return -1;
@@ -263,7 +263,9 @@ void total_norm_run(const ad_call *c) {
 /* ---- scale_all(tensors, total; f[0] = max norm): x *= min(1, max / (total + 1e-6)), and clip_all ---- */
 
 int scale_all_infer(ad_call *c) {
-    int n = (int)c->at->i[0];
+    int n = (int)c->at->i[0], total = c->op == &ad_ops[OP_scale_all];
+    if (c->at->i[0] < 1 || c->at->i[0] > c->nin || c->nin != n + total || (total && c->in[n]->numel != 1))
+        return ad_fail(AD_ERR_RUNTIME, "%s: %d tensors, not %d", c->op->name, c->nin, n + total);
     for (int k = 0; k < n; k++)
         if (!dtype_is_float(c->in[k]->dtype) ||
             !dims_dense(c->in[k]->ndim, c->in[k]->sizes, c->in[k]->strides) || c->in[k]->storage->readonly)

@@ -93,7 +93,8 @@ static int check_sizes(const side *s, int k) {
 
 int adafactor_step_infer(ad_call *c) {
     int n = (int)c->at->i[0];
-    if (c->nin != 5 * n) return ad_fail(AD_ERR_RUNTIME, "Adafactor: %d tensors for %d parameters", c->nin, n);
+    if (c->at->i[0] < 1 || c->at->i[0] > c->nin || c->nin != 5 * n)
+        return ad_fail(AD_ERR_RUNTIME, "Adafactor: %d tensors for %d parameters", c->nin, n);
     for (int k = 0; k < n; k++) {
         side s;
         shape(c, k, &s);

@@ -56,6 +56,11 @@ static int scatter_checks(ad_call *c, const char *name) {
 int scatter_infer(ad_call *c) {
     static const char *const names[] = {"scatter",        "scatter_add",    "scatter_reduce",
                                         "scatter_reduce", "scatter_reduce", "scatter_reduce"};
+    if (c->at->i[1] < PUT_ASSIGN || c->at->i[1] > PUT_MIN)
+        return ad_fail(AD_ERR_RUNTIME, "scatter: no reduction of number %lld", (long long)c->at->i[1]);
+    if (c->at->i[3] && c->in[2]->numel != 1)
+        return ad_fail(AD_ERR_RUNTIME, "scatter: one number is asked for, not size %s",
+                       fmt_sizes(c->in[2]->ndim, c->in[2]->sizes));
     return scatter_checks(c, names[c->at->i[1]]);
 }
 

@@ -117,6 +117,7 @@ static int infer(ad_call *c) {
     const ad_tensor *x = c->in[0];
     int d = c->at->i[1] >= 0 ? (int)c->at->i[1] : x->dtype;
     if (dim_wrap(c->at->i[0], x->ndim) < 0) return -1;
+    if (c->at->i[1] >= AD_DTYPES) return ad_fail(AD_ERR_TYPE, "%s: there is no such dtype", c->op->name);
     if (!dtype_is_float(d))
         return ad_fail(AD_ERR_NOT_IMPLEMENTED, "\"%s_lastdim_kernel_impl\" not implemented for '%s'",
                        c->op->name, dtype_class[d]);

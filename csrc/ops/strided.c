@@ -24,6 +24,13 @@ static void span(int n, const int64_t *sizes, const int64_t *strides, int64_t of
     if (last + 1 > *hi) *hi = last + 1;
 }
 
+/* Whether the list holds what the numbers before it say. */
+static int check_geometry(const ad_call *c) {
+    const ad_attr *at = c->at;
+    bool fits = at->i[0] >= 0 && at->i[0] <= AD_MAXDIM && at->i[2] >= 0 && at->i[2] <= AD_MAXDIM &&
+                at->nlist >= 2 * (at->i[0] + at->i[2]);
+    return fits ? 0 : ad_fail(AD_ERR_RUNTIME, "%s: sizes and strides are missing", c->op->name);
+}
 static geometry geometry_of(const ad_attr *at) {
     geometry g = {.nv = (int)at->i[0], .nb = (int)at->i[2], .voff = at->i[1], .boff = at->i[3]};
     g.vsizes = at->list;
@@ -106,6 +113,7 @@ static size_t span_bytes(const ad_call *c) {
 int as_strided_infer(ad_call *c) {
     const ad_tensor *x = c->in[0];
     ad_spec *s = &c->spec[0];
+    if (check_geometry(c)) return -1;
     geometry g = geometry_of(c->at);
     for (int d = 0; d < g.nv; d++) {
         if (g.vsizes[d] < 0)
@@ -145,6 +153,7 @@ void as_strided_vjp(ad_vjp *v) { v->gin[0] = em_op(&v->E, OP_as_strided_add, 1, 
 /* ---- as_strided_add(g of the view) -> gradient of the base ---- */
 
 int as_strided_add_infer(ad_call *c) {
+    if (check_geometry(c)) return -1;
     geometry g = geometry_of(c->at);
     return sized(&c->spec[0], c->in[0]->dtype, g.nb, g.bsizes);
 }
@@ -163,6 +172,7 @@ void as_strided_add_vjp(ad_vjp *v) { v->gin[0] = em_op(&v->E, OP_as_strided_copy
 /* ---- as_strided_copy(x of the base's sizes) -> what the view shows of it ---- */
 
 int as_strided_copy_infer(ad_call *c) {
+    if (check_geometry(c)) return -1;
     geometry g = geometry_of(c->at);
     return sized(&c->spec[0], c->in[0]->dtype, g.nv, g.vsizes);
 }
@@ -181,6 +191,7 @@ void as_strided_copy_vjp(ad_vjp *v) { v->gin[0] = em_op(&v->E, OP_as_strided_add
 /* ---- as_strided_scatter(base, src) -> base with src where the view shows ---- */
 
 int as_strided_scatter_infer(ad_call *c) {
+    if (check_geometry(c)) return -1;
     geometry g = geometry_of(c->at);
     if (!dims_equal(g.nv, g.vsizes, c->in[1]->ndim, c->in[1]->sizes))
         return ad_fail(

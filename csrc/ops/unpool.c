@@ -5,6 +5,23 @@
 #include <string.h>
 #include "pooling.h"
 
+/* Whether some of the places are not 0 <= at <= last. A vector at a time, since this is done alone. */
+static bool any_outside(int64_t n, const int64_t *at, int64_t last) {
+    typedef uint64_t places __attribute__((vector_size(16)));
+    places v, w, bad = {0}, worse = {0}, lasts = {(uint64_t)last, (uint64_t)last};
+    uint64_t outside = 0; /* the sign tells */
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        memcpy(&v, at + i, sizeof v);
+        memcpy(&w, at + i + 2, sizeof w);
+        bad |= v | (lasts - v);
+        worse |= w | (lasts - w);
+    }
+    for (; i < n; i++) outside |= (uint64_t)at[i] | ((uint64_t)last - (uint64_t)at[i]);
+    bad |= worse;
+    return (int64_t)(outside | bad[0] | bad[1]) < 0;
+}
+
 /* ---- max_unpool(x, indices): i[0] = number of dimensions n, list = the n output sizes ---- */
 
 int max_unpool_infer(ad_call *c) {
@@ -46,12 +63,8 @@ int max_unpool_infer(ad_call *c) {
     int64_t row = 1, at;
     for (int d = 0; d < where->ndim; d++) row *= where->sizes[d];
     const int64_t *p = tensor_data(where);
-    bool dense = tensor_is_contiguous(where), good = dense;
-    if (dense) {
-        int64_t outside = 0; /* all of them before any is named: negative where one is */
-        for (int64_t i = 0; i < row; i++) outside |= p[i] | (int64_t)((uint64_t)(plane - 1) - (uint64_t)p[i]);
-        good = outside >= 0;
-    }
+    bool dense = tensor_is_contiguous(where);
+    bool good = dense && !any_outside(row, p, plane - 1); /* all of them before any is named */
     for (int64_t i = 0; i < row && !good; i++) {
         if (dense) at = p[i];
         else {

@@ -105,6 +105,8 @@ int view_dtype_infer(ad_call *c) {
     const ad_tensor *x = c->in[0];
     ad_spec *s = &c->spec[0];
     int dtype = (int)c->at->i[0], last = x->ndim - 1;
+    if (c->at->i[0] < 0 || c->at->i[0] >= AD_DTYPES)
+        return ad_fail(AD_ERR_TYPE, "view: there is no such dtype");
     int64_t have = dtype_size[x->dtype], want = dtype_size[dtype], ratio;
     spec_view(s, x);
     s->dtype = (uint8_t)dtype;

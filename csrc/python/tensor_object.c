@@ -36,6 +36,7 @@ ad_handle handle_of(PyObject *o) {
 }
 
 PyObject *wrap(ad_handle h) {
+    if (h == -1) Py_RETURN_NONE; /* a row without results */
     if (!h) {
         PyObject *none = PyObject_CallObject(in_python[IN_FAIL], NULL); /* raises */
         Py_XDECREF(none);
