@@ -55,25 +55,20 @@ VFN V VN(v_split)(V x, V *e) {
     return (V)((VU)x - ((ie - bias) << mb));
 }
 
-/* log1p(f) - f for a reduced f. */
-VFN V VN(v_log_rest)(V f) {
+/* log1p(f) - f for a reduced f, with n coefficients for its range. */
+VFN V VN(v_log_tail)(V f, const T *c, const int n) {
     V f2 = f * f;
 #if CT_IS(f32)
-    return f2 * v_fma(f, v_poly(f, LOG_P_f32), K(-0.5));
+    return f2 * v_fma(f, VN(v_horner)(f, c, n), K(-0.5));
 #else
     V s = f / (f + K(2)), z = s * s, h = K(0.5) * f2;
-    return s * v_fma(z, v_poly(z, LOG_P_f64), h) - h;
+    return s * v_fma(z, VN(v_horner)(z, c, n), h) - h;
 #endif
 }
-VFN V VN(v_log1p_rest)(V f) {
-    V f2 = f * f;
-#if CT_IS(f32)
-    return f2 * v_fma(f, v_poly(f, LOG1P_P_f32), K(-0.5));
-#else
-    V s = f / (f + K(2)), z = s * s, h = K(0.5) * f2;
-    return s * v_fma(z, v_poly(z, LOG1P_P_f64), h) - h;
-#endif
-}
+#define LOG_COUNT(c) ((int)(sizeof(c) / sizeof *(c)))
+VFN V VN(v_log_rest)(V f) { return VN(v_log_tail)(f, VN(LOG_P), LOG_COUNT(VN(LOG_P))); }
+VFN V VN(v_log1p_rest)(V f) { return VN(v_log_tail)(f, VN(LOG1P_P), LOG_COUNT(VN(LOG1P_P))); }
+#undef LOG_COUNT
 /* What log makes of 0, of negative numbers and of infinity; NaN stays NaN. */
 VFN V VN(v_log_special)(V x, V r) {
     r = v_sel(v_lt(x, K(INFINITY)), r, x); /* inf, NaN */
