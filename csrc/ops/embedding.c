@@ -37,8 +37,7 @@ int embedding_infer(ad_call *c) {
 /* The scratch of both: the indices, and how often each row was asked for. */
 static int64_t *load_indices(const ad_call *c, int64_t rows) {
     int64_t *i = c->scratch, n = c->in[1]->numel;
-    index_load(c->in[1], i);
-    for (int64_t k = 0; k < n; k++) i[k] = index_safe(i[k], rows);
+    index_load_safe(c->in[1], rows, i);
     if (!c->at->i[1]) return NULL;
     int64_t *count = i + n;
     memset(count, 0, (size_t)rows * sizeof *count);
@@ -81,6 +80,9 @@ static void look_up_range(int64_t begin, int64_t end, void *ctx) {
     for (int64_t k = begin; k < end; k++) {
         char *to = j->out + k * (int64_t)bytes;
         const char *from = j->w + j->i[k] * j->rs * j->size;
+        if (k + 2 < end) /* rows stand anywhere: their first lines are asked for ahead */
+            for (size_t at = 0; at < bytes && at < 512; at += 64)
+                __builtin_prefetch(j->w + j->i[k + 2] * j->rs * j->size + at);
         if (j->i[k] == j->padding) {
             memset(to, 0, bytes);
             continue;
