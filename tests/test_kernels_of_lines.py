@@ -1,5 +1,7 @@
 """Sorting, scans, searches, extremes, histograms and distances on lengths around the borders of their kernels."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -212,3 +214,21 @@ def test_sum_of_a_hundred_million():
     assert abs(x.sum().item() - want) <= 1e-6 * want
     assert abs(x.mean().item() - float(np.float32(0.1))) <= 1e-6 * 0.1
     assert abs(x.view(10_000, 10_000).sum(0).sum().item() - want) <= 1e-6 * want
+
+
+@pytest.mark.parametrize("shape", [(37, 2048), (3, 1024), (70, 1000), (200, 1024), (33, 6, 28, 28), (0, 1024)], ids=str)
+@pytest.mark.parametrize("name", ["sum", "mean", "amax", "var", "argmax", "norm"])
+def test_down_columns(name, shape):
+    """Rows that are whole pages apart, few and many, and columns of several dimensions, in either order of memory."""
+    if not shape[0] and name in ("amax", "argmax"):
+        return
+    rng = np.random.default_rng(8)
+    a = rng.normal(size=shape).astype("float32").round(2)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wide = a.astype("float64")
+        numpy_name = {"norm": lambda x: np.sqrt((x * x).sum(0)), "var": lambda x: x.var(0, ddof=1)}
+        want = numpy_name[name](wide) if name in numpy_name else getattr(np, name)(wide, axis=0)
+    for memory in (a, np.asfortranarray(a)):
+        got = getattr(T, name)(T.from_numpy(memory), dim=0).numpy()
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-4)

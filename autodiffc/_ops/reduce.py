@@ -245,6 +245,8 @@ def min(input, dim=None, keepdim=False, *, other=None, out=None, axis=None, keep
 def _arg(op, input, dim, keepdim, out):
     if not isinstance(input, TensorBase):
         raise not_a_tensor(op, input)
+    if dim is None:
+        input = input.contiguous()
     h = _op1i(op, input._h, 0 if dim is None else dim, keepdim, dim is not None)
     if not h:
         fail()

@@ -18,6 +18,9 @@
 #define RED_MUL(a, b) v_mul(a, b)
 #define RED_MAX(a, b) v_max(a, b)
 #define RED_MIN(a, b) v_min(a, b)
+/* Rows that are whole pages apart share their places in the first-level cache, and more of them at a time
+ * than it has ways put each other out before their lines are read to the end. */
+#define RED_ALIASED 8
 #define RED_STEP(step)                                                                                       \
     ({                                                                                                       \
         (void)x, (void)c;                                                                                    \
@@ -56,33 +59,42 @@
                              void *out) {                                                                    \
         const T *p = px, *k = pc;                                                                            \
         T *o = out;                                                                                          \
-        int64_t j = 0;                                                                                       \
-        for (; j + 4 * VL <= cols; j += 4 * VL) {                                                            \
-            V a0 = start, a1 = a0, a2 = a0, a3 = a0, c0 = K(0), c1 = c0, c2 = c0, c3 = c0;                   \
-            if (k)                                                                                           \
-                c0 = v_load(k + j), c1 = v_load(k + j + VL), c2 = v_load(k + j + 2 * VL),                    \
-                c3 = v_load(k + j + 3 * VL);                                                                 \
-            for (int64_t i = 0; i < rows; i++) {                                                             \
-                const T *q = p + i * stride + j;                                                             \
-                a0 = VN(s_##name)(a0, v_load(q), c0);                                                        \
-                a1 = VN(s_##name)(a1, v_load(q + VL), c1);                                                   \
-                a2 = VN(s_##name)(a2, v_load(q + 2 * VL), c2);                                               \
-                a3 = VN(s_##name)(a3, v_load(q + 3 * VL), c3);                                               \
+        int64_t most = stride * (int64_t)sizeof(T) % 4096 ? rows : RED_ALIASED;                              \
+        for (int64_t i0 = 0, m; !i0 || i0 < rows; i0 += m ? m : 1, p += m * stride) {                        \
+            int64_t j = 0;                                                                                   \
+            m = rows - i0 < most ? rows - i0 : most;                                                         \
+            for (; j + 4 * VL <= cols; j += 4 * VL) {                                                        \
+                V a0 = start, a1 = a0, a2 = a0, a3 = a0, c0 = K(0), c1 = c0, c2 = c0, c3 = c0;               \
+                if (i0)                                                                                      \
+                    a0 = v_load(o + j), a1 = v_load(o + j + VL), a2 = v_load(o + j + 2 * VL),                \
+                    a3 = v_load(o + j + 3 * VL);                                                             \
+                if (k)                                                                                       \
+                    c0 = v_load(k + j), c1 = v_load(k + j + VL), c2 = v_load(k + j + 2 * VL),                \
+                    c3 = v_load(k + j + 3 * VL);                                                             \
+                for (int64_t i = 0; i < m; i++) {                                                            \
+                    const T *q = p + i * stride + j;                                                         \
+                    a0 = VN(s_##name)(a0, v_load(q), c0);                                                    \
+                    a1 = VN(s_##name)(a1, v_load(q + VL), c1);                                               \
+                    a2 = VN(s_##name)(a2, v_load(q + 2 * VL), c2);                                           \
+                    a3 = VN(s_##name)(a3, v_load(q + 3 * VL), c3);                                           \
+                }                                                                                            \
+                v_store(o + j, a0), v_store(o + j + VL, a1), v_store(o + j + 2 * VL, a2);                    \
+                v_store(o + j + 3 * VL, a3);                                                                 \
             }                                                                                                \
-            v_store(o + j, a0), v_store(o + j + VL, a1), v_store(o + j + 2 * VL, a2);                        \
-            v_store(o + j + 3 * VL, a3);                                                                     \
-        }                                                                                                    \
-        for (; j < cols; j += VL) {                                                                          \
-            int64_t left = cols - j;                                                                         \
-            V a = start, c0 = K(0);                                                                          \
-            if (k) c0 = left >= VL ? v_load(k + j) : v_loadn(k + j, left);                                   \
-            if (left >= VL) {                                                                                \
-                for (int64_t i = 0; i < rows; i++) a = VN(s_##name)(a, v_load(p + i * stride + j), c0);      \
-                v_store(o + j, a);                                                                           \
-            } else {                                                                                         \
-                for (int64_t i = 0; i < rows; i++)                                                           \
-                    a = VN(s_##name)(a, v_loadn(p + i * stride + j, left), c0);                              \
-                v_storen(o + j, a, left);                                                                    \
+            for (; j < cols; j += VL) {                                                                      \
+                int64_t left = cols - j;                                                                     \
+                V a = start, c0 = K(0);                                                                      \
+                if (k) c0 = left >= VL ? v_load(k + j) : v_loadn(k + j, left);                               \
+                if (left >= VL) {                                                                            \
+                    if (i0) a = v_load(o + j);                                                               \
+                    for (int64_t i = 0; i < m; i++) a = VN(s_##name)(a, v_load(p + i * stride + j), c0);     \
+                    v_store(o + j, a);                                                                       \
+                } else {                                                                                     \
+                    if (i0) a = v_loadn(o + j, left);                                                        \
+                    for (int64_t i = 0; i < m; i++)                                                          \
+                        a = VN(s_##name)(a, v_loadn(p + i * stride + j, left), c0);                          \
+                    v_storen(o + j, a, left);                                                                \
+                }                                                                                            \
             }                                                                                                \
         }                                                                                                    \
     }

@@ -186,45 +186,55 @@ ORDER_CHOSEN(min_dim, true)
 /* ---- the extreme of each line, and where it first stands; NaN wins ---- */
 
 typedef struct extreme {
-    lines l;
+    int nd;                                   /* kept dimensions, neighbours merged */
+    int64_t size[AD_MAXDIM], step[AD_MAXDIM]; /* steps in elements */
+    int64_t n, along, count;                  /* places of a line, the step between them, lines */
     const ad_tensor *x;
     bool least;
     ad_tensor *value; /* or NULL */
     int64_t *index;
 } extreme;
 
+static const char *extreme_line(const extreme *e, int64_t i) {
+    int64_t at = 0;
+    for (int d = e->nd - 1; d >= 0; d--) {
+        at += i % e->size[d] * e->step[d];
+        i /= e->size[d];
+    }
+    return (char *)tensor_data(e->x) + at * dtype_size[e->x->dtype];
+}
+
 static void extreme_lines(int64_t begin, int64_t end, void *ctx) {
     const extreme *e = ctx;
-    const lines *l = &e->l;
     _Alignas(64) char tile[TILE * 8];
     int dt = e->x->dtype, ct = dtype_compute(dt);
     int64_t es = dtype_size[dt];
-    bool direct = l->inner == 1 && (dt == AD_F32 || dt == AD_F64 || dt == AD_I64);
+    bool native = dt == AD_F32 || dt == AD_F64 || dt == AD_I64, direct = e->along == 1 && native;
     fold_kernel kernel = kern->fold[e->least ? RED_min : RED_max][ct];
-    if (l->inner > 1 && l->n <= INT32_MAX && (dt == AD_F32 || dt == AD_F64 || dt == AD_I64)) {
+    if (native && !direct && e->nd && e->step[e->nd - 1] == 1 && e->n <= INT32_MAX) {
+        int64_t side = e->size[e->nd - 1];
         for (int64_t i = begin, m; i < end; i += m) { /* columns side by side */
-            m = l->inner - i % l->inner;
+            m = side - i % side;
             if (m > end - i) m = end - i;
             if (m > TILE) m = TILE;
             char *top = e->value ? (char *)tensor_data(e->value) + i * es : tile;
-            kern->extreme_cols[ct](l->n, m, l->inner, (char *)tensor_data(e->x) + line_start(l, i, l->n) * es,
-                                   e->least, top, e->index + i);
+            kern->extreme_cols[ct](e->n, m, e->along, extreme_line(e, i), e->least, top, e->index + i);
         }
         return;
     }
     for (int64_t i = begin; i < end; i++) {
-        const char *base = (char *)tensor_data(e->x) + line_start(l, i, l->n) * es;
+        const char *base = extreme_line(e, i);
         int64_t best = 0;
         union {
             float f;
             double d;
             int64_t i;
         } top, m;
-        for (int64_t k = 0; k < l->n; k += TILE) {
-            int64_t n = l->n - k < TILE ? l->n - k : TILE, at = 0;
-            const void *p = base + k * l->inner * es;
+        for (int64_t k = 0; k < e->n; k += TILE) {
+            int64_t n = e->n - k < TILE ? e->n - k : TILE, at = 0;
+            const void *p = base + k * e->along * es;
             if (!direct) {
-                dtype_loads[dt][ct](n, tile, p, l->inner * es);
+                dtype_loads[dt][ct](n, tile, p, e->along * es);
                 p = tile;
             }
             kernel(n, p, NULL, &m);
@@ -249,33 +259,43 @@ static void extreme_lines(int64_t begin, int64_t end, void *ctx) {
             }
         }
         e->index[i] = best;
-        if (e->value) memcpy((char *)tensor_data(e->value) + i * es, base + best * l->inner * es, (size_t)es);
+        if (e->value) memcpy((char *)tensor_data(e->value) + i * es, base + best * e->along * es, (size_t)es);
     }
 }
 
-static void run_extreme(const ad_call *c, const lines *l, bool least) {
-    extreme e = {.l = *l, .x = c->in[0], .least = least, .index = tensor_data(c->out[c->nout - 1])};
+/* Along dimension `dim`, whatever the strides; `flat`: of all elements, contiguous ones. */
+static void run_extreme(const ad_call *c, bool flat, bool least) {
+    const ad_tensor *x = c->in[0];
+    extreme e = {
+        .n = 1, .along = 1, .count = 1, .x = x, .least = least, .index = tensor_data(c->out[c->nout - 1])};
     if (c->nout == 2) e.value = c->out[0];
-    int64_t grain = lines_grain(l, WORK);
-    if (l->inner > 1) grain = (grain + 63) / 64 * 64; /* columns of whole cache lines */
-    pool_parallel_for(l->count, grain, extreme_lines, &e);
+    int dim = flat || !x->ndim ? -1 : dim_wrap(c->at->i[0], x->ndim);
+    if (flat) e.n = x->numel;
+    for (int d = 0; d < x->ndim && !flat; d++) {
+        if (d == dim) e.n = x->sizes[d], e.along = e.n > 1 ? x->strides[d] : 1;
+        if (d == dim || x->sizes[d] == 1) continue;
+        e.count *= x->sizes[d];
+        if (e.nd && e.step[e.nd - 1] == x->sizes[d] * x->strides[d]) e.size[e.nd - 1] *= x->sizes[d];
+        else e.size[e.nd++] = x->sizes[d];
+        e.step[e.nd - 1] = x->strides[d];
+    }
+    int64_t grain = WORK / e.n;
+    if (e.along != 1) grain = (grain + 63) / 64 * 64; /* columns of whole cache lines */
+    pool_parallel_for(e.count, grain, extreme_lines, &e);
 }
 
 int max_dim_infer(ad_call *c) { return order_infer_select(c, "max"); }
 int min_dim_infer(ad_call *c) { return order_infer_select(c, "min"); }
-void max_dim_run(const ad_call *c) {
-    lines l = order_lines(c);
-    run_extreme(c, &l, false);
-}
-void min_dim_run(const ad_call *c) {
-    lines l = order_lines(c);
-    run_extreme(c, &l, true);
-}
+void max_dim_run(const ad_call *c) { run_extreme(c, false, false); }
+void min_dim_run(const ad_call *c) { run_extreme(c, false, true); }
 
 int argmax_infer(ad_call *c) { /* i[2] = a dimension is given */
     const ad_tensor *x = c->in[0];
     if (x->dtype == AD_BOOL) return ad_fail(AD_ERR_RUNTIME, "%s(): does not support bool input", c->op->name);
     if (c->at->i[2]) return order_infer_select(c, c->op->name);
+    if (!tensor_is_contiguous(x))
+        return ad_fail(AD_ERR_RUNTIME, "%s(): the elements must be contiguous to be counted through",
+                       c->op->name);
     if (!x->numel)
         return ad_fail(AD_ERR_INDEX,
                        "%s(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
@@ -288,10 +308,5 @@ int argmax_infer(ad_call *c) { /* i[2] = a dimension is given */
     return 0;
 }
 int argmin_infer(ad_call *c) { return argmax_infer(c); }
-static void run_arg(const ad_call *c, bool least) {
-    lines l = order_lines(c);
-    if (!c->at->i[2]) l = lines_of(1, &c->in[0]->numel, 0);
-    run_extreme(c, &l, least);
-}
-void argmax_run(const ad_call *c) { run_arg(c, false); }
-void argmin_run(const ad_call *c) { run_arg(c, true); }
+void argmax_run(const ad_call *c) { run_extreme(c, !c->at->i[2], false); }
+void argmin_run(const ad_call *c) { run_extreme(c, !c->at->i[2], true); }

@@ -11,6 +11,7 @@
 
 #define BLOCK 1024   /* elements that one kernel call folds to one */
 #define COLS 256     /* columns that are folded together */
+#define WIDE 1024    /* the same where rows are few: long stretches of each */
 #define ROWS 64      /* rows that one kernel call folds */
 #define PACK_ROWS 16 /* the same when rows have to be converted first */
 #define CHUNK 65536  /* elements that one thread takes at a time */
@@ -136,19 +137,29 @@ void fold_prepare(fold_plan *p, const ad_tensor *x, const bool *drop, int ct) {
                 col = d;
             }
     }
+    bool taken[AD_MAXDIM] = {
+        false}; /* kept dimensions that go into the columns: those that go on where col ends */
     if (col >= 0) {
         p->cols = x->sizes[col];
         p->cstep = x->strides[col] * p->esize;
         p->cout = kout[col];
+        taken[col] = true;
+        for (int d = x->ndim - 1; d >= 0; d--)
+            if (!drop[d] && !taken[d] && x->sizes[d] > 1 && x->strides[d] == p->cols * x->strides[col] &&
+                kout[d] == p->cols * p->cout) {
+                p->cols *= x->sizes[d];
+                taken[d] = true;
+            }
     }
     for (int k = 0; k < nr; k++)
         p->nr = push(p->nr, p->rsize, p->rstep, NULL, x->sizes[order[k]], x->strides[order[k]] * p->esize, 0);
     if (!p->nr) p->nr = push(0, p->rsize, p->rstep, NULL, 1, p->esize, 0);
     for (int d = 0; d < x->ndim; d++)
-        if (!drop[d] && d != col && x->sizes[d] != 1)
+        if (!drop[d] && !taken[d] && x->sizes[d] != 1)
             p->nk = push(p->nk, p->ksize, p->kstep, p->kout, x->sizes[d], x->strides[d] * p->esize, kout[d]);
-    int64_t width = p->cols ? (p->cols < COLS ? p->cols : COLS) : 1;
-    p->tiles = p->cols ? (p->cols + COLS - 1) / COLS : 1;
+    p->width = p->n <= ROWS && p->native && p->cols && p->cstep == p->esize ? WIDE : COLS;
+    int64_t width = p->cols ? (p->cols < p->width ? p->cols : p->width) : 1;
+    p->tiles = p->cols ? (p->cols + p->width - 1) / p->width : 1;
     p->chunk = CHUNK / width / ROWS * ROWS;
     p->chunks = p->n > p->chunk ? (p->n + p->chunk - 1) / p->chunk : 1;
     p->items = p->nout ? p->nout / (p->cols ? p->cols : 1) * p->tiles * p->chunks : 0;
@@ -226,7 +237,7 @@ static fold_acc fold_line(const fold_plan *p, const char *base, int64_t begin, i
 
 static void fold_columns(const fold_plan *p, const char *base, int64_t begin, int64_t end, int64_t cols,
                          const void *param, fold_acc *acc) {
-    _Alignas(64) char tile[PACK_ROWS * COLS * 8], sums[COLS * 8];
+    _Alignas(64) char tile[PACK_ROWS * COLS * 8], sums[WIDE * 8];
     fold_cols_kernel kernel = kern->fold_cols[p->kind][p->ct];
     int last = p->nr - 1, how = joins[p->kind];
     int64_t step = p->rstep[last], size = (int64_t)ct_size[p->ct];
@@ -266,7 +277,7 @@ static void fold_columns(const fold_plan *p, const char *base, int64_t begin, in
 
 static void fold_items(int64_t begin, int64_t end, void *ctx) {
     const fold_plan *p = ctx;
-    fold_acc acc[COLS];
+    fold_acc acc[WIDE];
     if (!p->cols && p->native && p->nk <= 1 && p->nr == 1 && p->rstep[0] == p->esize && p->n <= BLOCK) {
         fold_kernel kernel = kern->fold[p->kind][p->ct]; /* short rows */
         fold_acc start = start_of(p->kind, p->ct);
@@ -296,13 +307,13 @@ static void fold_items(int64_t begin, int64_t end, void *ctx) {
         }
         int64_t from = k * p->chunk, to = p->chunks > 1 && k < p->chunks - 1 ? from + p->chunk : p->n;
         fold_acc *dst = p->chunks > 1 ? p->part + k * p->nout : p->out;
-        _Alignas(64) number param[COLS];
+        _Alignas(64) number param[WIDE];
         if (!p->cols) {
             if (p->ct != CT_I64) narrow(p->ct, p->param ? p->param[out].f : p->param_all, param);
             dst[out] = fold_line(p, base, from, to, param);
             continue;
         }
-        int64_t c0 = tile * COLS, cols = p->cols - c0 < COLS ? p->cols - c0 : COLS;
+        int64_t c0 = tile * p->width, cols = p->cols - c0 < p->width ? p->cols - c0 : p->width;
         out += c0 * p->cout;
         for (int64_t j = 0; j < cols && p->ct != CT_I64; j++) {
             double v = p->param ? p->param[out + j * p->cout].f : p->param_all;
@@ -326,7 +337,7 @@ void fold_run(fold_plan *p, int kind, const fold_acc *param, double param_all, f
         return;
     }
     int64_t work = p->n < p->chunk ? p->n : p->chunk;
-    if (p->cols) work *= p->cols < COLS ? p->cols : COLS;
+    if (p->cols) work *= p->cols < p->width ? p->cols : p->width;
     pool_parallel_for(p->items, CHUNK / work > 1 ? CHUNK / work : 1, fold_items, p);
     if (p->chunks > 1)
         for (int64_t k = 0; k < p->nout; k++) {

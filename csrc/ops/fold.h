@@ -21,6 +21,7 @@ typedef struct fold_plan {
     int64_t rsize[AD_MAXDIM], rstep[AD_MAXDIM];
     int64_t n, nout;                     /* elements reduced to one; results */
     int64_t cols, cstep, cout;           /* the kept dimension that is walked fastest; 0 columns: none */
+    int64_t width;                       /* columns of a tile */
     int64_t tiles, chunk, chunks, items; /* items = kept * tiles * chunks, the unit of parallel work */
     int kind;
     const fold_acc *param; /* of each result, or NULL */

@@ -56,7 +56,7 @@ MOVE_ROW(uint64_t)
         B p, q;                                                                                              \
         memcpy(&p, &a, sizeof p);                                                                            \
         memcpy(&q, &b, sizeof q);                                                                            \
-        p = (a sign b) | (a != a) ? p : q;                                                                   \
+        p = ((a sign b) | (a != a)) ? p : q;                                                                 \
         memcpy(&x[at], &p, sizeof p);                                                                        \
     }
 #define REDUCE_ROW(T, U, B)                                                                                  \

@@ -4,6 +4,7 @@
  * correction of the variance. */
 #include <math.h>
 #include <string.h>
+#include "../pool.h"
 #include "declare.h"
 #include "fold.h"
 
@@ -163,11 +164,25 @@ static void fold(folded *f, int kind, const fold_acc *param, double all, fold_ac
     fold_run(&f->plan, kind, param, all, out, f->part);
 }
 
-static void finish(const folded *f, const ad_call *c) {
-    int from = f->plan.ct == CT_I64 ? CT_I64 : CT_F64;
-    dtype_stores[c->out[0]->dtype][from](f->plan.nout, tensor_data(c->out[0]), dtype_size[c->out[0]->dtype],
-                                         f->acc);
+typedef struct finishing {
+    const folded *f;
+    ad_tensor *out;
+    double divisor;
+} finishing;
+
+static void finish_range(int64_t begin, int64_t end, void *ctx) {
+    const finishing *t = ctx;
+    int from = t->f->plan.ct == CT_I64 ? CT_I64 : CT_F64, size = dtype_size[t->out->dtype];
+    if (t->divisor != 1)
+        for (int64_t k = begin; k < end; k++) t->f->acc[k].f /= t->divisor;
+    dtype_stores[t->out->dtype][from](end - begin, (char *)tensor_data(t->out) + begin * size, size,
+                                      t->f->acc + begin);
 }
+static void finish_divided(const folded *f, const ad_call *c, double divisor) {
+    finishing t = {f, c->out[0], divisor};
+    pool_parallel_for(f->plan.nout, 8192, finish_range, &t);
+}
+static void finish(const folded *f, const ad_call *c) { finish_divided(f, c, 1); }
 
 static int ct_out(const ad_call *c) { return dtype_compute(c->out[0]->dtype); }
 static int ct_in(const ad_call *c) { return dtype_compute(c->in[0]->dtype); }
@@ -211,9 +226,7 @@ void mean_run(const ad_call *c) {
     folded f;
     begin(&f, c, ct_out(c));
     fold(&f, RED_sum, NULL, 0, f.acc);
-    double n = (double)f.plan.n;
-    for (int64_t k = 0; k < f.plan.nout; k++) f.acc[k].f /= n;
-    finish(&f, c);
+    finish_divided(&f, c, (double)f.plan.n);
 }
 
 /* Counts what is not zero: NaN counts. */
