@@ -612,3 +612,25 @@ def test_rows_by_an_expanded_index(threads, slots):
         assert np.array_equal(leaf.grad, sums - base)
     finally:
         T.set_num_threads(before)
+
+
+@pytest.mark.parametrize("rows, width, padding, scaled", [(3000, 40, 7, False), (900, 72, None, True)])
+def test_gradients_of_embeddings_by_rows(rows, width, padding, scaled):
+    rng, before = np.random.default_rng(0), T.get_num_threads()
+    i = rng.integers(0, rows, 5000)
+    g = rng.integers(-3, 4, (5000, width)).astype(np.float32)
+    want = np.zeros((rows, width), np.float32)
+    np.add.at(want, i, g)
+    if scaled:
+        want /= np.maximum(np.bincount(i, minlength=rows), 1)[:, None].astype(np.float32)
+    if padding is not None:
+        want[padding] = 0
+    try:
+        for threads in (1, 3):
+            T.set_num_threads(threads)
+            w = T.zeros(rows, width, requires_grad=True)
+            y = T.nn.functional.embedding(T.tensor(i), w, padding_idx=padding, scale_grad_by_freq=scaled)
+            y.backward(T.tensor(g))
+            assert np.allclose(w.grad, want, rtol=1e-6)
+    finally:
+        T.set_num_threads(before)

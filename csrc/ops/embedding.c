@@ -37,8 +37,7 @@ int embedding_infer(ad_call *c) {
 /* The scratch of both: the indices, and how often each row was asked for. */
 static int64_t *load_indices(const ad_call *c, int64_t rows) {
     int64_t *i = c->scratch, n = c->in[1]->numel;
-    index_load(c->in[1], i);
-    for (int64_t k = 0; k < n; k++) i[k] = index_safe(i[k], rows);
+    index_load_safe(c->in[1], rows, i);
     if (!c->at->i[1]) return NULL;
     int64_t *count = i + n;
     memset(count, 0, (size_t)rows * sizeof *count);
@@ -81,6 +80,9 @@ static void look_up_range(int64_t begin, int64_t end, void *ctx) {
     for (int64_t k = begin; k < end; k++) {
         char *to = j->out + k * (int64_t)bytes;
         const char *from = j->w + j->i[k] * j->rs * j->size;
+        if (k + 2 < end) /* rows stand anywhere: their first lines are asked for ahead */
+            for (size_t at = 0; at < bytes && at < 512; at += 64)
+                __builtin_prefetch(j->w + j->i[k + 2] * j->rs * j->size + at);
         if (j->i[k] == j->padding) {
             memset(to, 0, bytes);
             continue;
@@ -148,8 +150,9 @@ void embedding_vjp(ad_vjp *v) {
     if (in[1]) v->gin[0] = em_op(&v->E, OP_embedding_grad, 2, in, &at);
 }
 
-/* ---- embedding_grad(g, index): i[2] = rows of the weight. Rows are added in the order of the indices;
- * the features are what is shared out among threads ---- */
+/* ---- embedding_grad(g, index): i[2] = rows of the weight. Rows are added in the order of the indices.
+ * Threads share out the rows, each of which is cleared and added to while it is in the cache; of short rows
+ * the features ---- */
 
 int embedding_grad_infer(ad_call *c) {
     ad_spec *s = &c->spec[0];
@@ -167,7 +170,26 @@ typedef struct grad_job {
     const char *g;
     int64_t n, rows, width, padding, chunk, size;
     int dtype;
+    const int32_t *start, *order; /* positions by rows: see index_group() */
 } grad_job;
+
+static void grad_rows(int64_t begin, int64_t end, void *ctx) {
+    const grad_job *j = ctx;
+    int64_t bytes = j->width * j->size;
+    ew_kernel add = kern->ew[EW_add][dtype_compute(j->dtype)];
+    bool native = j->dtype == AD_F32 || j->dtype == AD_F64;
+    for (int64_t r = begin, q; r < end; r = q + 1) {
+        for (q = r; q + 1 < end && j->start[q] == j->start[q + 1]; q++) {} /* rows that nothing comes to */
+        char *o = j->out + q * bytes;
+        memset(j->out + r * bytes, 0, (size_t)((q - r + 1) * bytes));
+        for (int32_t k = j->start[q]; k < j->start[q + 1]; k++) {
+            const char *s = j->g + j->order[k] * bytes;
+            if (native) add(j->width, o, (const void *[]){o, s}, 0);
+            else row_add(j->dtype, j->width, o, 1, s, 1);
+        }
+        if (j->count && j->count[q] > 1) row_divide(j->dtype, j->width, o, j->count[q]);
+    }
+}
 
 static void grad_range(int64_t begin, int64_t end, void *ctx) {
     const grad_job *j = ctx;
@@ -191,7 +213,12 @@ static void grad_range(int64_t begin, int64_t end, void *ctx) {
         if (j->count[r] > 1) row_divide(j->dtype, n, out + r * j->width * b, j->count[r]);
 }
 
-size_t embedding_grad_scratch(const ad_call *c) { return indices_bytes(c, c->at->i[2]); }
+static size_t groups_bytes(const ad_call *c) { /* where threads share out the rows */
+    const ad_tensor *g = c->in[0];
+    int64_t n = c->in[1]->numel, rows = c->at->i[2], width = g->sizes[g->ndim - 1];
+    return width >= 32 && (n + rows) * width > 1 << 16 ? index_group_bytes(n, rows) : 0;
+}
+size_t embedding_grad_scratch(const ad_call *c) { return indices_bytes(c, c->at->i[2]) + groups_bytes(c); }
 void embedding_grad_run(const ad_call *c) {
     ad_tensor *out = c->out[0];
     const ad_tensor *g = c->in[0];
@@ -207,6 +234,18 @@ void embedding_grad_run(const ad_call *c) {
                   .padding = c->at->i[0],
                   .size = dtype_size[out->dtype],
                   .dtype = out->dtype};
+    if (groups_bytes(c)) {
+        int64_t *i = c->scratch, grain = (1 << 15) / j.width;
+        int32_t *start = (int32_t *)((char *)c->scratch + indices_bytes(c, j.rows)),
+                *order = start + j.rows + 2;
+        for (int64_t k = 0; k < j.n; k++)
+            if (i[k] == j.padding) i[k] = -1;
+        index_group(j.n, i, j.rows, start, order);
+        j.start = start;
+        j.order = order;
+        pool_parallel_for(j.rows, grain ? grain : 1, grad_rows, &j);
+        return;
+    }
     j.chunk = j.width;
     if ((j.n + j.rows) * j.width > 1 << 16) {
         j.chunk = (j.width / 4 + 15) / 16 * 16;

@@ -56,11 +56,9 @@ static void load(bags *p, const ad_attr *at, int64_t rows, void *scratch) {
     p->start = p->i + p->n;
     p->rows = rows;
     int64_t *next = p->start + p->bags + 2;
-    index_load(p->index, p->i);
-    for (int64_t k = 0; k < p->n; k++) {
-        p->i[k] = index_safe(p->i[k], rows);
+    index_load_safe(p->index, rows, p->i);
+    for (int64_t k = 0; k < p->n && p->padding >= 0; k++)
         if (p->i[k] == p->padding) p->i[k] = -1;
-    }
     if (p->index->ndim == 2)
         for (int64_t b = 0; b <= p->bags; b++) p->start[b] = b * p->index->sizes[1];
     else {
@@ -89,7 +87,9 @@ static void load(bags *p, const ad_attr *at, int64_t rows, void *scratch) {
     if (p->mode == BAG_MEAN)
         for (int64_t b = 0; b < p->bags; b++) {
             int64_t size = 0;
-            for (int64_t k = p->start[b]; k < p->start[b + 1]; k++) size += p->i[k] >= 0;
+            if (p->padding < 0) size = p->start[b + 1] - p->start[b];
+            else
+                for (int64_t k = p->start[b]; k < p->start[b + 1]; k++) size += p->i[k] >= 0;
             for (int64_t k = p->start[b]; k < p->start[b + 1]; k++) p->factor[k] /= (double)(size ? size : 1);
         }
 }
@@ -191,9 +191,13 @@ static void sum_range(int64_t begin, int64_t end, void *ctx) {
             int64_t n = p->width - at < TILE ? p->width - at : TILE;
             memset(acc, 0, (size_t)n * ct_size[ct]);
             for (int64_t k = p->start[b]; k < p->start[b + 1]; k++)
-                if (p->i[k] >= 0)
+                if (p->i[k] >= 0) {
+                    if (k + 2 < p->start[p->bags] && p->i[k + 2] >= 0) /* rows stand anywhere */
+                        for (int64_t d = 0; d < n * es && d < 1024; d += 64)
+                            __builtin_prefetch(p->w + (p->i[k + 2] * p->width + at) * es + d);
                     kern->axpy[ct](n, p->factor ? p->factor[k] : 1,
                                    part(p->dtype, n, p->w, p->i[k] * p->width + at, x), acc);
+                }
             dtype_stores[p->dtype][ct](n, (char *)tensor_data(p->out) + (b * p->width + at) * es, es, acc);
         }
 }

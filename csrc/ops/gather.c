@@ -140,18 +140,18 @@ static void one_row(const walk *w, int64_t n, const int64_t *i, int64_t xat, int
     }
 }
 
-/* n indices that are in range: where they lie, or in the tile. infer has checked them; a replay may meet
- * others, which read and write the first element instead. */
+/* n indices that are in range, in the tile: it is the copy that is looked at, for another thread may write
+ * the tensor. infer has checked them or leaves it to us; those outside read and write the first element
+ * instead. */
 static const int64_t *indices(const walk *w, int64_t at, int64_t stride, int64_t n, int64_t *tile) {
-    const int64_t *i = tile;
-    if (w->index->dtype == AD_I64 && stride == 1) i = (const int64_t *)tensor_data(w->index) + at;
+    if (w->index->dtype == AD_I64 && stride == 1)
+        memcpy(tile, (const int64_t *)tensor_data(w->index) + at, (size_t)n * sizeof *tile);
     else index_row(w->index, at, stride, n, tile);
-    if (!kern->index_in(n, i, 0, (uint64_t)w->size)) {
-        for (int64_t k = 0; k < n; k++) tile[k] = (uint64_t)i[k] < (uint64_t)w->size ? i[k] : 0;
-        i = tile;
+    if (!kern->index_in(n, tile, 0, (uint64_t)w->size)) {
+        for (int64_t k = 0; k < n; k++) tile[k] = (uint64_t)tile[k] < (uint64_t)w->size ? tile[k] : 0;
         if (w->strayed) atomic_store_explicit(w->strayed, 1, memory_order_relaxed);
     }
-    return i;
+    return tile;
 }
 
 /* Part [begin, end) of dimension `split`; all of it when split < 0. */

@@ -93,6 +93,15 @@ void index_load(const ad_tensor *idx, int64_t *out) {
     } while (rows_next(&r, idx));
 }
 
+void index_load_safe(const ad_tensor *idx, int64_t size, int64_t *out) {
+    int64_t n = idx->numel;
+    if (idx->dtype == AD_I64 && n && tensor_is_contiguous(idx))
+        memcpy(out, tensor_data(idx), (size_t)n * sizeof *out);
+    else index_load(idx, out);
+    if (size > 0 && kern->index_in(n, out, 0, (uint64_t)size)) return;
+    for (int64_t k = 0; k < n; k++) out[k] = index_safe(out[k], size);
+}
+
 /* ---- the plan ---- */
 
 static const char *join_shapes(int n, ad_tensor *const *t, char *room, size_t size) {

@@ -22,6 +22,8 @@ static inline void index_row(const ad_tensor *idx, int64_t at, int64_t stride, i
 }
 /* All elements of an index tensor in logical order. */
 void index_load(const ad_tensor *idx, int64_t *out);
+/* The same, brought into [0, size). It is the copy that is looked at: another thread may write the tensor. */
+void index_load_safe(const ad_tensor *idx, int64_t size, int64_t *out);
 
 /* A result of the sizes (before..., positions..., after...) beside a tensor x whose `dims` are replaced by
  * the positions. Where `dims` are not neighbours the positions come first. */

@@ -72,13 +72,17 @@ typedef struct taking {
         const taking *j = ctx;                                                                               \
         const T *x = j->x;                                                                                   \
         T *out = j->out;                                                                                     \
-        const int64_t *i = j->index, n = j->numel;                                                           \
-        if (kern->index_in(end - begin, i + begin, -n, 2 * (uint64_t)n)) {                                   \
-            for (int64_t k = begin; k < end; k++) out[k] = x[i[k] + (i[k] >> 63 & n)];                       \
-            return;                                                                                          \
+        int64_t tile[256], n = j->numel;                                                                     \
+        for (int64_t at = begin; at < end; at += 256) {                                                      \
+            int64_t m = end - at < 256 ? end - at : 256;                                                     \
+            memcpy(tile, j->index + at, (size_t)m * sizeof *tile);                                           \
+            if (kern->index_in(m, tile, -n, 2 * (uint64_t)n)) {                                              \
+                for (int64_t k = 0; k < m; k++) out[at + k] = x[tile[k] + (tile[k] >> 63 & n)];              \
+                continue;                                                                                    \
+            }                                                                                                \
+            if (j->strayed) atomic_store_explicit(j->strayed, 1, memory_order_relaxed);                      \
+            for (int64_t k = 0; k < m; k++) out[at + k] = x[index_safe(tile[k], n)];                         \
         }                                                                                                    \
-        if (j->strayed) atomic_store_explicit(j->strayed, 1, memory_order_relaxed);                          \
-        for (int64_t k = begin; k < end; k++) out[k] = x[index_safe(i[k], n)];                               \
     }
 TAKE(uint8_t)
 TAKE(uint16_t)
