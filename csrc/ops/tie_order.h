@@ -2,14 +2,17 @@
  *
  * Scripts sort lengths and scores that tie, and what they do next follows the positions. PyTorch 2.13 leaves
  * equal elements as the C++ library's algorithms happen to (measured on vectors of a few distinct values):
- *   sort without stable   introsort: median-of-three quicksort (Hoare's partition) down to 16 elements, a
- * heap sort below twice log2(n) levels, one insertion sort over all at the end topk                  k 64 <=
- * n: a heap of the first k that takes what is less than its top, then a heap sort; else introselect of the (k
- * - 1)-th, then the introsort of what stands before it kthvalue              quickselect with the median of
- * three at both ends median, nanmedian     introselect of positions mode                  introsort, and the
- * last position of the longest run The functions here do the same steps on our keys; up to 16 elements all of
- * that is a stable insertion sort. Where no two keys are equal the order is one alone, so that sort.c may
- * take a faster way.
+ * Sort without stable is an introsort: median-of-three quicksort (Hoare's partition) down to 16 elements, a
+ * heap sort below twice log2(n) levels, one insertion sort over all at the end.
+ *
+ * topk, where k 64 <= n, is a heap of the first k that takes what is less than its top, then a heap sort;
+ * else introselect of the (k - 1)-th, then the introsort of what stands before it.
+ *
+ * kthvalue is a quickselect with the median of three at both ends; median and nanmedian are introselects of
+ * positions; mode is an introsort, and the last position of the longest run.
+ *
+ * The functions here do the same steps on our keys; up to 16 elements all of that is a stable insertion sort.
+ * Where no two keys are equal the order is one alone, so that sort.c may take a faster way.
  *
  * Two steps are other than they look. Hoare's partition exchanges the k-th element from the left that is not
  * less than the pivot with the k-th from the right that is not greater, for as long as the one stands before
