@@ -20,7 +20,7 @@ asan)
     for test in steps_ask_the_system_for_nothing empty_cache_gives_memory_back recording_keeps_no_values; do
         select="$select --deselect tests/test_allocator.py::test_$test"
     done
-    export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:abort_on_error=1:handle_abort=1
+    export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=3072:abort_on_error=1:handle_abort=1
     export UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc
     ;;
 tsan)
@@ -42,9 +42,10 @@ for folder in csrc examples docs benchmarks; do [ -e "$tree/$folder" ] || ln -s 
 set -- $select "$@"
 cd "$tree"
 rm -f report.*
-runtime=$(${cc##* } -print-file-name=lib$name.so)
+# with C++'s, whose exceptions the sanitizer looks for when it is loaded: packages that the tests import throw them
+runtime="$(${cc##* } -print-file-name=lib$name.so) $(${cc##* } -print-file-name=libstdc++.so.6)"
 status=0
-LD_PRELOAD=$runtime $python -m pytest -q -p no:cacheprovider "$@" || status=$?
+LD_PRELOAD="$runtime" $python -m pytest -q -p no:cacheprovider "$@" || status=$?
 case $name in
 asan) CFLAGS="-g -O1 $flags" SAMPLES=5000 sh tests/c/run.sh pool rng || status=$? ;;
 tsan) CFLAGS="-g -O1 $flags" sh tests/c/run.sh pool || status=$? ;;
