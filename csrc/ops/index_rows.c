@@ -40,11 +40,11 @@ static bool rest_empty(const index_plan *p) {
 }
 
 int index_infer(ad_call *c) {
+    if (c->nin < 1) return ad_fail(AD_ERR_TYPE, "index: no tensor");
     const ad_tensor *x = c->in[0];
     ad_spec *s = &c->spec[0];
     index_plan p;
     int nidx = c->nin - 1;
-    if (c->nin < 1) return ad_fail(AD_ERR_TYPE, "index: no tensor");
     if (nidx > 14 || nidx > x->ndim) return check_indices(x, nidx, NULL, NULL, false);
     if (check_dims(c, nidx, x->ndim, c->at->nlist)) return -1;
     if (check_indices(x, nidx, c->in + 1, c->at->list, false)) return -1;
@@ -141,10 +141,10 @@ void index_grad_vjp(ad_vjp *v) {
 /* ---- index_put(self, value, idx...): list = dimensions, i[0] = accumulate ---- */
 
 int index_put_infer(ad_call *c) {
+    if (c->nin < 2) return ad_fail(AD_ERR_TYPE, "index_put: no tensor");
     const ad_tensor *x = c->in[0], *value = c->in[1];
     index_plan p;
     int nidx = c->nin - 2, lead;
-    if (nidx < 0) return ad_fail(AD_ERR_TYPE, "index_put: no tensor");
     if (nidx > 14 || nidx > x->ndim) return check_indices(x, nidx, NULL, NULL, false);
     if (check_dims(c, nidx, x->ndim, c->at->nlist)) return -1;
     if (check_indices(x, nidx, c->in + 2, c->at->list, false)) return -1;
